@@ -1,0 +1,84 @@
+"""`gatepost`: the product's command. Each service mounts its own."""
+
+import asyncio
+import sys
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from services.platform.keys.keyring import KeyringError
+from services.platform.settings import BadSettings
+
+
+class Service(StrEnum):
+    GATEWAY = "gateway"
+    DELIVERY = "delivery"
+    SESSION_STORE = "session-store"
+
+
+PACKAGES = {
+    Service.GATEWAY: "services.login_gateway",
+    Service.DELIVERY: "services.delivery",
+    Service.SESSION_STORE: "services.session_store",
+}
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Two-factor login built from events.")
+
+
+@app.command()
+def serve(service: Service) -> None:
+    """Run one service until SIGTERM."""
+    import_module(f"{PACKAGES[service]}.__main__").main()
+
+
+@app.command()
+def migrate(
+    service: Service,
+    check: Annotated[bool, typer.Option(help="Only say what is missing; exit 1 if anything is.")] = False,
+) -> None:
+    """Bring a service's database up to date. Needs GATEPOST_DATABASE (or _FILE) with the owner's rights."""
+    from services.platform import migrate as migrations
+    from services.platform.settings import secret_of
+
+    dsn = secret_of("DATABASE")
+    if check:
+        missing = asyncio.run(migrations.pending(dsn, service))
+        typer.echo("\n".join(missing) or "up to date")
+        raise typer.Exit(1 if missing else 0)
+    for name in asyncio.run(migrations.apply(dsn, service)):
+        typer.echo(f"applied {name}")
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 could not be done, 2 wrong use or settings."""
+    _mount(app)
+    try:
+        app()
+    except (BadSettings, KeyringError) as bad:
+        Console(stderr=True).print(str(bad), style="red", markup=False)
+        sys.exit(2)
+
+
+def _mount(root: typer.Typer) -> None:
+    from services.platform import commands
+
+    root.add_typer(commands.keys, name="keys")
+    root.add_typer(commands.topics, name="topics")
+    for package in PACKAGES.values():
+        if (Path(__file__).parent / package.rpartition(".")[2] / "commands.py").exists():
+            _mount_groups(root, import_module(f"{package}.commands"))
+
+
+def _mount_groups(root: typer.Typer, module: Any) -> None:
+    for name, group in module.GROUPS.items():
+        root.add_typer(group, name=name)
+    for name, command in getattr(module, "COMMANDS", {}).items():
+        root.command(name)(command)
+
+
+if __name__ == "__main__":
+    main()

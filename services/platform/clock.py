@@ -1,0 +1,35 @@
+"""Time and identity, passed in so that tests can replace them."""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import uuid_utils
+
+_EVENTS = uuid5(NAMESPACE_URL, "urn:gatepost:event")
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+
+
+class SystemClock:
+    """The machine's clock: aware UTC instants and monotonic seconds."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def new_id() -> UUID:
+    """A UUIDv7 (RFC 9562): sorts by the millisecond it was made."""
+    return UUID(bytes=uuid_utils.uuid7().bytes)
+
+
+def event_id(*parts: object) -> str:
+    """The same parts give the same id, so a repeated event is recognised (UUIDv5, RFC 9562)."""
+    return str(uuid5(_EVENTS, "\x1f".join(str(part) for part in parts)))

@@ -1,0 +1,91 @@
+"""`gatepost keys` and `gatepost topics`."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.platform.kafka import Connection
+from services.platform.keys import files
+from services.platform.keys.keyring import KeyringError, read_ring
+from services.platform.settings import KafkaSettings, parsed
+
+keys = typer.Typer(no_args_is_help=True, help="Keyring files: make, rotate, list.")
+topics = typer.Typer(no_args_is_help=True, help="Kafka topics: create, check.")
+
+Folder = Annotated[Path, typer.Option("--dir", help="Folder with one folder for each service.")]
+
+
+@keys.command("new")
+def new(folder: Folder) -> None:
+    """Make the first key of every purpose, each service's rings in a folder of its own. Existing files stay."""
+    made = files.make_keys(folder)
+    typer.echo(f"{len(made)} keyrings made in {folder}" if made else f"the keyrings in {folder} are complete")
+
+
+@keys.command("list")
+def show(folder: Folder, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Key ids and states by service and purpose; never a secret."""
+    found = {s: {p: _states(folder / s / f"{p}.json") for p in files.purposes_of(s)} for s in files.SERVICES}
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for service, purposes in found.items():
+        for purpose, states in purposes.items():
+            typer.echo(f"{service:14} {purpose:18} " + ", ".join(f"{i}: {s}" for i, s in states.items()))
+
+
+@keys.command("rotate")
+def rotate(purpose: str, folder: Folder) -> None:
+    """Distribute a new key. Once every service's /readyz reports it, run `gatepost keys activate`."""
+    if purpose not in files.HOLDERS or purpose.endswith(".pub") or purpose == "code":
+        known = ", ".join(p for p in files.HOLDERS if not p.endswith(".pub") and p != "code")
+        raise typer.BadParameter(f"one of {known} (the code key rotates daily by itself)")
+    key_id = files.add_key(folder, purpose)
+    typer.echo(
+        f"key {key_id} of {purpose} is distributed; copy the files to the services, look at their /readyz, then:"
+    )
+    typer.echo(f"  gatepost keys activate {purpose} {key_id} --dir {folder}")
+
+
+@keys.command("activate")
+def activate(purpose: str, key_id: int, folder: Folder) -> None:
+    """Make a distributed key the one that new things are made with."""
+    present = {k["id"] for k in read_ring(folder / files.HOLDERS[purpose][0] / f"{purpose}.json")["keys"]}
+    if key_id not in present:
+        raise KeyringError(f"{purpose}: there is no key {key_id}; run `gatepost keys list --dir {folder}`")
+    files.activate(folder, purpose, key_id)
+    typer.echo(f"key {key_id} of {purpose} is active")
+
+
+def _states(path: Path) -> dict[int, str]:
+    return {key["id"]: key["state"] for key in read_ring(path)["keys"]}
+
+
+@topics.command("create")
+def create(
+    partitions: Annotated[int, typer.Option(help="For every topic but `clients`.", min=1)] = 12,
+    replication: Annotated[int, typer.Option(min=1)] = 1,
+) -> None:
+    """Create the topics of the contract that the cluster does not have yet. Needs GATEPOST_KAFKA."""
+    from services.platform.topics import create_topics
+
+    made = asyncio.run(create_topics(_connection(), partitions, replication))
+    typer.echo("created " + ", ".join(made) if made else "all topics exist")
+
+
+@topics.command("check")
+def check() -> None:
+    """Say which topics of the contract the cluster lacks; exit 1 if any."""
+    from services.platform.topics import missing_topics
+
+    missing = asyncio.run(missing_topics(_connection()))
+    typer.echo("missing: " + ", ".join(missing) + "; run `gatepost topics create`" if missing else "all topics exist")
+    raise typer.Exit(1 if missing else 0)
+
+
+def _connection() -> Connection:
+    return Connection.of(parsed(KafkaSettings, os.environ))

@@ -1,0 +1,249 @@
+"""The HTTP edge that all services share: problems (RFC 9457), bodies, health, metrics, a graceful server."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from services.platform import metrics
+from services.platform.keys.keyring import KeyringError
+from services.platform.postgres import AWAY
+
+log = structlog.get_logger()
+
+BODY_LIMIT: Final = 64 * 1024
+LARGE_BODY_LIMIT: Final = 1024 * 1024
+T = TypeVar("T")
+Ready = Callable[[], Awaitable[dict[str, Any]]]
+OPENAPI: Final = web.AppKey("openapi", dict)
+
+
+class Problem(Exception):
+    """An answer that is not a success: `urn:gatepost:<name>`, explained in docs/problems.md."""
+
+    def __init__(
+        self, status: int, name: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(name)
+        self.status = status
+        self.name = name
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.more = more
+
+    def response(self) -> web.Response:
+        body = {
+            "type": f"urn:gatepost:{self.name}",
+            "title": self.name.replace("-", " ").capitalize(),
+            "status": self.status,
+            "detail": self.detail,
+            **self.more,
+        }
+        return web.Response(
+            status=self.status,
+            body=msgspec.json.encode(body),
+            content_type="application/problem+json",
+            headers={"Cache-Control": "no-store", **self.headers},
+        )
+
+
+class NotReady(Exception):
+    """Raised by a service's readiness check; the text says what is missing."""
+
+
+def too_many(name: str, detail: str, retry_after: float, **more: Any) -> Problem:
+    return Problem(429, name, detail, {"Retry-After": str(max(1, round(retry_after)))}, **more)
+
+
+def unavailable(name: str = "database-unavailable", detail: str = "The database does not answer.") -> Problem:
+    return Problem(503, name, f"{detail} Try again in a second.", {"Retry-After": "1"})
+
+
+def json_response(data: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """msgspec writes structs, instants (RFC 3339) and ids; answers are never cached."""
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(data),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+async def body(request: web.Request, kind: type[T], limit: int = BODY_LIMIT) -> T:
+    """The JSON body as `kind`. An unknown field, a wrong type or a bad value is a 400 that names the field."""
+    return decoded(await raw_body(request, limit), kind)
+
+
+async def raw_body(request: web.Request, limit: int = BODY_LIMIT) -> bytes:
+    too_large = Problem(413, "body-too-large", f"The body is larger than {limit // 1024} KiB. Send less at a time.")
+    if (request.content_length or 0) > limit:
+        raise too_large
+    data = bytearray()
+    async for chunk in request.content.iter_any():
+        data += chunk
+        if len(data) > limit:
+            raise too_large
+    return bytes(data)
+
+
+def decoded(data: bytes, kind: type[T]) -> T:
+    if not data.strip():
+        raise Problem(400, "bad-request", "The body is empty. Send a JSON object.")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as bad:
+        raise Problem(400, "bad-request", f"{_without_values(str(bad))}.") from None
+    except msgspec.DecodeError:
+        raise Problem(400, "bad-request", "The body is not valid JSON.") from None
+
+
+def query(request: web.Request, kind: type[T]) -> T:
+    """The query string as `kind`; a parameter that is not known or given twice is a 400."""
+    given = dict(request.query)
+    if len(given) != len(request.query):
+        raise Problem(400, "bad-request", "A query parameter is given twice.")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as bad:
+        raise Problem(400, "bad-request", f"Query: {_without_values(str(bad))}.") from None
+
+
+def _without_values(text: str) -> str:
+    """msgspec quotes a bad enum value and an unknown field's name; the value could be a secret in a wrong place."""
+    if text.startswith("Invalid enum value"):
+        return "Invalid value" + (text[text.index(" - at") :] if " - at" in text else "")
+    return text
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Everything that goes wrong becomes a problem document; what we did not expect is a 500 without words."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response()
+    except web.HTTPNotFound:
+        return Problem(404, "not-found", "There is nothing at this address.").response()
+    except web.HTTPMethodNotAllowed as bad:
+        allowed = ", ".join(sorted(bad.allowed_methods))
+        return Problem(405, "method-not-allowed", f"Use {allowed}.", {"Allow": allowed}).response()
+    except web.HTTPException:
+        raise
+    except AWAY as away:
+        log.warning("database_away", error=type(away).__name__, route=_route(request))
+        return unavailable().response()
+    except (asyncio.CancelledError, ConnectionResetError):
+        raise
+    except Exception as error:
+        log.error("request_failed", exc_info=error, route=_route(request))
+        return Problem(500, "internal-error", "Something went wrong here; the log has it.").response()
+
+
+@web.middleware
+async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One line and one measurement for each request; the path's pattern, never its values."""
+    structlog.contextvars.clear_contextvars()
+    start = time.perf_counter()
+    status = 499
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    except web.HTTPException as answer:
+        status = answer.status
+        raise
+    finally:
+        spent = time.perf_counter() - start
+        route = _route(request)
+        metrics.HTTP_SECONDS.labels(route, f"{status // 100}xx").observe(spent)
+        if status >= 400 and route not in _QUIET:
+            log.info("http", method=request.method, route=route, status=status, ms=round(spent * 1000, 1))
+
+
+_QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+async def secure_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "no-referrer")
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+
+
+def base_app(service: str, ready: Ready, openapi: dict[str, Any], *middlewares: Middleware) -> web.Application:
+    """An application with health, readiness, metrics and its OpenAPI document."""
+    app = web.Application(middlewares=[logged, problems, *middlewares], client_max_size=LARGE_BODY_LIMIT)
+    app.on_response_prepare.append(secure_headers)
+    app[OPENAPI] = openapi
+
+    async def healthz(request: web.Request) -> web.Response:
+        return json_response({"status": "ok", "service": service})
+
+    async def readyz(request: web.Request) -> web.Response:
+        return await _readiness(service, ready)
+
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", _metrics)
+    app.router.add_get("/openapi.json", _openapi)
+    return app
+
+
+async def _readiness(service: str, ready: Ready) -> web.Response:
+    try:
+        details = await ready()
+    except NotReady as why:
+        return json_response({"status": "not-ready", "service": service, "reason": str(why)}, 503, {"Retry-After": "1"})
+    except (*AWAY, KeyringError) as error:
+        reason = {"status": "not-ready", "service": service, "reason": type(error).__name__}
+        return json_response(reason, 503, {"Retry-After": "1"})
+    return json_response({"status": "ready", "service": service, **details})
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _openapi(request: web.Request) -> web.Response:
+    return json_response(request.app[OPENAPI])
+
+
+async def start(app: web.Application, host: str, port: int) -> web.AppRunner:
+    """Listen; raises `OSError` when the port is taken."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    await runner.setup()
+    await web.TCPSite(runner, host, port, backlog=1024).start()
+    return runner
+
+
+def stop_signal() -> asyncio.Event:
+    """Set at SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def serve(app: web.Application, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is under way; start-up and clean-up hooks are the app's own."""
+    stopping = stop_signal()
+    runner = await start(app, host, port)
+    log.info("listening", host=host, port=port)
+    try:
+        await stopping.wait()
+    finally:
+        log.info("stopping")
+        await runner.cleanup()

@@ -1,0 +1,62 @@
+"""Logs are events: one JSON line per unit of work, on standard output."""
+
+import logging
+import sys
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+
+def configure(service: str, level: str = "info") -> None:
+    """Set up structlog and hand the libraries' own loggers to it."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _named(service),
+        _errors_by_class,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _named(service: str) -> structlog.typing.Processor:
+    def add(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        event["service"] = service
+        return event
+
+    return add
+
+
+def _errors_by_class(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """An exception's text can quote what it choked on (a row, a body): the log keeps its class and place only."""
+    trouble = event.pop("exc_info", None)
+    if trouble is True:
+        trouble = sys.exc_info()
+    error = trouble[1] if isinstance(trouble, tuple) else trouble
+    if isinstance(error, BaseException):
+        event["error"] = type(error).__name__
+        event["at"] = _place(error)
+    return event
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return f"{code.co_filename.rsplit('/services/', 1)[-1]}:{trace.tb_lineno} {code.co_name}"

@@ -1,0 +1,41 @@
+"""Every metric of Gatepost, by name, with what it counts. No label holds an id, a contact or a username."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+PUBLISHED: Final = Counter("gatepost_events_published_total", "Events that Kafka has acknowledged.", ["topic"])
+PUBLISH_FAILED: Final = Counter("gatepost_publish_failed_total", "Sends that Kafka did not acknowledge.", ["topic"])
+PARKED: Final = Counter("gatepost_outbox_parked_total", "Events that Kafka refuses for themselves.", ["topic"])
+SECOND_ROAD: Final = Counter("gatepost_second_road_total", "Session events sent by HTTP, by result.", ["result"])
+HTTP_SECONDS: Final = Histogram(
+    "gatepost_http_request_seconds",
+    "Time to answer, by route and status class.",
+    ["route", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+)
+DEAD_LETTERS: Final = Counter("gatepost_dead_letters_total", "Records that could not be used.", ["topic", "reason"])
+FORGED: Final = Counter("gatepost_forged_total", "Bad signatures, tokens, handles and receipts, by kind.", ["kind"])
+LOGINS: Final = Counter("gatepost_logins_total", "Logins by how the first step ended.", ["result"])
+VERIFICATIONS: Final = Counter("gatepost_verifications_total", "Codes tried, by result.", ["result"])
+SENDS: Final = Counter(
+    "gatepost_sends_total", "Submissions to providers, by result.", ["channel", "provider", "result"]
+)
+SEND_SECONDS: Final = Histogram(
+    "gatepost_send_seconds",
+    "Time of a provider call.",
+    ["channel", "provider"],
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 10),
+)
+FALLBACKS: Final = Counter("gatepost_fallbacks_total", "E-mails made due by an SMS that did not arrive.", ["reason"])
+LOGIN_TO_CALL_SECONDS: Final = Histogram(
+    "gatepost_login_to_call_seconds",
+    "From the accepted login to the first provider call.",
+    ["channel"],
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30),
+)
+CHECKS: Final = Counter(
+    "gatepost_session_checks_total", "Tokens checked, by result and where it was known.", ["result"]
+)
+FEED_AGE: Final = Gauge("gatepost_session_feed_age_seconds", "Age of the oldest partition's last fetch answer.")
+UNKNOWN_EVENTS: Final = Counter("gatepost_unknown_session_events_total", "Signed session events of unknown type.")

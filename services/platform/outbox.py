@@ -1,0 +1,177 @@
+"""State and event are one transaction: rows are published right after the commit, the sweeper sends what was left."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from schemas import codec, topics
+from schemas.events import Event
+from services.platform import metrics
+from services.platform.kafka import BrokerAway, Producer, Refused
+from services.platform.keys.grants import Signer
+from services.platform.postgres import AWAY
+
+log = structlog.get_logger()
+
+INSERT: Final = """
+INSERT INTO outbox (id, topic, key, value, headers)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[], $5::jsonb[])
+ON CONFLICT (id) DO NOTHING
+"""
+CLAIM: Final = """
+UPDATE outbox SET tries = tries + 1, due_at = now() + least(interval '30 seconds', interval '1 second' * 2 ^ tries)
+WHERE id IN (
+    SELECT id FROM outbox WHERE parked IS NULL AND due_at <= now() ORDER BY due_at, seq LIMIT $1 FOR UPDATE SKIP LOCKED
+) RETURNING id, topic, key, value, headers, seq
+"""
+SWEEP_SECONDS: Final = 1.0
+BATCH: Final = 200
+FIRST_ROAD_SECONDS: Final = 1.0
+
+SecondRoad = Callable[["OutboxRow"], Awaitable[bool]]
+
+
+class OutboxRow(NamedTuple):
+    """One event, encoded (and signed where the contract says so). `headers` are base64url."""
+
+    id: UUID
+    topic: str
+    key: bytes
+    value: bytes
+    headers: dict[str, str]
+
+    def kafka_headers(self) -> list[tuple[str, bytes]]:
+        return [(name, base64.urlsafe_b64decode(value)) for name, value in self.headers.items()]
+
+
+def row_for(event: Event, signer: Signer | None = None) -> OutboxRow:
+    """Encode an event for its topic; events of the signed kinds need the signer."""
+    topic, key, value = topics.topic_of(event).name, topics.key_of(event), codec.encode(event)
+    headers = {}
+    if topics.is_signed(event):
+        if signer is None:
+            raise TypeError(f"{type(event).__name__} must be signed")
+        signature = signer.sign(topic, key, value)
+        headers[topics.SIGNATURE_HEADER] = base64.urlsafe_b64encode(signature).decode()
+    return OutboxRow(UUID(event.id), topic, key, value, headers)
+
+
+def columns(rows: Sequence[OutboxRow]) -> tuple[list[Any], ...]:
+    """The rows as the five arrays that `INSERT` takes."""
+    return tuple([list(column) for column in zip(*rows, strict=True)]) if rows else ([], [], [], [], [])
+
+
+async def insert(connection: Any, rows: Sequence[OutboxRow]) -> None:
+    """Add rows in the caller's transaction; call `Outbox.publish_soon` after its commit."""
+    if rows:
+        await connection.execute(INSERT, *columns(rows))
+
+
+class Outbox:
+    """Publishes rows and deletes what the broker has. `second_road` is tried when Kafka is silent for a second."""
+
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], producer: Producer, second_road: SecondRoad | None = None
+    ) -> None:
+        self._pool = pool
+        self._producer = producer
+        self._second_road = second_road
+        self._tasks: set[asyncio.Task[bool]] = set()
+        self._done: list[UUID] = []
+        self._something_done = asyncio.Event()
+
+    def publish_soon(self, rows: Iterable[OutboxRow]) -> list["asyncio.Task[bool]"]:
+        """Start publishing after the commit; each task says whether the event took effect by either road."""
+        return [self._start(row) for row in rows]
+
+    async def effective(self, rows: Iterable[OutboxRow]) -> str:
+        """`now` when every row was taken by Kafka or by the second road, else `queued`."""
+        took = await asyncio.gather(*self.publish_soon(rows))
+        return "now" if all(took) else "queued"
+
+    async def run(self) -> None:
+        """The sweeper and the deleter, until cancelled; what is done at that moment is still deleted."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep())
+            group.create_task(self._delete())
+
+    async def drain(self, timeout: float = 5.0) -> None:
+        """Before a stop: wait for what is on its way, then delete what was taken."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+        await self._delete_done()
+
+    def _start(self, row: OutboxRow) -> "asyncio.Task[bool]":
+        task = asyncio.get_running_loop().create_task(self._publish(row))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _publish(self, row: OutboxRow) -> bool:
+        first = asyncio.create_task(self._send(row))
+        if self._second_road is None or row.topic != topics.SESSION_EVENTS.name:
+            return await first
+        done, _ = await asyncio.wait({first}, timeout=FIRST_ROAD_SECONDS)
+        if done and first.result():
+            return True
+        took = await self._second_road(row)
+        return took or await first
+
+    async def _send(self, row: OutboxRow) -> bool:
+        try:
+            await self._producer.send(row.topic, row.key, row.value, row.kafka_headers())
+        except Refused as refused:
+            await self._park(row, str(refused))
+            return False
+        except BrokerAway as away:
+            log.warning("event_not_published", event_id=str(row.id), topic=row.topic, reason=str(away))
+            metrics.PUBLISH_FAILED.labels(row.topic).inc()
+            return False
+        self._done.append(row.id)
+        self._something_done.set()
+        metrics.PUBLISHED.labels(row.topic).inc()
+        return True
+
+    async def _park(self, row: OutboxRow, reason: str) -> None:
+        log.error("event_parked", event_id=str(row.id), topic=row.topic, reason=reason)
+        metrics.PARKED.labels(row.topic).inc()
+        await self._pool.execute("UPDATE outbox SET parked = $2 WHERE id = $1", row.id, reason)
+
+    async def _delete(self) -> None:
+        while True:
+            await self._something_done.wait()
+            await asyncio.sleep(0.05)
+            self._something_done.clear()
+            await self._delete_done()
+
+    async def _delete_done(self) -> None:
+        done, self._done = self._done, []
+        if not done:
+            return
+        try:
+            await self._pool.execute("DELETE FROM outbox WHERE id = ANY($1::uuid[])", done)
+        except AWAY as away:
+            log.warning("outbox_not_cleaned", rows=len(done), error=type(away).__name__)
+
+    async def _sweep(self) -> None:
+        healthy = True
+        while True:
+            try:
+                taken = await self._sweep_once(BATCH if healthy else 1)
+            except AWAY as away:
+                log.warning("outbox_sweep_failed", error=type(away).__name__)
+                taken = []
+            healthy = all(taken)
+            if len(taken) < BATCH:
+                await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _sweep_once(self, limit: int) -> list[bool]:
+        """Claim in a statement of its own, then publish: no lock is held while Kafka is asked."""
+        found = await self._pool.fetch(CLAIM, limit)
+        rows = sorted(found, key=lambda r: r["seq"])
+        return await asyncio.gather(*(self._send(OutboxRow(*tuple(row)[:5])) for row in rows))

@@ -1,0 +1,61 @@
+"""asyncpg, kept thin: one pool per process, and one name for "the database is away"."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import asyncpg
+import msgspec
+import structlog
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+)
+
+
+async def connect(dsn: str, service: str, size: int = 12) -> asyncpg.Pool[asyncpg.Record]:
+    """A pool whose statements end after 10 s. Raises `OSError` or a `PostgresError` when the server is not there."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=min(4, size),
+        max_size=size,
+        timeout=3,
+        command_timeout=10,
+        init=_prepare,
+        server_settings={"application_name": f"gatepost-{service}", "idle_in_transaction_session_timeout": "15000"},
+    )
+
+
+async def connect_when_up(dsn: str, service: str, size: int = 12) -> asyncpg.Pool[asyncpg.Record]:
+    """The same, waiting for a server that is not up yet."""
+    return await until_it_works(lambda: connect(dsn, service, size), "database_not_up_yet")
+
+
+async def until_it_works(action: Callable[[], Awaitable[T]], event: str) -> T:
+    """Repeat while the database is away, with growing pauses up to 2 s; other errors pass."""
+    pause = 0.05
+    while True:
+        try:
+            return await action()
+        except AWAY as away:
+            log.warning(event, error=type(away).__name__)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+
+async def _prepare(connection: Any) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind, schema="pg_catalog", encoder=lambda v: msgspec.json.encode(v).decode(), decoder=msgspec.json.decode
+        )

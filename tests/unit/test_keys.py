@@ -1,0 +1,174 @@
+"""Keys: what they make opens only where it belongs."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from services.platform.keys import contacts, deadletters, files, grants, tokens
+from services.platform.keys.codes import Codes, RetiredKey
+from services.platform.keys.keyring import KeyringError, Keyrings, Ring
+
+NOW = datetime.now(UTC).replace(hour=12)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    files.make_keys(folder)
+    return folder
+
+
+def ring(keys: Path, service: str, purpose: str) -> Ring:
+    return Keyrings(keys / service).secret(purpose)
+
+
+def test_each_service_gets_only_its_own_keyrings(keys):
+    assert {p.stem for p in (keys / "session-store").iterdir()} == {"session", "grants.pub", "dead-letters.pub"}
+    assert not (keys / "delivery" / "mint.json").exists()
+    assert not (keys / "delivery" / "grants.json").exists()
+
+
+def test_a_keyring_that_the_world_can_read_is_refused(keys, tmp_path):
+    path = tmp_path / "login.json"
+    path.write_text((keys / "gateway" / "login.json").read_text())
+    path.chmod(0o644)
+    with pytest.raises(KeyringError, match="chmod"):
+        Ring(path)
+
+
+def test_a_missing_keyring_is_named_with_the_command_that_makes_it(tmp_path):
+    with pytest.raises(KeyringError, match=r"login\.json.*gatepost keys new"):
+        Keyrings.load(tmp_path, ["login"])
+
+
+def test_gateway_and_delivery_derive_the_same_code_and_channels_differ(keys):
+    login_id, salt = uuid4(), os.urandom(16)
+    mine, theirs = Codes(ring(keys, "gateway", "code")), Codes(ring(keys, "delivery", "code"))
+    key_id = mine.active_id(NOW)
+    sms = mine.code(key_id, login_id, "sms", salt, 10, NOW)
+    assert sms == theirs.code(key_id, login_id, "sms", salt, 10, NOW)
+    assert len(sms) == 10
+    assert sms != mine.code(key_id, login_id, "email", salt, 10, NOW)
+    assert sms != mine.code(key_id, uuid4(), "sms", salt, 10, NOW)
+
+
+def test_the_code_key_rotates_daily_and_yesterdays_is_refused_after_twenty_minutes(keys):
+    login_id, salt = uuid4(), os.urandom(16)
+    codes = Codes(ring(keys, "gateway", "code"))
+    yesterday = codes.active_id(NOW)
+    midnight = (NOW + timedelta(days=1)).replace(hour=0, minute=0)
+    assert codes.active_id(midnight) != yesterday
+    before = codes.code(yesterday, login_id, "sms", salt, 6, NOW)
+    assert codes.code(yesterday, login_id, "sms", salt, 6, midnight + timedelta(minutes=19)) == before
+    with pytest.raises(RetiredKey):
+        codes.code(yesterday, login_id, "sms", salt, 6, midnight + timedelta(minutes=21))
+
+
+def test_a_rolled_code_key_file_gives_no_code_of_the_past(keys, tmp_path):
+    path = tmp_path / "code.json"
+    path.write_text((keys / "gateway" / "code.json").read_text())
+    path.chmod(0o600)
+    login_id, salt, later = uuid4(), os.urandom(16), NOW + timedelta(days=3)
+    expected = Codes(Ring(path)).code(Codes(Ring(path)).active_id(later), login_id, "sms", salt, 8, later)
+    Codes(Ring(path)).roll(later)
+    rolled = Codes(Ring(path))
+    assert json.loads(path.read_text())["day"] == later.date().isoformat()
+    assert rolled.code(rolled.active_id(later), login_id, "sms", salt, 8, later) == expected
+    with pytest.raises(RetiredKey):
+        rolled.code(rolled.active_id(NOW), login_id, "sms", salt, 8, NOW)
+
+
+def test_a_sealed_contact_opens_only_in_its_own_place(keys):
+    sealer = contacts.Contacts(ring(keys, "gateway", "contacts"))
+    blob = sealer.seal(b"+442079460958", contacts.column_info("contacts", "users", "u1", "phone"))
+    assert sealer.open(blob, contacts.column_info("contacts", "users", "u1", "phone")) == b"+442079460958"
+    with pytest.raises(contacts.SealBroken):
+        sealer.open(blob, contacts.column_info("contacts", "users", "u2", "phone"))
+
+
+@pytest.mark.parametrize("change", ["login", "cause", "expiry", "event"])
+def test_a_copied_redirected_or_prolonged_challenge_does_not_open(keys, change):
+    sealer, opener = (contacts.Contacts(ring(keys, s, "contacts")) for s in ("gateway", "delivery"))
+    place = {"event": "LoginChallenged", "login": str(uuid4()), "cause": "login", "expiry": NOW}
+    secrets = contacts.LoginSecrets(salt=os.urandom(16), phone="+442079460958", email="ada@example.com")
+    sealed = contacts.seal_login(sealer, *place.values(), secrets)
+    assert contacts.open_login(opener, *place.values(), sealed) == secrets
+    other = {
+        "event": "EmailFallbackRequested",
+        "login": str(uuid4()),
+        "cause": "resend:1",
+        "expiry": NOW + timedelta(1),
+    }
+    with pytest.raises(contacts.SealBroken):
+        contacts.open_login(opener, *(place | {change: other[change]}).values(), sealed)
+
+
+def test_handles_and_tokens_are_read_back_and_every_alteration_is_refused(keys):
+    handles = tokens.Handles(ring(keys, "gateway", "login"))
+    minted = tokens.Mint(ring(keys, "gateway", "mint"))
+    sessions = tokens.SessionTokens(ring(keys, "gateway", "session"))
+    reader = tokens.SessionTokens(ring(keys, "session-store", "session"))
+    login_id = uuid4()
+    secret = minted.secret(login_id, 1_800_000_000)
+    token, handle = sessions.make(login_id, 1_800_000_000, secret), handles.make(login_id)
+    assert reader.read(token) == tokens.Token(login_id, 1_800_000_000, tokens.secret_hash(secret))
+    assert handles.read(handle) == login_id
+    for good, read in ((token, reader.read), (handle, handles.read)):
+        for i in range(3, len(good)):
+            with pytest.raises(tokens.BadToken):
+                read(good[:i] + ("A" if good[i] != "A" else "B") + good[i + 1 :])
+        for bad in (good[:-1], good + "A", "", "gp_", "lg_", good.upper(), handle if good == token else token):
+            with pytest.raises(tokens.BadToken):
+                read(bad)
+
+
+def test_a_signature_covers_topic_key_and_value(keys):
+    signer = grants.Signer(ring(keys, "gateway", "grants"))
+    verifier = grants.Verifier(ring(keys, "session-store", "grants.pub"))
+    signature = signer.sign("session-events", b"k", b"v")
+    verifier.verify("session-events", b"k", b"v", signature)
+    for topic, key, value, given in (
+        ("clients", b"k", b"v", signature),
+        ("session-events", b"kv", b"", signature),
+        ("session-events", b"k", b"w", signature),
+        ("session-events", b"k", b"v", None),
+        ("session-events", b"k", b"v", b"\x09" + signature[1:]),
+    ):
+        with pytest.raises(grants.BadSignature):
+            verifier.verify(topic, key, value, given)
+
+
+def test_a_dead_letter_opens_only_with_deliverys_key(keys):
+    sealed = deadletters.DeadLetterSeal(ring(keys, "gateway", "dead-letters.pub")).seal(b"bytes")
+    assert deadletters.DeadLetterOpener(ring(keys, "delivery", "dead-letters")).open(sealed) == b"bytes"
+    with pytest.raises(contacts.SealBroken):
+        deadletters.DeadLetterOpener(ring(keys, "delivery", "dead-letters")).open(sealed[:-1] + b"\x00")
+
+
+def test_a_new_key_is_distributed_before_it_is_active(keys, tmp_path):
+    files.make_keys(tmp_path)
+    key_id = files.add_key(tmp_path, "grants")
+    assert ring(tmp_path, "gateway", "grants").active.id == 1
+    assert ring(tmp_path, "delivery", "grants.pub").ids() == [1, key_id]
+    files.activate(tmp_path, "grants", key_id)
+    signer = grants.Signer(ring(tmp_path, "gateway", "grants"))
+    grants.Verifier(ring(tmp_path, "delivery", "grants.pub")).verify("t", b"", b"", signer.sign("t", b"", b""))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("12", "country code"), ("+44", "not a phone"), ("+4412", "too"), ("abc", "phone")]
+)
+def test_a_bad_phone_is_refused_with_the_reason(text, reason):
+    with pytest.raises(contacts.BadContact, match=reason):
+        contacts.parse_phone(text)
+
+
+def test_masks_show_country_and_end_only():
+    assert contacts.mask_phone("+442079460967") == "+44 •••• ••67"
+    assert contacts.mask_email("ada@example.com") == "a•••@example.com"
+    assert contacts.mask_email("ada@example.com", domain=False) == "a•••@•••"
+    assert contacts.country_of("+442079460967") == "GB"
