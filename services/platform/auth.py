@@ -49,8 +49,8 @@ Who = Client | User
 CheckClient = Callable[[str, str], Awaitable[Client | None]]
 Introspect = Callable[[str], Awaitable[User | None]]
 
-CHECK_CLIENT: Final = web.AppKey("check_client", Callable[[str, str], Awaitable[Client | None]])
-INTROSPECT: Final = web.AppKey("introspect", Callable[[str], Awaitable[User | None]])
+CHECK_CLIENT: Final[web.AppKey[CheckClient]] = web.AppKey("check_client")
+INTROSPECT: Final[web.AppKey[Introspect]] = web.AppKey("introspect")
 
 
 class Right(NamedTuple):

@@ -51,8 +51,9 @@ class DeadLetters:
 
 def _packed(record: Any) -> bytes:
     """The signature (its length first), then the value: a replay sends exactly these bytes again."""
-    signature = dict(record.headers or ()).get(topics.SIGNATURE_HEADER, b"")
-    return len(signature).to_bytes(2, "big") + signature + (record.value or b"")
+    signature: bytes = dict(record.headers or ()).get(topics.SIGNATURE_HEADER, b"")
+    value: bytes = record.value or b""
+    return len(signature).to_bytes(2, "big") + signature + value
 
 
 def unpacked(data: bytes) -> tuple[bytes, bytes]:

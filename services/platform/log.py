@@ -10,7 +10,7 @@ from structlog.typing import EventDict, WrappedLogger
 def configure(service: str, level: str = "info") -> None:
     """Set up structlog and hand the libraries' own loggers to it."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -84,7 +84,7 @@ def add_key(folder: Path, purpose: str) -> int:
     """Distribute a new key of that purpose (state `distributed`) to every holder's file; gives its id."""
     private, public = _new_pair(purpose)
     present = read_ring(folder / HOLDERS[purpose][0] / f"{purpose}.json")
-    key_id = max(key["id"] for key in present["keys"]) + 1
+    key_id: int = max(key["id"] for key in present["keys"]) + 1
     if key_id > 255:
         raise KeyringError(f"{purpose}: all 255 key ids are used; begin a new keyring")
     for name, secret in ((purpose, private), (f"{purpose}.pub", public)):
