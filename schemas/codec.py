@@ -46,11 +46,12 @@ def decode(data: bytes | None) -> AnyEvent:
     if len(data) > LARGEST:
         raise BadEvent("too-large")
     try:
-        return _decoder.decode(data)
+        event: AnyEvent = _decoder.decode(data)
     except msgspec.ValidationError as bad:
         raise _explained(data, str(bad)) from None
     except (msgspec.DecodeError, RecursionError):
         raise BadEvent("not-json") from None
+    return event
 
 
 def decode_for(topic: str, data: bytes | None) -> AnyEvent:
