@@ -1,0 +1,36 @@
+"""`gatepost serve delivery`: one loop for Faust, the sender and the web server."""
+
+import asyncio
+import tempfile
+
+import faust
+import uvloop
+
+from services.delivery.app import Beside, build_app
+from services.delivery.house import build
+from services.delivery.settings import DeliverySettings
+from services.platform import log
+from services.platform.settings import load_or_exit
+
+
+def serve(settings: DeliverySettings) -> None:
+    """Run until SIGTERM or SIGINT; ends with the exit code of Faust's worker."""
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    house = loop.run_until_complete(build(settings))
+    with tempfile.TemporaryDirectory(prefix="gatepost-delivery-") as datadir:
+        app = build_app(settings, house.ingest, datadir)
+        beside = Beside(house.start, house.stop)
+        worker = faust.Worker(
+            app, beside, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True, workdir="."
+        )
+        worker.execute_from_commandline()
+
+
+def main() -> None:
+    log.configure("delivery")
+    serve(load_or_exit(DeliverySettings))
+
+
+if __name__ == "__main__":
+    main()

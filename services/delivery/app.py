@@ -1,0 +1,111 @@
+"""The event-driven edge: Faust takes batches, `ingest` writes them down. Nothing else happens here.
+
+What was measured about faust-streaming 0.15.3 decides every setting: a decode error or an exception in an agent would
+crash it or acknowledge the message, so bytes stay raw and `ingest` never raises for a record; `concurrency=1`, because
+commits are only safe in order; no web server, no leader topics, no tables.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final
+
+import faust
+import mode
+import structlog
+
+from schemas import topics
+from services.delivery.ingest import Ingest, Record
+from services.delivery.settings import DeliverySettings
+
+log = structlog.get_logger()
+
+MOST: Final = 200
+WITHIN: Final = 0.005
+SAFE_FAUST: Final[dict[str, Any]] = {
+    "web_enabled": False,
+    "topic_disable_leader": True,
+    "topic_allow_declare": False,
+    "reply_create_topic": False,
+    "store": "memory://",
+    "processing_guarantee": "at_least_once",
+    "consumer_auto_offset_reset": "earliest",
+    "autodiscover": False,
+    "broker_session_timeout": 10.0,
+    "broker_heartbeat_interval": 2.0,
+    "broker_commit_interval": 1.0,
+}
+
+
+async def batches(stream: Any) -> AsyncIterator[Sequence[Record]]:
+    """Raw records, up to 200 or what came within 5 ms; acknowledged after the consumer asks for the next batch."""
+    async for events in stream.take_events(MOST, within=WITHIN):
+        yield [event.message for event in events]
+
+
+def build_app(settings: DeliverySettings, ingest: Ingest, datadir: str) -> Any:
+    app = faust.App(
+        "delivery",
+        broker=[f"aiokafka://{server.strip()}" for server in settings.kafka.split(",")],
+        broker_credentials=_credentials(settings),
+        consumer_group_instance_id=settings.instance_id,
+        datadir=datadir,
+        **SAFE_FAUST,
+    )
+    _agent(app, topics.LOGIN_CHALLENGES.name, ingest.challenges)
+    _agent(app, topics.EMAIL_FALLBACKS.name, ingest.emails)
+    _agent(app, topics.SESSION_EVENTS.name, ingest.sessions)
+    _agent(app, topics.LOGIN_OUTCOMES.name, ingest.outcomes)
+    _agent(app, topics.DEAD_LETTERS.name, ingest.dead_letters)
+    return app
+
+
+def _agent(app: Any, topic: str, write: Callable[[Sequence[Record]], Awaitable[None]]) -> None:
+    raw = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+    async def take(stream: Any) -> None:
+        async for batch in batches(stream):
+            await _until_written(batch, write)
+
+    app.agent(raw, name=topic, concurrency=1)(take)
+
+
+async def _until_written(batch: Sequence[Record], write: Callable[[Sequence[Record]], Awaitable[None]]) -> None:
+    """An exception that left the agent would acknowledge the batch: it stays here until the batch is written."""
+    while True:
+        try:
+            return await write(batch)
+        except Exception as error:
+            log.error("batch_not_written", topic=batch[0].topic, records=len(batch), exc_info=error)
+            await asyncio.sleep(1.0)
+
+
+def _credentials(settings: DeliverySettings) -> Any:
+    if settings.kafka_security == "PLAINTEXT":
+        return None
+    context = ssl.create_default_context(cafile=str(settings.kafka_ca_file) if settings.kafka_ca_file else None)
+    if settings.kafka_security == "SSL":
+        return faust.SSLCredentials(context)
+    password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
+    return faust.SASLCredentials(
+        username=settings.kafka_username, password=password, ssl_context=context, mechanism="SCRAM-SHA-512"
+    )
+
+
+class Beside(mode.Service):  # type: ignore[misc]
+    """What runs beside Faust in the same loop: it starts first, stops last, and a crash of it ends the worker."""
+
+    def __init__(
+        self,
+        start: Callable[[], Awaitable[Sequence[Coroutine[Any, Any, None]]]],
+        stop: Callable[[], Awaitable[None]],
+    ) -> None:
+        super().__init__()
+        self._begin, self._end = start, stop
+
+    async def on_start(self) -> None:
+        for work in await self._begin():
+            self.add_future(work)
+
+    async def on_stop(self) -> None:
+        await self._end()

@@ -1,0 +1,42 @@
+"""From a ledger row to the message: contacts opened, code derived, both only for as long as the call takes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.delivery import messages
+from services.delivery.channels import Message, Permanent
+from services.delivery.ports import Job
+from services.delivery.states import Reason
+from services.platform.keys.codes import Codes
+from services.platform.keys.contacts import Contacts, LoginSecrets, SealBroken, open_login
+from services.platform.keys.keyring import UnknownKey
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The keys that delivery holds, and the host that an SMS binds its code to."""
+
+    contacts: Contacts
+    codes: Codes
+    host: str
+
+    def open(self, job: Job) -> LoginSecrets:
+        """Raises `SealBroken` or `UnknownKey`."""
+        return open_login(self.contacts, job.sealed_event, job.login_id, job.sealed_cause, job.expires_at, job.sealed)
+
+    def message(self, job: Job, inside: LoginSecrets, now: datetime) -> Message:
+        """Raises `Permanent` when there is nobody to write to, `UnknownKey` when the code cannot be derived."""
+        to = inside.phone if job.channel == "sms" else inside.email
+        if to is None:
+            raise Permanent(Reason.NO_CONTACT)
+        code = self.codes.code(job.code_key_id, job.login_id, job.channel, inside.salt, job.digits, now)
+        minutes = max(1, round((job.expires_at - now).total_seconds() / 60))
+        text = messages.sms_text(code, self.host) if job.channel == "sms" else messages.email_text(code, minutes)
+        return Message(str(job.id), to, messages.email_subject(), text)
+
+    def email_of(self, job: Job) -> str | None:
+        """The address on file, or None (also where the row does not open)."""
+        try:
+            return self.open(job).email
+        except (SealBroken, UnknownKey):
+            return None

@@ -1,0 +1,83 @@
+"""When a message may still be called, how long a call may take, when to look again. Time is passed in."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.delivery.channels import Permanent, Retryable, Unknown
+from services.delivery.ports import Job, Result
+from services.delivery.states import Reason, State
+
+SMS_WINDOW: Final = timedelta(seconds=10)
+CALL_SECONDS: Final = {"sms": 4.0, "email": 8.0}
+SHORTEST_CALL: Final = 1.0
+MOST_TRIES: Final = {"sms": 4, "email": 40}
+WORTH_A_SECOND_MESSAGE: Final = timedelta(seconds=20)
+RECEIPT_AFTER_CHALLENGE: Final = timedelta(seconds=25)
+RECEIPT_AFTER_HANDOVER: Final = timedelta(seconds=10)
+
+Trouble = Permanent | Retryable | Unknown
+
+
+def ended_before_call(job: Job, now: datetime) -> Result | None:
+    """The row's end when there is nothing left to send."""
+    if job.why is not None:
+        return Result(state=State.CANCELLED, reason=job.why)
+    if now >= job.expires_at:
+        return Result(state=State.EXPIRED, reason="expired")
+    if time_for_call(job, now) < SHORTEST_CALL and job.tries > 1:
+        return Result(state=State.FAILED, reason=Reason.TOO_LATE)
+    return None
+
+
+def deadline(job: Job) -> datetime:
+    """No call may end after it. A first call is always made: a late broker is no failure of the SMS."""
+    if job.channel == "sms" and job.tries > 1 and not job.doubtful:
+        return min(job.expires_at, job.challenged_at + SMS_WINDOW)
+    return job.expires_at
+
+
+def time_for_call(job: Job, now: datetime) -> float:
+    return min(CALL_SECONDS[job.channel], (deadline(job) - now).total_seconds())
+
+
+def after_success(job: Job, now: datetime, ref: str, receipts: bool) -> Result:
+    """Sent; where the provider gives receipts, one is awaited."""
+    pause = None
+    if receipts:
+        until = max(job.challenged_at + RECEIPT_AFTER_CHALLENGE, now + RECEIPT_AFTER_HANDOVER)
+        pause = (until - now).total_seconds()
+    return Result(state=State.SENT, ref=ref, pause=pause)
+
+
+def after_trouble(job: Job, trouble: Trouble, now: datetime, has_email: bool) -> Result:
+    """What an error makes of the row: again later, the end, or honest doubt."""
+    match trouble:
+        case Permanent():
+            return Result(state=State.FAILED, reason=trouble.reason)
+        case Retryable():
+            return _again(job, trouble, now)
+        case Unknown():
+            return _in_doubt(job, trouble, now, has_email)
+
+
+def _again(job: Job, trouble: Retryable, now: datetime) -> Result:
+    pause = max(back_off(job), trouble.after or 0.0)
+    last = job.expires_at if job.channel == "email" or job.doubtful else job.challenged_at + SMS_WINDOW
+    late = now + timedelta(seconds=pause + SHORTEST_CALL) > min(last, job.expires_at)
+    if late or job.tries >= MOST_TRIES[job.channel]:
+        return Result(state=State.FAILED, reason=trouble.reason)
+    return Result(state=State.QUEUED, reason=trouble.reason, pause=pause)
+
+
+def _in_doubt(job: Job, trouble: Unknown, now: datetime, has_email: bool) -> Result:
+    """The next channel where there is one; else the same message once more, if that is worth it."""
+    alone = job.channel == "email" or not has_email
+    if alone and job.doubtful == 0 and job.expires_at - now > WORTH_A_SECOND_MESSAGE:
+        return Result(state=State.QUEUED, reason=trouble.reason, pause=0.0, doubtful=True)
+    return Result(state=State.UNKNOWN, reason=trouble.reason)
+
+
+def back_off(job: Job) -> float:
+    """Seconds: half a second doubling to 2 for an SMS, 1 doubling to 15 for an e-mail."""
+    first, most = (0.5, 2.0) if job.channel == "sms" else (1.0, 15.0)
+    return min(most, first * 2.0 ** min(max(job.tries - 1, 0), 10))

@@ -1,0 +1,171 @@
+"""Builds everything that delivery is made of; nothing else builds anything."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import structlog
+from aiohttp import web
+
+from services.delivery.channels import Channel
+from services.delivery.channels.smtp import Smtp, SmtpServer
+from services.delivery.channels.twilio import Twilio
+from services.delivery.compose import Secrets
+from services.delivery.ingest import Ingest
+from services.delivery.postgres.instance import InstanceLock
+from services.delivery.postgres.intake import PostgresIntake
+from services.delivery.postgres.ledger import PostgresLedger
+from services.delivery.postgres.letters import PostgresLetters
+from services.delivery.postgres.reading import PostgresControls, PostgresReading
+from services.delivery.postgres.replays import PostgresReplays
+from services.delivery.routes import api
+from services.delivery.routes.parts import Parts
+from services.delivery.routing import Routing
+from services.delivery.send import Sender
+from services.delivery.settings import DeliverySettings
+from services.platform import clients, http
+from services.platform.clock import SystemClock
+from services.platform.dead_letters import DeadLetters
+from services.platform.kafka import Connection, Producer
+from services.platform.keys.codes import Codes
+from services.platform.keys.contacts import Contacts
+from services.platform.keys.deadletters import DeadLetterOpener, DeadLetterSeal
+from services.platform.keys.grants import Verifier
+from services.platform.keys.keyring import Keyrings
+from services.platform.outbox import Outbox
+from services.platform.postgres import AWAY, connect_when_up
+
+log = structlog.get_logger()
+
+RINGS = ("code", "contacts", "search", "receipts", "grants.pub", "dead-letters", "dead-letters.pub")
+REFRESH_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class House:
+    """Delivery, built. `start` gives what has to run until `stop`."""
+
+    settings: DeliverySettings
+    pool: asyncpg.Pool[asyncpg.Record]
+    lock: InstanceLock
+    producer: Producer
+    outbox: Outbox
+    sender: Sender
+    ingest: Ingest
+    routing: Routing
+    controls: PostgresControls
+    directory: clients.ClientDirectory
+    dead_letters: DeadLetters
+    verifier: Verifier
+    site: web.Application
+    runner: web.AppRunner | None = None
+
+    async def start(self) -> Sequence[Coroutine[Any, Any, None]]:
+        await self.controls.add_providers(self.routing.names())
+        self.routing.update(await self.controls.providers())
+        self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
+        log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
+        connection = Connection.of(self.settings)
+        follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
+        return [self.sender.run(), self.outbox.run(), follow, self._refresh(), self.lock.keep()]
+
+    async def stop(self) -> None:
+        log.info("stopping")
+        if self.runner is not None:
+            await self.runner.cleanup()
+        await self.sender.stop()
+        await self.outbox.drain()
+        await self.routing.close()
+        await self.producer.stop()
+        await self.lock.release()
+        await self.pool.close()
+
+    async def _refresh(self) -> None:
+        """What operators changed reaches every worker within two seconds."""
+        while True:
+            try:
+                self.routing.update(await self.controls.providers())
+            except AWAY as away:
+                log.warning("providers_not_read", error=type(away).__name__)
+            await asyncio.sleep(REFRESH_SECONDS)
+
+
+async def build(settings: DeliverySettings) -> House:
+    rings = Keyrings.load(settings.keys, RINGS)
+    dsn = settings.database.get_secret_value()
+    lock = InstanceLock(dsn, settings.instance_id)
+    await lock.take()
+    pool = await connect_when_up(dsn, "delivery", settings.database_pool)
+    producer = Producer(Connection.of(settings), "gatepost-delivery")
+    outbox = Outbox(pool, producer)
+    ledger = PostgresLedger(pool, outbox)
+    contacts, clock = Contacts(rings.secret("contacts")), SystemClock()
+    secrets = Secrets(contacts, Codes(rings.secret("code")), settings.bound_host)
+    routing = Routing(channels_of(settings))
+    sender = Sender(ledger, routing, secrets, clock, settings.slots)
+    dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
+    verifier = Verifier(rings.secret("grants.pub"))
+    ingest = Ingest(PostgresIntake(pool), sender, contacts, verifier, dead_letters, clock)
+    directory, controls = clients.ClientDirectory(pool), PostgresControls(pool)
+    parts = Parts(
+        settings=settings,
+        reading=PostgresReading(pool),
+        controls=controls,
+        replays=PostgresReplays(pool),
+        letters=PostgresLetters(pool),
+        ledger=ledger,
+        sender=sender,
+        secrets=secrets,
+        ingest=ingest,
+        opener=DeadLetterOpener(rings.secret("dead-letters")),
+        directory=directory,
+        keys=rings.report,
+        pool=pool,
+        clock=clock,
+    )
+    return House(
+        settings,
+        pool,
+        lock,
+        producer,
+        outbox,
+        sender,
+        ingest,
+        routing,
+        controls,
+        directory,
+        dead_letters,
+        verifier,
+        api.build(parts),
+    )
+
+
+def channels_of(settings: DeliverySettings) -> list[Channel]:
+    found: list[Channel] = []
+    if settings.twilio_sid and settings.twilio_token and settings.twilio_from:
+        base = (settings.receipts_url or settings.public_url).rstrip("/")
+        twilio = Twilio(
+            base_url=settings.twilio_url,
+            sid=settings.twilio_sid,
+            token=settings.twilio_token.get_secret_value(),
+            sender=settings.twilio_from,
+            callback=f"{base}/v1/receipts/twilio" if settings.twilio_receipts else None,
+            connections=settings.slots,
+        )
+        found.append(twilio)
+    if settings.smtp_host:
+        found.append(Smtp(_smtp(settings, settings.smtp_host)))
+    return found
+
+
+def _smtp(settings: DeliverySettings, host: str) -> SmtpServer:
+    return SmtpServer(
+        host=host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        sender=settings.smtp_from,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+    )

@@ -1,0 +1,314 @@
+"""From raw records to durable rows: decode, check, write, go on. A record that nobody can use becomes a dead letter."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, Protocol
+from uuid import UUID, uuid5
+
+import structlog
+
+from schemas import codec, topics
+from schemas.events import EmailFallbackRequested, Event, ExpireAll, LoginChallenged, LoginClosed, Verified
+from services.delivery.outcomes import row_id
+from services.delivery.ports import Job
+from services.platform import metrics
+from services.platform.clock import Clock
+from services.platform.keys.contacts import Contacts, SealBroken, open_login
+from services.platform.keys.grants import BadSignature, Verifier
+from services.platform.keys.keyring import UnknownKey
+from services.platform.postgres import until_it_works
+
+log = structlog.get_logger()
+
+FLOOR_AHEAD: Final = timedelta(seconds=5)
+
+
+class Record(Protocol):
+    """What Kafka gives: never decoded before it is here."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Any: ...
+
+
+class BadRecord(Exception):
+    """It will never be usable; the text is the reason's name."""
+
+
+class NotStorable(Exception):
+    """Postgres refuses a value for itself: one record of the batch is to blame."""
+
+
+class Challenge(NamedTuple):
+    id: UUID
+    login_id: UUID
+    channel: str
+    cause: str
+    account_id: UUID
+    user_id: UUID
+    account_epoch: int
+    user_epoch: int
+    sealed: str
+    masked: str
+    masked_email: str | None
+    country: str | None
+    locale: str | None
+    origin: str | None
+    code_key_id: int
+    digits: int
+    begun_at: datetime
+    challenged_at: datetime
+    expires_at: datetime
+
+
+class Closing(NamedTuple):
+    login_id: UUID
+    account_id: UUID
+    user_id: UUID
+    account_epoch: int | None
+    user_epoch: int | None
+    why: str
+
+
+class Floor(NamedTuple):
+    scope: str
+    id: UUID
+    floor: int
+
+
+class DeadLetterRow(NamedTuple):
+    id: UUID
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    service: str
+    key: bytes
+    sealed: bytes
+
+
+class Intake(Protocol):
+    """The part of Postgres that `ingest` needs."""
+
+    async def challenges(self, found: Sequence[Challenge], slots: int) -> list[Job]: ...
+    async def emails(self, found: Sequence[tuple[UUID, str]], slots: int) -> list[Job]: ...
+    async def closings(self, closed: Sequence[Closing], floors: Sequence[Floor]) -> None: ...
+    async def dead_letters(self, found: Sequence[DeadLetterRow]) -> None: ...
+
+
+class Slots(Protocol):
+    """Where leased rows go at once."""
+
+    @property
+    def free(self) -> int: ...
+    def start(self, jobs: Sequence[Job]) -> None: ...
+    def wake(self) -> None: ...
+
+
+class Bin(Protocol):
+    """Where records go that nobody can use."""
+
+    async def send(self, record: Any, reason: str) -> None: ...
+
+
+class Ingest:
+    """One method per topic; each returns once every record of the batch is written or a dead letter."""
+
+    def __init__(
+        self, intake: Intake, slots: Slots, contacts: Contacts, verifier: Verifier, bin_: Bin, clock: Clock
+    ) -> None:
+        self._intake, self._slots, self._bin = intake, slots, bin_
+        self._contacts, self._verifier, self._clock = contacts, verifier, clock
+
+    async def challenges(self, records: Sequence[Record]) -> None:
+        await self._take(records, self._challenge, self._write_challenges)
+
+    async def emails(self, records: Sequence[Record]) -> None:
+        await self._take(records, self._email, self._write_emails)
+
+    async def sessions(self, records: Sequence[Record]) -> None:
+        await self._take(records, self._session, self._write_closings)
+
+    async def outcomes(self, records: Sequence[Record]) -> None:
+        await self._take(records, self._outcome, self._write_closings)
+
+    async def dead_letters(self, records: Sequence[Record]) -> None:
+        """Letters that are not in our form are counted and left: they must not make letters of their own."""
+        rows = [row for record in records if (row := letter_of(record)) is not None]
+        if rows:
+            await until_it_works(lambda: self._intake.dead_letters(rows), "ingest_waits")
+
+    async def _take(
+        self,
+        records: Sequence[Record],
+        read: Callable[[Record], Any],
+        write: Callable[[Sequence[Any]], Awaitable[None]],
+    ) -> None:
+        good: list[tuple[Record, Any]] = []
+        for record in records:
+            try:
+                found = read(record)
+            except BadRecord as bad:
+                await self._bin.send(record, str(bad))
+                continue
+            if found is not None:
+                good.append((record, found))
+        await self._write(good, write)
+
+    async def _write(
+        self, good: Sequence[tuple[Record, Any]], write: Callable[[Sequence[Any]], Awaitable[None]]
+    ) -> None:
+        if not good:
+            return
+        try:
+            await until_it_works(lambda: write([found for _, found in good]), "ingest_waits")
+        except NotStorable:
+            if len(good) == 1:
+                await self._bin.send(good[0][0], "not-storable")
+                return
+            for one in good:
+                await self._write([one], write)
+
+    async def _write_challenges(self, found: Sequence[Challenge]) -> None:
+        self._slots.start(await self._intake.challenges(found, self._slots.free))
+        self._slots.wake()
+
+    async def _write_emails(self, found: Sequence[tuple[UUID, str]]) -> None:
+        self._slots.start(await self._intake.emails(found, self._slots.free))
+
+    async def _write_closings(self, found: Sequence[Closing | Floor]) -> None:
+        closed = [one for one in found if isinstance(one, Closing)]
+        await self._intake.closings(closed, [one for one in found if isinstance(one, Floor)])
+        self._slots.wake()
+
+    def _challenge(self, record: Record) -> Challenge:
+        event = decoded(record)
+        if not isinstance(event, LoginChallenged):
+            raise BadRecord("wrong-topic")
+        self._check_seal(event, event.sealed, event.cause, event.expires_at)
+        return challenge_of(event)
+
+    def _email(self, record: Record) -> tuple[UUID, str]:
+        event = decoded(record)
+        if not isinstance(event, EmailFallbackRequested):
+            raise BadRecord("wrong-topic")
+        self._check_seal(event, event.sealed, event.cause, event.expires_at)
+        return uuid_in(event.login_id), event.cause
+
+    def _check_seal(self, event: Event, sealed: str, cause: str, expires_at: datetime) -> None:
+        """A challenge that was made up, copied, redirected or prolonged does not open. A new key may be on its way."""
+        try:
+            open_login(self._contacts, type(event).__name__, uuid_in(event.login_id), cause, expires_at, sealed)
+        except UnknownKey:
+            log.warning("contacts_key_unknown", login_id=str(event.login_id))
+        except (SealBroken, ValueError):
+            metrics.FORGED.labels("challenge").inc()
+            raise BadRecord("seal-broken") from None
+
+    def _session(self, record: Record) -> Closing | Floor | None:
+        event = decoded(record)
+        if topics.is_signed(event):
+            self._check_signature(record)
+        match event:
+            case Verified():
+                return closing_of(event, "verified")
+            case ExpireAll():
+                return self._floor(event)
+            case _:
+                return None
+
+    def _check_signature(self, record: Record) -> None:
+        signature = dict(record.headers or ()).get(topics.SIGNATURE_HEADER)
+        try:
+            self._verifier.verify(record.topic, record.key or b"", record.value or b"", signature)
+        except BadSignature:
+            metrics.FORGED.labels("session-event").inc()
+            raise BadRecord("bad-signature") from None
+
+    def _floor(self, event: ExpireAll) -> Floor:
+        if event.floor > (self._clock.now() + FLOOR_AHEAD).timestamp() * 1000:
+            raise BadRecord("floor-ahead")
+        whose = event.user_id if event.scope == "user" else event.account_id
+        return Floor(event.scope, uuid_in(whose), event.floor)
+
+    def _outcome(self, record: Record) -> Closing | Floor | None:
+        event = decoded(record)
+        return closing_of(event, event.reason) if isinstance(event, LoginClosed) else None
+
+
+def decoded(record: Record) -> Event:
+    """Raises `BadRecord`."""
+    try:
+        return codec.decode_for(record.topic, record.value or b"")
+    except codec.BadEvent as bad:
+        raise BadRecord(bad.reason) from None
+
+
+def uuid_in(text: object) -> UUID:
+    """Raises `BadRecord` when it is none."""
+    try:
+        return UUID(str(text))
+    except ValueError:
+        raise BadRecord("bad-id") from None
+
+
+def challenge_of(event: LoginChallenged) -> Challenge:
+    if not usable(event):
+        raise BadRecord("invalid")
+    login_id, channel = uuid_in(event.login_id), event.channels[0]
+    return Challenge(
+        id=row_id(login_id, channel, event.cause),
+        login_id=login_id,
+        channel=channel,
+        cause=event.cause,
+        account_id=uuid_in(event.account_id),
+        user_id=uuid_in(event.user_id),
+        account_epoch=event.account_epoch,
+        user_epoch=event.user_epoch,
+        sealed=event.sealed,
+        masked=event.masked.get(channel, ""),
+        masked_email=event.masked.get("email"),
+        country=event.country,
+        locale=event.context.locale,
+        origin=event.context.origin,
+        code_key_id=event.code_key_id,
+        digits=event.digits,
+        begun_at=event.issued_at,
+        challenged_at=event.time,
+        expires_at=event.expires_at,
+    )
+
+
+def usable(event: LoginChallenged) -> bool:
+    """What the types alone do not say."""
+    aware = all(instant.tzinfo is not None for instant in (event.time, event.issued_at, event.expires_at))
+    return aware and bool(event.channels) and 4 <= event.digits <= 10 and 0 <= event.code_key_id <= 255
+
+
+def closing_of(event: Verified | LoginClosed, why: str) -> Closing | None:
+    if event.login_id is None:
+        return None
+    who = (uuid_in(event.login_id), uuid_in(event.account_id), uuid_in(event.user_id))
+    return Closing(*who, getattr(event, "account_epoch", None), getattr(event, "user_epoch", None), why)
+
+
+def letter_of(record: Record) -> DeadLetterRow | None:
+    """The row of a dead letter: where it came from and why; its bytes stay sealed."""
+    headers = dict(record.headers or ())
+    try:
+        told = [headers[name].decode() for name in ("topic", "partition", "offset", "reason", "service")]
+        where = (told[0][:200], int(told[1]), int(told[2]), told[3][:200], told[4][:50])
+    except (KeyError, ValueError, UnicodeDecodeError):
+        log.warning("dead_letter_unreadable", partition=record.partition, offset=record.offset)
+        return None
+    name = uuid5(UUID(int=0), f"{record.topic}\x1f{record.partition}\x1f{record.offset}")
+    return DeadLetterRow(name, *where, record.key or b"", record.value or b"")

@@ -1,0 +1,23 @@
+"""The wording: plain, one GSM-7 segment for an SMS, no link, nothing but the code."""
+
+from typing import Final
+
+SEGMENT: Final = 160
+
+
+def sms_text(code: str, host: str) -> str:
+    """The last line lets phones fill the code in at `host` only (WICG origin-bound one-time codes)."""
+    return f"{code} is your sign-in code. Never share it.\n\n@{host} #{code}"[:SEGMENT]
+
+
+def email_subject() -> str:
+    return "Your sign-in code"
+
+
+def email_text(code: str, minutes: int) -> str:
+    return (
+        f"Your sign-in code is {code}\n\n"
+        f"It works for one sign-in and for about {minutes} minute{'' if minutes == 1 else 's'}.\n"
+        "Nobody from us will ever ask for it. If you are not signing in right now, somebody knows\n"
+        "your password: change it.\n"
+    )

@@ -1,0 +1,1 @@
+"""The ledger in Postgres: SQL stands here and nowhere else in delivery."""

@@ -1,0 +1,171 @@
+"""Claims, leases, results: the statements under `send`. Every result is written only while its lease holds."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from services.delivery.ports import Consequences, EmailRow, Job, LoginNow, Result
+from services.platform import outbox
+
+JOB: Final = """d.id, d.login_id, d.channel, d.cause, d.account_id, d.user_id, d.tries, d.doubtful, d.lease, d.provider,
+    d.sealed, d.sealed_event, d.sealed_cause, d.masked, d.masked_email, d.country, d.locale, d.origin,
+    d.code_key_id, d.digits, d.begun_at, d.challenged_at, d.expires_at,
+    (SELECT why FROM login_states s WHERE s.login_id = d.login_id) AS why, clock_timestamp() AS now"""
+LEASE: Final = "state = 'sending', lease = $2, due_at = now() + interval '10 seconds', updated_at = now()"
+PAUSED: Final = """(d.expires_at > now() AND EXISTS (
+    SELECT FROM pauses p WHERE p.account_id IN ('*', d.account_id::text)))"""
+
+# A loose index scan finds the accounts; each is asked for its oldest rows, and they are taken turn by turn.
+CLAIM: Final = f"""
+WITH RECURSIVE accounts AS (
+    (SELECT account_id FROM deliveries WHERE state = 'queued' ORDER BY account_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.account_id FROM deliveries d WHERE d.state = 'queued' AND d.account_id > a.account_id
+            ORDER BY d.account_id LIMIT 1)
+    FROM accounts a WHERE a.account_id IS NOT NULL
+), picked AS (
+    SELECT q.id FROM accounts a CROSS JOIN LATERAL (
+        SELECT d.id, d.due_at, row_number() OVER (ORDER BY d.due_at) AS turn FROM deliveries d
+        WHERE d.account_id = a.account_id AND d.state = 'queued' AND d.due_at <= now() AND NOT {PAUSED}
+        ORDER BY d.due_at LIMIT $1
+    ) c JOIN deliveries q ON q.id = c.id
+    WHERE q.state = 'queued' AND q.due_at <= now() ORDER BY c.turn, c.due_at LIMIT $1 FOR UPDATE OF q SKIP LOCKED
+)
+UPDATE deliveries d SET {LEASE}, tries = tries + 1 WHERE d.id IN (SELECT id FROM picked)
+RETURNING {JOB}, 'queued' AS state
+"""  # noqa: S608 - made of constants
+CLAIM_THESE: Final = f"""
+UPDATE deliveries d SET {LEASE}, tries = tries + 1 WHERE d.id IN (
+    SELECT d.id FROM deliveries d WHERE d.id = ANY($3::uuid[]) AND d.state = 'queued' AND d.due_at <= now()
+        AND NOT {PAUSED} LIMIT $1 FOR UPDATE SKIP LOCKED
+) RETURNING {JOB}, 'queued' AS state
+"""  # noqa: S608
+OVERDUE: Final = f"""
+UPDATE deliveries d SET lease = $2, due_at = now() + interval '10 seconds', updated_at = now() WHERE d.id IN (
+    SELECT id FROM deliveries WHERE state IN ('sending', 'sent') AND due_at <= now()
+    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+) RETURNING {JOB}, d.state
+"""  # noqa: S608
+AWAITING: Final = f"""
+UPDATE deliveries d SET lease = $2 WHERE d.id = $1 AND d.state = 'sent' RETURNING {JOB}, d.state
+"""  # noqa: S608
+LOGIN_NOW: Final = """
+SELECT (SELECT why FROM login_states WHERE login_id = $1) AS why,
+       EXISTS (SELECT FROM deliveries WHERE login_id = $1 AND channel = 'email' AND cause = 'fallback:' || $2) AS made
+"""
+SETTLE: Final = """
+WITH settled AS (
+    UPDATE deliveries SET state = $3, reason = $4, provider = coalesce($5, provider),
+        provider_ref = coalesce($6, provider_ref), lease = NULL, doubtful = doubtful + $8, updated_at = now(),
+        due_at = now() + make_interval(secs => $7)
+    WHERE id = $1 AND lease = $2 AND state IN ('sending', 'sent') RETURNING login_id, id, account_id, channel, cause
+), logged AS (
+    INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause, provider, reason, ms)
+    SELECT login_id, id, account_id, $9, channel, cause, $5, $4, $10 FROM settled
+), published AS (
+    INSERT INTO outbox (id, topic, key, value, headers)
+    SELECT o.* FROM settled, unnest($11::uuid[], $12::text[], $13::bytea[], $14::bytea[], $15::jsonb[]) o
+    ON CONFLICT (id) DO NOTHING
+)
+SELECT count(*) FROM settled
+"""
+LATE: Final = """
+INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause, provider, reason, ms)
+VALUES ($1, $2, $3, 'late_result', $4, $5, $6, $7, $8)
+"""
+EMAIL: Final = """
+INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed, sealed_event,
+    sealed_cause, masked, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at)
+SELECT $2, login_id, 'email', $3, account_id, user_id, 'queued', now() + interval '3 seconds', $4,
+    'EmailFallbackRequested', $3, $5, locale, origin, code_key_id, digits, begun_at, now(), expires_at
+FROM deliveries WHERE id = $1 ON CONFLICT (login_id, channel, cause) DO NOTHING
+"""
+GIVE_BACK: Final = """
+UPDATE deliveries SET state = 'queued', lease = NULL, due_at = now(), tries = tries - 1, updated_at = now()
+WHERE id = $1 AND lease = $2 AND state = 'sending'
+"""
+
+
+def job_of(row: asyncpg.Record) -> Job:
+    return Job(**dict(row))
+
+
+async def claim_these(connection: Any, ids: Sequence[UUID], slots: int) -> list[Job]:
+    """Lease rows that were just written, in the same transaction."""
+    if not slots or not ids:
+        return []
+    return [job_of(row) for row in await connection.fetch(CLAIM_THESE, slots, uuid4(), ids)]
+
+
+class PostgresLedger:
+    """`ports.Ledger` on asyncpg; `outbox` publishes what was committed."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], publisher: outbox.Outbox) -> None:
+        self._pool, self._publisher = pool, publisher
+
+    async def claim(self, slots: int) -> list[Job]:
+        return [job_of(row) for row in await self._pool.fetch(CLAIM, slots, uuid4())]
+
+    async def overdue(self, limit: int) -> list[Job]:
+        return [job_of(row) for row in await self._pool.fetch(OVERDUE, limit, uuid4())]
+
+    async def awaiting(self, delivery_id: UUID) -> Job | None:
+        """A sent row, leased to the receipt that came for it."""
+        row = await self._pool.fetchrow(AWAITING, delivery_id, uuid4())
+        return job_of(row) if row else None
+
+    async def login_now(self, job: Job) -> LoginNow:
+        row = await self._pool.fetchrow(LOGIN_NOW, job.login_id, job.cause)
+        return LoginNow(row["why"], row["made"]) if row else LoginNow(None, False)
+
+    async def settle(self, job: Job, result: Result, then: Consequences) -> bool:
+        """State, log line, events and the fallback's e-mail in one transaction; False when the lease was lost."""
+        rows = [outbox.row_for(event) for event in then.events]
+        arguments = (*_settled(job, result), *outbox.columns(rows))
+        async with self._pool.acquire() as connection, connection.transaction():
+            held = bool(await connection.fetchval(SETTLE, *arguments))
+            if not held:
+                await connection.execute(LATE, *_late(job, result))
+            elif then.email is not None:
+                await connection.execute(EMAIL, job.id, *_email(then.email))
+        if held:
+            self._publisher.publish_soon(rows)
+        return held
+
+    async def give_back(self, jobs: Sequence[Job]) -> None:
+        await self._pool.executemany(GIVE_BACK, [(job.id, job.lease) for job in jobs])
+
+
+def _settled(job: Job, result: Result) -> tuple[Any, ...]:
+    what = result.log or ("doubted" if result.doubtful else result.state)
+    return (
+        job.id,
+        job.lease,
+        result.state,
+        result.reason,
+        result.provider,
+        result.ref,
+        result.pause,
+        int(result.doubtful),
+        what,
+        result.ms,
+    )
+
+
+def _late(job: Job, result: Result) -> tuple[Any, ...]:
+    return (
+        job.login_id,
+        job.id,
+        job.account_id,
+        job.channel,
+        job.cause,
+        result.provider,
+        result.reason or result.state,
+        result.ms,
+    )
+
+
+def _email(email: EmailRow) -> tuple[Any, ...]:
+    return email.id, email.cause, email.sealed, email.masked

@@ -1,0 +1,92 @@
+"""`replay.Replays` on asyncpg."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from services.delivery.outcomes import row_id
+from services.delivery.postgres.reading import WANTED, wanted
+from services.delivery.replay import AT_ONCE, Candidate, Replay, Request, cause_of
+from services.platform import audit
+from services.platform.auth import Who
+
+CANDIDATES: Final = f"""
+WITH matched AS (
+    SELECT DISTINCT ON (login_id, channel) id, login_id, channel, user_id, expires_at, created_at FROM deliveries
+    WHERE {WANTED} AND ($3::text IS NOT NULL OR state IN ('failed', 'undelivered', 'unknown', 'expired'))
+    ORDER BY login_id, channel, created_at DESC
+)
+SELECT m.id, m.login_id, m.channel, m.user_id, m.expires_at,
+    (SELECT why FROM login_states s WHERE s.login_id = m.login_id) AS why,
+    EXISTS (SELECT FROM deliveries d WHERE d.login_id = m.login_id AND d.channel = m.channel
+            AND d.state IN ('queued', 'sending')) AS under_way,
+    (SELECT count(*) FROM deliveries d WHERE d.user_id = m.user_id AND d.cause LIKE 'replay:%'
+            AND d.created_at > now() - interval '1 hour') AS lately
+FROM matched m ORDER BY m.created_at DESC LIMIT $9
+"""  # noqa: S608 - made of constants
+AGAIN: Final = """
+INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed, sealed_event,
+    sealed_cause, masked, country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at)
+SELECT $2, login_id, channel, $3, account_id, user_id, 'queued', now(), sealed, sealed_event, sealed_cause, masked,
+    country, locale, origin, code_key_id, digits, begun_at, now(), expires_at
+FROM deliveries WHERE id = $1 ON CONFLICT (login_id, channel, cause) DO NOTHING
+"""
+LOG: Final = """
+INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause)
+SELECT login_id, id, account_id, 'replayed', channel, cause FROM deliveries WHERE id = ANY($1::uuid[])
+"""
+
+
+class PostgresReplays:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def candidates(self, request: Request) -> list[Candidate]:
+        rows = await self._pool.fetch(CANDIDATES, *wanted(request), AT_ONCE)
+        return [Candidate(**dict(row)) for row in rows]
+
+    async def once(self, replay: Replay, request: Request, chosen: Sequence[Candidate], who: Who) -> Replay:
+        """The replay's row first: whoever comes second finds it, and does nothing."""
+        account = request.account
+        async with self._pool.acquire() as connection, connection.transaction():
+            if not await _first(connection, replay, request, who):
+                counts = await connection.fetchval("SELECT counts FROM replays WHERE id = $1", replay.replay_id)
+                return msgspec.structs.replace(replay, counts=counts, repeated=True)
+            cause = cause_of(replay.replay_id)
+            ids = [row_id(c.login_id, c.channel, cause) for c in chosen]
+            await connection.executemany(AGAIN, [(c.id, i, cause) for c, i in zip(chosen, ids, strict=True)])
+            await connection.execute(LOG, ids)
+            await audit.record(connection, who.name, "deliveries.replay", account, replay.replay_id, replay.counts)
+        return replay
+
+    async def lately(self, who: str) -> int:
+        query = "SELECT count(*) FROM replays WHERE by = $1 AND at > now() - interval '1 minute'"
+        return int(await self._pool.fetchval(query, who))
+
+    async def find(self, replay_id: str, who: str | None) -> Replay | None:
+        """`who`: only that one's own; None: anybody's."""
+        row = await self._pool.fetchrow(
+            "SELECT id, counts FROM replays WHERE id = $1 AND ($2::text IS NULL OR by = $2)", replay_id, who
+        )
+        if row is None:
+            return None
+        counts: dict[str, int] = row["counts"]
+        return Replay(replay_id=row["id"], dry_run=False, matched=sum(counts.values()), counts=counts)
+
+
+async def _first(connection: Any, replay: Replay, request: Request, who: Who) -> UUID | None:
+    account = str(request.account) if request.account else "*"
+    shown = {k: v for k, v in msgspec.to_builtins(request).items() if v is not None}
+    made: UUID | None = await connection.fetchval(
+        "INSERT INTO replays (id, account_id, by, filter, counts) VALUES ($1, $2, $3, $4, $5)"
+        " ON CONFLICT (id) DO NOTHING RETURNING at",
+        replay.replay_id,
+        account,
+        who.name,
+        shown,
+        replay.counts,
+    )
+    return made

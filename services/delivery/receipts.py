@@ -1,0 +1,59 @@
+"""Receipts: signed by the provider, and they move a row forward only."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
+from uuid import UUID
+
+from services.delivery import fallback, outcomes
+from services.delivery.channels.twilio import reason_of
+from services.delivery.compose import Secrets
+from services.delivery.ports import Consequences, Job, LoginNow, Result
+from services.delivery.states import State
+
+STATES: Final[Mapping[str, State]] = {
+    "delivered": State.DELIVERED,
+    "read": State.DELIVERED,
+    "undelivered": State.UNDELIVERED,
+    "failed": State.UNDELIVERED,
+}
+
+
+class Received(Protocol):
+    """The part of Postgres that receipts need; a job is leased like any other."""
+
+    async def awaiting(self, delivery_id: UUID) -> Job | None: ...
+    async def login_now(self, job: Job) -> LoginNow: ...
+    async def settle(self, job: Job, result: Result, then: Consequences) -> bool: ...
+
+
+def twilio_signature(token: str, url: str, form: Iterable[tuple[str, str]]) -> str:
+    """https://www.twilio.com/docs/usage/security#validating-requests"""
+    text = url + "".join(f"{name}{value}" for name, value in sorted(form))
+    return base64.b64encode(hmac.digest(token.encode(), text.encode(), hashlib.sha1)).decode()
+
+
+def genuine(token: str, url: str, form: Iterable[tuple[str, str]], given: str) -> bool:
+    return hmac.compare_digest(twilio_signature(token, url, form).encode(), given.encode())
+
+
+def result_of(status: str, code: str | None) -> Result | None:
+    """None for a status that says nothing yet."""
+    state = STATES.get(status)
+    if state is None:
+        return None
+    reason = reason_of(int(code) if code and code.isdecimal() else None) if state == State.UNDELIVERED else None
+    return Result(state=state, reason=reason, provider="twilio")
+
+
+async def receive(received: Received, secrets: Secrets, delivery_id: UUID, result: Result) -> bool:
+    """Whether the receipt changed anything: a late, repeated or backward one does not."""
+    job = await received.awaiting(delivery_id)
+    if job is None:
+        return False
+    login, email = await received.login_now(job), secrets.email_of(job)
+    if fallback.fallback_due(job, result.state, login, email, job.now):
+        return await received.settle(job, result, outcomes.with_email(job, result, secrets, job.now))
+    return await received.settle(job, result, outcomes.without_email(job, result, job.now))

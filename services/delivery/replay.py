@@ -1,0 +1,101 @@
+"""Replay knows that codes expire: what is still open is sent again, the rest is skipped with its reason."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID
+
+import msgspec
+
+from services.delivery.deliveries import Wanted
+from services.platform.auth import Who
+
+AT_ONCE: Final = 1000
+PER_USER_HOUR: Final = 5
+PER_MINUTE: Final = 10
+ID_FORM: Final = r"^[A-Za-z0-9_-]{1,64}$"
+
+
+class Request(Wanted, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`replay_id` names the click: the same one again does nothing. Without `state`: all that did not arrive."""
+
+    replay_id: str | None = None
+    dry_run: bool = False
+
+
+class Candidate(NamedTuple):
+    """The newest row of a login and channel that matches."""
+
+    id: UUID
+    login_id: UUID
+    channel: str
+    user_id: UUID
+    expires_at: datetime
+    why: str | None
+    under_way: bool
+    lately: int
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """`counts`: `replayed` and one number for each reason to skip."""
+
+    replay_id: str
+    dry_run: bool
+    matched: int
+    counts: dict[str, int]
+    repeated: bool = False
+
+
+class TooManyReplays(Exception):
+    """More than ten in a minute."""
+
+
+class Replays(Protocol):
+    """The part of Postgres that replay needs; `once` is one transaction."""
+
+    async def candidates(self, request: Request) -> list[Candidate]: ...
+    async def once(self, replay: Replay, request: Request, chosen: Sequence[Candidate], who: Who) -> Replay: ...
+    async def lately(self, who: str) -> int: ...
+    async def find(self, replay_id: str, who: str | None) -> Replay | None: ...
+
+
+def verdict(found: Candidate, now: datetime, already: int = 0) -> str:
+    """`replayed`, or why not. `already` counts what this replay gave the same user."""
+    if found.why is not None:
+        return "used" if found.why == "verified" else f"closed:{found.why}"
+    if found.expires_at <= now:
+        return "expired"
+    if found.under_way:
+        return "under-way"
+    return "limit" if found.lately + already >= PER_USER_HOUR else "replayed"
+
+
+def sorted_out(found: Sequence[Candidate], now: datetime) -> tuple[list[Candidate], dict[str, int]]:
+    chosen: list[Candidate] = []
+    given: Counter[UUID] = Counter()
+    counts: Counter[str] = Counter(replayed=0)
+    for one in found:
+        what = verdict(one, now, given[one.user_id])
+        counts[what] += 1
+        if what == "replayed":
+            chosen.append(one)
+            given[one.user_id] += 1
+    return chosen, dict(counts)
+
+
+async def replay(replays: Replays, request: Request, who: Who, replay_id: str, now: datetime) -> Replay:
+    """Count, and unless it is a dry run send again. Raises `TooManyReplays`."""
+    if earlier := await replays.find(replay_id, who.name):
+        return msgspec.structs.replace(earlier, repeated=True)
+    chosen, counts = sorted_out(await replays.candidates(request), now)
+    result = Replay(replay_id=replay_id, dry_run=request.dry_run, matched=sum(counts.values()), counts=counts)
+    if request.dry_run:
+        return result
+    if await replays.lately(who.name) >= PER_MINUTE:
+        raise TooManyReplays
+    return await replays.once(result, request, chosen, who)
+
+
+def cause_of(replay_id: str) -> str:
+    return f"replay:{replay_id}"

@@ -1,0 +1,120 @@
+"""What changes something: pause, resume, replays, dead letters, providers."""
+
+import re
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from services.delivery import dead_letters, replay
+from services.delivery.deliveries import account_of
+from services.delivery.routes.parts import PARTS, caller, not_found, only_account, uuid_at
+from services.platform.auth import EVERY
+from services.platform.clock import new_id
+from services.platform.http import Problem, body, json_response, too_many
+from services.platform.keys.contacts import SealBroken
+from services.platform.keys.keyring import UnknownKey
+
+
+class PauseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    account: UUID | None = None
+
+
+class ProviderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    enabled: bool | None = None
+    weight: int | None = None
+    position: int | None = None
+    slots: int | None = None
+
+
+async def pause(request: web.Request) -> web.Response:
+    return await _pausing(request, stop=True)
+
+
+async def resume(request: web.Request) -> web.Response:
+    return await _pausing(request, stop=False)
+
+
+async def _pausing(request: web.Request, stop: bool) -> web.Response:
+    asked = await body(request, PauseBody)
+    who = await caller(request, asked.account)
+    account = only_account(who, asked.account)
+    parts = request.app[PARTS]
+    change = parts.controls.pause if stop else parts.controls.resume
+    await change(str(account) if account else EVERY, who.name)
+    parts.sender.wake()
+    paused = await parts.controls.paused()
+    own = account_of(who)
+    return json_response({"paused": [a for a in paused if own is None or a in (EVERY, str(own))]})
+
+
+async def make_replay(request: web.Request) -> web.Response:
+    asked = await body(request, replay.Request)
+    who = await caller(request, asked.account)
+    asked = msgspec.structs.replace(asked, account=only_account(who, asked.account))
+    replay_id = asked.replay_id or str(new_id())
+    if not re.match(replay.ID_FORM, replay_id):
+        raise Problem(400, "bad-request", "replay_id takes 1 to 64 letters, digits, dashes and underscores.")
+    parts = request.app[PARTS]
+    try:
+        made = await replay.replay(parts.replays, asked, who, replay_id, parts.clock.now())
+    except replay.TooManyReplays:
+        raise too_many("too-many-replays", "Ten replays a minute are enough. Try again in a minute.", 60) from None
+    parts.sender.wake()
+    return json_response(made, 200 if made.dry_run or made.repeated else 202)
+
+
+async def find_replay(request: web.Request) -> web.Response:
+    who = await caller(request)
+    found = await request.app[PARTS].replays.find(
+        request.match_info["replay_id"], None if account_of(who) is None else who.name
+    )
+    if found is None:
+        raise not_found("There is no such replay here.")
+    return json_response(found)
+
+
+async def letters(request: web.Request) -> web.Response:
+    await caller(request)
+    return json_response({"dead_letters": await request.app[PARTS].letters.newest(200)})
+
+
+async def replay_letter(request: web.Request) -> web.Response:
+    who = await caller(request)
+    parts, letter_id = request.app[PARTS], uuid_at(request, "letter_id")
+    row = await parts.letters.find(letter_id)
+    if row is None:
+        raise not_found("There is no such dead letter.")
+    try:
+        await dead_letters.take_again(row, parts.opener, parts.ingest)
+    except dead_letters.NotOurs:
+        text = f"{row['service']} refused this record of {row['topic']}; only that service can take it again."
+        raise Problem(409, "not-replayable-here", text) from None
+    except (SealBroken, UnknownKey):
+        raise Problem(409, "dead-letter-unreadable", "The key that opens this dead letter is not here.") from None
+    await parts.letters.mark(letter_id, who.name)
+    return json_response({"id": letter_id, "taken": True}, 202)
+
+
+async def providers(request: web.Request) -> web.Response:
+    await caller(request)
+    return json_response({"providers": await request.app[PARTS].controls.providers()})
+
+
+async def change_provider(request: web.Request) -> web.Response:
+    who = await caller(request)
+    change = msgspec.to_builtins(await body(request, ProviderBody))
+    _check(change)
+    changed = await request.app[PARTS].controls.change_provider(request.match_info["provider"], change, who.name)
+    if changed is None:
+        raise not_found("There is no such provider.")
+    return json_response(changed)
+
+
+def _check(change: dict[str, int | bool]) -> None:
+    limits = {"weight": (0, 1000), "position": (0, 1000), "slots": (1, 1024)}
+    for name, (low, high) in limits.items():
+        if name in change and not low <= change[name] <= high:
+            raise Problem(400, "bad-request", f"{name} is a number from {low} to {high}.")
+    if not change:
+        raise Problem(400, "bad-request", "Name at least one of enabled, weight, position, slots.")

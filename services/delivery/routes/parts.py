@@ -1,0 +1,71 @@
+"""What the routes stand on, and the one way in: `caller` authenticates and checks the who table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from aiohttp import web
+
+from services.delivery.compose import Secrets
+from services.delivery.deliveries import account_of
+from services.delivery.ingest import Ingest
+from services.delivery.postgres.ledger import PostgresLedger
+from services.delivery.postgres.letters import PostgresLetters
+from services.delivery.postgres.reading import PostgresControls, PostgresReading
+from services.delivery.postgres.replays import PostgresReplays
+from services.delivery.send import Sender
+from services.delivery.settings import DeliverySettings
+from services.delivery.who import RIGHTS
+from services.platform.auth import Who, allow, authenticate
+from services.platform.clients import ClientDirectory
+from services.platform.clock import Clock
+from services.platform.http import Problem
+from services.platform.keys.deadletters import DeadLetterOpener
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    settings: DeliverySettings
+    pool: asyncpg.Pool[asyncpg.Record]
+    reading: PostgresReading
+    controls: PostgresControls
+    replays: PostgresReplays
+    letters: PostgresLetters
+    ledger: PostgresLedger
+    sender: Sender
+    secrets: Secrets
+    ingest: Ingest
+    opener: DeadLetterOpener
+    directory: ClientDirectory
+    keys: Callable[[], dict[str, Any]]
+    clock: Clock
+
+
+PARTS = web.AppKey("parts", Parts)
+
+
+async def caller(request: web.Request, account: UUID | None = None) -> Who:
+    """Whoever calls, if they may make this call (to that account). Raises 401, 403 or 404."""
+    who = await authenticate(request)
+    resource = request.match_info.route.resource
+    needed = RIGHTS[request.method, resource.canonical if resource else ""]
+    allow(who, needed, str(account) if account else None)
+    return who
+
+
+def only_account(who: Who, asked: UUID | None) -> UUID | None:
+    """The account to read: the credential's own wherever it has one."""
+    return account_of(who) or asked
+
+
+def uuid_at(request: web.Request, name: str) -> UUID:
+    try:
+        return UUID(request.match_info[name])
+    except ValueError:
+        raise not_found("There is nothing with this id.") from None
+
+
+def not_found(detail: str) -> Problem:
+    return Problem(404, "not-found", detail)

@@ -1,0 +1,182 @@
+"""The one owner of retries: takes leased rows, calls a provider within the deadline, writes what became of it."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+from uuid import UUID
+
+import structlog
+
+from services.delivery import deadlines, fallback, outcomes
+from services.delivery.channels import Channel, Permanent, Retryable, Unknown
+from services.delivery.compose import Secrets
+from services.delivery.ports import Consequences, Job, Ledger, Result
+from services.delivery.states import DID_NOT_ARRIVE, Reason, State
+from services.platform.clock import Clock
+from services.platform.keys.contacts import LoginSecrets, SealBroken
+from services.platform.keys.keyring import UnknownKey
+from services.platform.postgres import AWAY, until_it_works
+
+log = structlog.get_logger()
+
+IDLE_SECONDS: Final = 0.5
+LEASE_SECONDS: Final = 10.0
+LEASE_SPARE: Final = 1.0
+OVERDUE_AT_ONCE: Final = 100
+
+
+class Routes(Protocol):
+    """Which provider takes the next message of a channel."""
+
+    def choose(self, channel: str) -> Channel | None: ...
+
+
+class Sender:
+    """Slots for calls; every slot ends in exactly one `settle`."""
+
+    def __init__(self, ledger: Ledger, routes: Routes, secrets: Secrets, clock: Clock, slots: int) -> None:
+        self._ledger, self._routes, self._secrets, self._clock = ledger, routes, secrets, clock
+        self._slots = slots
+        self._running: dict[asyncio.Task[None], Job] = {}
+        self._called: set[UUID] = set()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self.last_sweep: float | None = None
+
+    @property
+    def free(self) -> int:
+        return 0 if self._stopping else max(0, self._slots - len(self._running))
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            task = asyncio.get_running_loop().create_task(self._one(job, self._clock.monotonic()))
+            self._running[task] = job
+            task.add_done_callback(self._finished)
+
+    async def run(self) -> None:
+        """Until cancelled: whatever is due, as long as a slot is free."""
+        while True:
+            self._wake.clear()
+            try:
+                taken = await self._sweep()
+            except AWAY as away:
+                log.warning("sweep_failed", error=type(away).__name__)
+                taken = 0
+            if not taken:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
+
+    async def stop(self, timeout: float = 8.0) -> None:
+        """Finish the calls that were made, give the other rows back."""
+        self._stopping = True
+        for task, job in list(self._running.items()):
+            if job.id not in self._called:
+                task.cancel()
+        uncalled = [job for job in self._running.values() if job.id not in self._called]
+        if self._running:
+            await asyncio.wait(list(self._running), timeout=timeout)
+        with suppress(*AWAY):
+            await self._ledger.give_back(uncalled)
+
+    async def _sweep(self) -> int:
+        if not self.free:
+            return 0
+        jobs = await self._ledger.claim(self.free)
+        self.start(jobs)
+        late = await self._ledger.overdue(min(self.free, OVERDUE_AT_ONCE)) if self.free else []
+        self.start(late)
+        self.last_sweep = self._clock.monotonic()
+        return len(jobs) + len(late)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        job = self._running.pop(task)
+        self._called.discard(job.id)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("delivery_crashed", login_id=str(job.login_id), exc_info=error)
+
+    async def _one(self, job: Job, since: float) -> None:
+        look = _Look(self._clock, job, since)
+        result = await self._attempt(job, look) if job.state == State.QUEUED else self._overdue(job, look)
+        await self._settle(job, replace(result, provider=look.provider or job.provider), look)
+
+    async def _attempt(self, job: Job, look: "_Look") -> Result:
+        if ended := deadlines.ended_before_call(job, look.now()):
+            return ended
+        try:
+            inside = self._secrets.open(job)
+            return await self._call(job, inside, look)
+        except SealBroken:
+            return Result(state=State.FAILED, reason=Reason.CONTACTS_BROKEN)
+        except UnknownKey:
+            return Result(state=State.QUEUED, reason=Reason.KEY_UNKNOWN, pause=1.0)
+        except (Permanent, Retryable, Unknown) as trouble:
+            result = deadlines.after_trouble(job, trouble, look.now(), inside.email is not None)
+            return replace(result, ms=look.call_ms())
+
+    async def _call(self, job: Job, inside: LoginSecrets, look: "_Look") -> Result:
+        provider = self._routes.choose(job.channel)
+        if provider is None:
+            raise Permanent(Reason.NO_PROVIDER)
+        message = self._secrets.message(job, inside, look.now())
+        timeout = min(deadlines.time_for_call(job, look.now()), LEASE_SECONDS - LEASE_SPARE - look.seconds())
+        if timeout <= 0:
+            raise Retryable("lease-too-short")
+        self._called.add(job.id)
+        look.call(provider.name)
+        ref = await provider.send(message, timeout)
+        return replace(deadlines.after_success(job, look.now(), ref, provider.gives_receipts), ms=look.call_ms())
+
+    def _overdue(self, job: Job, look: "_Look") -> Result:
+        """A lease that ran out, or a receipt that never came."""
+        if job.state == State.SENT and job.why is not None:
+            return Result(state=State.SENT, log="receipt_not_awaited")
+        reason = Reason.NO_RECEIPT if job.state == State.SENT else Reason.WORKER_LOST
+        return deadlines.after_trouble(job, Unknown(reason), look.now(), self._secrets.email_of(job) is not None)
+
+    async def _settle(self, job: Job, result: Result, look: "_Look") -> None:
+        async def write() -> bool:
+            then = await self._consequences(job, result, look)
+            return await self._ledger.settle(job, result, then)
+
+        if not await until_it_works(write, "result_not_written_yet"):
+            log.warning("result_came_late", login_id=str(job.login_id), state=result.state)
+        if result.pause is not None and result.state == State.QUEUED:
+            asyncio.get_running_loop().call_later(result.pause, self._wake.set)
+
+    async def _consequences(self, job: Job, result: Result, look: "_Look") -> Consequences:
+        """The events of a result, and the e-mail that an SMS which did not arrive makes due."""
+        now = look.now()
+        if job.channel == "sms" and result.state in DID_NOT_ARRIVE:
+            login = await self._ledger.login_now(job)
+            email = self._secrets.email_of(job)
+            if fallback.fallback_due(job, result.state, login, email, now):
+                return outcomes.with_email(job, result, self._secrets, now)
+        return outcomes.without_email(job, result, now)
+
+
+class _Look:
+    """The database's clock, carried on by the monotonic one since the claim."""
+
+    def __init__(self, clock: Clock, job: Job, since: float) -> None:
+        self._clock, self._start, self._since = clock, job.now, since
+        self.provider: str | None = None
+        self._called: float | None = None
+
+    def call(self, provider: str) -> None:
+        self.provider, self._called = provider, self._clock.monotonic()
+
+    def call_ms(self) -> int | None:
+        return None if self._called is None else round((self._clock.monotonic() - self._called) * 1000)
+
+    def seconds(self) -> float:
+        return self._clock.monotonic() - self._since
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.seconds())

@@ -1,0 +1,74 @@
+"""Delivery's settings, beyond those that every service has."""
+
+import socket
+from ipaddress import ip_address
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, model_validator
+
+from services.platform.settings import ServiceSettings, is_loopback, reaches_beyond
+
+
+class DeliverySettings(ServiceSettings):
+    """`GATEPOST_<NAME>`; secrets also as `GATEPOST_<NAME>_FILE`."""
+
+    http_port: int = Field(default=8081, ge=0, le=65535)
+    instance_id: str | None = Field(default=None, description="stable identity of this worker, where it has one")
+    slots: int = Field(default=64, ge=1, le=1024, description="provider calls at once")
+    code_host: str | None = Field(default=None, description="host that the code in an SMS is bound to")
+
+    twilio_url: str = "https://api.twilio.com"
+    twilio_sid: str | None = None
+    twilio_token: SecretStr | None = None
+    twilio_from: str | None = None
+    twilio_receipts: bool = True
+    receipts_url: str | None = Field(default=None, description="base for receipt URLs, when not the public URL")
+
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_security: Literal["none", "starttls", "tls"] = "starttls"
+    smtp_from: str = "no-reply@localhost.localdomain"
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.twilio_sid and not (self.twilio_token and self.twilio_from):
+            raise ValueError("GATEPOST_TWILIO_SID also needs GATEPOST_TWILIO_TOKEN(_FILE) and GATEPOST_TWILIO_FROM")
+        if self.smtp_user and not self.smtp_password:
+            raise ValueError("GATEPOST_SMTP_USER also needs GATEPOST_SMTP_PASSWORD(_FILE)")
+        if not self.twilio_sid and not self.smtp_host:
+            raise ValueError("no provider: set GATEPOST_TWILIO_SID or GATEPOST_SMTP_HOST")
+        if insecure_providers(self) and "provider-loopback" not in self.allow_insecure:
+            raise ValueError(
+                "GATEPOST_TWILIO_URL or GATEPOST_SMTP_HOST: a provider without TLS, on loopback or on a private address"
+                " (or GATEPOST_ALLOW_INSECURE=provider-loopback)"
+            )
+        return self
+
+    @property
+    def bound_host(self) -> str:
+        return self.code_host or urlsplit(self.public_url).hostname or "localhost"
+
+
+def insecure_providers(settings: DeliverySettings) -> list[str]:
+    """Providers that are acceptable on one machine only."""
+    if not reaches_beyond(settings):
+        return []
+    twilio = urlsplit(settings.twilio_url)
+    found = []
+    if settings.twilio_sid and (twilio.scheme != "https" or is_private(twilio.hostname or "")):
+        found.append("twilio")
+    if settings.smtp_host and (settings.smtp_security == "none" or is_private(settings.smtp_host)):
+        found.append("smtp")
+    return found
+
+
+def is_private(host: str) -> bool:
+    """A loopback name, or an address that no public provider has. Names are not resolved."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return is_loopback(host) or host == socket.gethostname()
+    return address.is_private or address.is_loopback or address.is_link_local
