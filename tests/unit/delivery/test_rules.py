@@ -1,0 +1,192 @@
+"""The rules of delivery, as tables."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.delivery import deadlines, messages, receipts
+from services.delivery.channels import Permanent, Retryable, Unknown
+from services.delivery.channels.twilio import outcome
+from services.delivery.fallback import fallback_due
+from services.delivery.ports import LoginNow
+from services.delivery.states import MOVES, State, may_move
+from tests.unit.delivery.jobs import NOW, job
+
+OPEN, CLOSED, MADE = LoginNow(None, False), LoginNow("verified", False), LoginNow(None, True)
+MAIL = "a@example.com"
+LATE = NOW + timedelta(seconds=290)
+
+FALLBACK = [
+    ("a refused SMS", "sms", State.FAILED, OPEN, MAIL, NOW, True),
+    ("an undelivered SMS", "sms", State.UNDELIVERED, OPEN, MAIL, NOW, True),
+    ("an SMS in doubt", "sms", State.UNKNOWN, OPEN, MAIL, NOW, True),
+    ("an SMS that was sent", "sms", State.SENT, OPEN, MAIL, NOW, False),
+    ("an SMS that will be tried again", "sms", State.QUEUED, OPEN, MAIL, NOW, False),
+    ("a cancelled SMS", "sms", State.CANCELLED, OPEN, MAIL, NOW, False),
+    ("an expired SMS", "sms", State.EXPIRED, OPEN, MAIL, NOW, False),
+    ("a login that was used", "sms", State.FAILED, CLOSED, MAIL, NOW, False),
+    ("no e-mail on file", "sms", State.FAILED, OPEN, None, NOW, False),
+    ("an e-mail that was made already", "sms", State.FAILED, MADE, MAIL, NOW, False),
+    ("a code about to end", "sms", State.FAILED, OPEN, MAIL, LATE, False),
+    ("an e-mail that failed", "email", State.FAILED, OPEN, MAIL, NOW, False),
+]
+
+
+@pytest.mark.parametrize(("case", "channel", "state", "login", "email", "now", "due"), FALLBACK)
+def test_the_fallback_rule(case, channel, state, login, email, now, due):
+    assert fallback_due(job(channel=channel), state, login, email, now) is due, case
+
+
+def test_a_row_that_ended_never_moves_again():
+    for ended in (State.DELIVERED, State.UNDELIVERED, State.FAILED, State.EXPIRED, State.CANCELLED):
+        assert not MOVES[ended]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "may"),
+    [
+        (State.QUEUED, State.SENDING, True),
+        (State.QUEUED, State.CANCELLED, True),
+        (State.QUEUED, State.SENT, False),
+        (State.SENDING, State.SENT, True),
+        (State.SENDING, State.QUEUED, True),
+        (State.SENT, State.DELIVERED, True),
+        (State.SENT, State.UNKNOWN, True),
+        (State.SENT, State.FAILED, False),
+        (State.DELIVERED, State.UNDELIVERED, False),
+    ],
+)
+def test_the_state_diagram(old, new, may):
+    assert may_move(old, new) is may
+
+
+def test_every_state_stands_in_the_diagram():
+    assert set(MOVES) == set(State)
+
+
+def test_a_used_login_cancels_what_is_queued():
+    ended = deadlines.ended_before_call(job(why="verified"), NOW)
+    assert ended is not None
+    assert (ended.state, ended.reason) == (State.CANCELLED, "verified")
+
+
+def test_nothing_is_sent_after_the_code_ended():
+    ended = deadlines.ended_before_call(job(), NOW + timedelta(seconds=300))
+    assert ended is not None
+    assert ended.state == State.EXPIRED
+
+
+def test_a_retried_sms_ends_within_ten_seconds_of_the_challenge():
+    assert deadlines.time_for_call(job(tries=2), NOW + timedelta(seconds=8)) == pytest.approx(2)
+    ended = deadlines.ended_before_call(job(tries=2), NOW + timedelta(seconds=9.5))
+    assert ended is not None
+    assert ended.reason == "too-late"
+
+
+def test_a_challenge_that_kafka_kept_back_still_goes_out_by_sms():
+    late = NOW + timedelta(seconds=60)
+    assert deadlines.ended_before_call(job(), late) is None
+    assert deadlines.time_for_call(job(), late) == 4
+
+
+def test_a_transient_error_is_tried_again_with_growing_pauses():
+    pauses = [deadlines.after_trouble(job(tries=n), Retryable("x"), NOW, True).pause for n in (1, 2, 3)]
+    assert pauses == [0.5, 1.0, 2.0]
+
+
+def test_an_sms_whose_tries_are_used_up_failed():
+    assert deadlines.after_trouble(job(tries=4), Retryable("x"), NOW, True).state == State.FAILED
+
+
+def test_a_retry_after_beyond_the_window_is_a_failure():
+    assert deadlines.after_trouble(job(), Retryable("rate-limited", 60), NOW, True).state == State.FAILED
+
+
+def test_an_email_is_tried_until_its_code_ends():
+    email = job(channel="email", tries=9)
+    assert deadlines.after_trouble(email, Retryable("x"), NOW, True).state == State.QUEUED
+    assert deadlines.after_trouble(email, Retryable("x"), LATE, True).state == State.FAILED
+
+
+def test_doubt_leads_to_the_next_channel_where_there_is_one():
+    assert deadlines.after_trouble(job(), Unknown("x"), NOW, has_email=True).state == State.UNKNOWN
+
+
+def test_doubt_without_a_next_channel_submits_once_more_and_only_once():
+    first = deadlines.after_trouble(job(), Unknown("x"), NOW, has_email=False)
+    assert (first.state, first.doubtful) == (State.QUEUED, True)
+    assert deadlines.after_trouble(job(doubtful=1), Unknown("x"), NOW, has_email=False).state == State.UNKNOWN
+
+
+def test_a_receipt_is_awaited_25_s_from_the_challenge_and_10_s_from_the_hand_over():
+    assert deadlines.after_success(job(), NOW + timedelta(seconds=1), "SM1", True).pause == 24
+    assert deadlines.after_success(job(), NOW + timedelta(seconds=60), "SM1", True).pause == 10
+    assert deadlines.after_success(job(), NOW, "SM1", False).pause is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "reason"),
+    [
+        (400, b'{"code": 21211, "status": 400}', Permanent, "invalid-number"),
+        (400, b'{"code": 21610}', Permanent, "opted-out"),
+        (400, b'{"code": 99999}', Permanent, "refused-99999"),
+        (401, b'{"code": 20003}', Permanent, "provider-credentials"),
+        (429, b'{"code": 20429}', Retryable, "rate-limited"),
+        (400, b'{"code": 21611}', Retryable, "queue-full"),
+        (500, b"<html>", Retryable, "provider-error"),
+        (503, b"", Retryable, "provider-error"),
+        (201, b"{", Unknown, "provider-answer-unreadable"),
+        (201, b'{"sid": "SM1", "status": "failed", "error_code": 30003}', Permanent, "unreachable"),
+        (302, b"", Permanent, "refused"),
+    ],
+)
+def test_what_twilio_answers_means(status, body, error, reason):
+    with pytest.raises(error) as raised:
+        outcome(status, None, body)
+    assert raised.value.reason == reason
+
+
+def test_a_taken_message_gives_its_sid():
+    assert outcome(201, None, b'{"sid": "SM1", "status": "queued"}') == "SM1"
+
+
+def test_an_sms_is_one_gsm7_segment_that_ends_with_the_bound_code():
+    gsm7 = set("@ \nABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.#'-")
+    text = messages.sms_text("1234567890", "login.some-long-customer-name.example.com")
+    assert len(text) <= 160
+    assert set(text) <= gsm7
+    assert text.splitlines()[-1] == "@login.some-long-customer-name.example.com #1234567890"
+
+
+def test_twilios_own_example_signature_is_genuine():
+    form = [
+        ("CallSid", "CA1234567890ABCDE"),
+        ("Caller", "+14158675310"),
+        ("Digits", "1234"),
+        ("From", "+14158675310"),
+        ("To", "+18005551212"),
+    ]
+    url = "https://example.com/myapp.php?foo=1&bar=2"
+    signature = receipts.twilio_signature("12345", url, form)
+    assert receipts.genuine("12345", url, form, signature)
+    assert not receipts.genuine("12345", url, form[:-1], signature)
+    assert not receipts.genuine("12345", url, form, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "state", "reason"),
+    [
+        ("delivered", None, State.DELIVERED, None),
+        ("undelivered", "30003", State.UNDELIVERED, "unreachable"),
+        ("failed", "x", State.UNDELIVERED, "refused"),
+    ],
+)
+def test_a_receipt_moves_forward(status, code, state, reason):
+    found = receipts.result_of(status, code)
+    assert found is not None
+    assert (found.state, found.reason) == (state, reason)
+
+
+@pytest.mark.parametrize("status", ["queued", "sending", "sent", "", "nonsense"])
+def test_a_receipt_that_says_nothing_yet_changes_nothing(status):
+    assert receipts.result_of(status, None) is None
