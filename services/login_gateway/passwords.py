@@ -63,7 +63,7 @@ class Passwords:
         return Checked(ok, ok and self._outdated(known.kind, stored))
 
     def _outdated(self, kind: str, stored: str | None) -> bool:
-        return kind != "argon2" or self._hasher.check_needs_rehash((stored or "").removeprefix("argon2$"))
+        return kind != "argon2" or self._hasher.check_needs_rehash((stored or "").removeprefix("argon2"))
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._under_way >= self._threads * WAITING:
