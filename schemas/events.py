@@ -1,7 +1,7 @@
-"""The events: facts in the past tense (one command: `ExpireAll`), as flat JSON with CloudEvents' names.
+"""The events: facts in the past tense (one command: `ExpireAll`), flat JSON with CloudEvents' names.
 
-Instants are aware UTC, written as RFC 3339. Ids are UUIDs as text. Unknown fields are ignored; a new field has a default;
-a breaking change is a new type.
+Instants are aware UTC, written as RFC 3339. Ids are UUIDs as text. Unknown fields are ignored, new fields have defaults,
+and a breaking change is a new type.
 """
 
 from datetime import datetime

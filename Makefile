@@ -1,0 +1,47 @@
+# Gatepost's checkout: `make` lists what can be done.
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status logs demo test check
+
+PYTHON := .venv/bin/python
+READY := .venv/.filled
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## name what this machine lacks (python3-venv, Java, Maven) and install it after a yes
+	@bash deploy/local/machine.sh
+
+up: $(READY) ## start the whole system here; prints addresses and a first login
+	@$(PYTHON) -m deploy.local up
+
+down: $(READY) ## stop it; the data stays
+	@$(PYTHON) -m deploy.local down
+
+status: $(READY) ## what runs, since when, restarted how often
+	@$(PYTHON) -m deploy.local status
+
+logs: $(READY) ## follow every log
+	@$(PYTHON) -m deploy.local logs
+
+demo: $(READY) ## set up everything, play the story from first login to clearing all sessions, end by itself
+	@$(PYTHON) -m deploy.local demo
+
+test: $(READY) ## set up everything and run all tests, on real Kafka and Postgres
+	@$(PYTHON) -m pytest
+
+check: $(READY) ## format, lint, types, arrows between the layers, sizes
+	@.venv/bin/ruff format --check -q .
+	@.venv/bin/ruff check -q .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m tests.sizes
+
+# The virtual environment is filled again whenever the lock changes.
+$(READY): requirements.lock
+	@bash deploy/local/machine.sh
+	@test -x .venv/bin/python || { echo "making .venv …"; python3 -m venv .venv; }
+	@echo "installing what requirements.lock names …"
+	@.venv/bin/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements.lock
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/.venv/bin/python" -m services "$$@"\n' "$(CURDIR)" "$(CURDIR)" > .venv/bin/gatepost
+	@chmod +x .venv/bin/gatepost
+	@touch $(READY)

@@ -1,0 +1,180 @@
+"""`make up`: a supervisor in the background holds the system; `down`, `status` and `logs` find it by its pid file."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from rich.console import Console
+from rich.table import Table
+
+from deploy.local import ports as local_ports
+from deploy.local.paths import ROOT, STATE, Trouble
+from deploy.local.people import Api, Person, populate
+from deploy.local.stack import Stack
+
+FOLDER: Final = STATE / "up"
+PID: Final = FOLDER / "supervisor.pid"
+READY: Final = FOLDER / "ready.json"
+PROGRESS: Final = FOLDER / "logs" / "supervisor.log"
+CREDENTIALS: Final = FOLDER / "credentials.json"
+START_SECONDS: Final = 300
+
+
+async def up() -> None:
+    """Start the system and return when it is ready; harmless when it runs already."""
+    out = Console()
+    if _running() and READY.exists():
+        out.print("Gatepost runs already.")
+        _greet(out)
+        return
+    local_ports.must_be_free(local_ports.from_environment())
+    PROGRESS.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    READY.unlink(missing_ok=True)
+    PROGRESS.write_text("")
+    await _wait_until_ready(_supervisor(), out)
+    _greet(out)
+
+
+async def supervise() -> None:
+    """The background process: holds the children until SIGTERM."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    PID.write_text(str(os.getpid()))
+    out = Console(force_terminal=False)
+    stack = Stack(FOLDER, local_ports.from_environment(), out)
+    try:
+        async with stack:
+            await _introduce(stack)
+            await _report_until(stopping, stack)
+    finally:
+        READY.unlink(missing_ok=True)
+        PID.unlink(missing_ok=True)
+
+
+async def down() -> None:
+    """Stop the system and wait until nothing of it is left; its data stays for the next `up`."""
+    out, pid = Console(), _running()
+    if pid is None:
+        out.print("Gatepost is not running.")
+        return
+    os.kill(pid, signal.SIGTERM)
+    with out.status("stopping …"):
+        while _running():  # noqa: ASYNC110 - it is another process that ends
+            await asyncio.sleep(0.1)
+    out.print("Gatepost is stopped; `make up` starts it again with its data.")
+
+
+async def status() -> None:
+    """One line for each process: running or not, pid, restarts."""
+    if not _running() or not READY.exists():
+        Console().print("Gatepost is not running. Start it with `make up`.")
+        raise SystemExit(1)
+    table = Table("process", "pid", "restarts", box=None)
+    for name, (pid, restarts) in json.loads(READY.read_text())["processes"].items():
+        table.add_row(name, str(pid or "starting"), str(restarts))
+    Console().print(table)
+
+
+async def logs() -> None:
+    """The last lines of every log, then what comes (Ctrl-C ends it)."""
+    paths = [str(path) for path in sorted((FOLDER / "logs").glob("*.log"))]
+    if not paths:
+        raise Trouble("there are no logs yet; start with `make up`")
+    os.execvp("tail", ["tail", "-n", "20", "-F", *paths])  # noqa: S606 - this process becomes tail
+
+
+def _supervisor() -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "deploy.local", "supervise"]
+    with PROGRESS.open("ab") as log:
+        return subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+async def _wait_until_ready(started: "subprocess.Popen[bytes]", out: Console) -> None:
+    shown, deadline = 0, time.monotonic() + START_SECONDS
+    while not READY.exists():
+        text = PROGRESS.read_text(errors="replace")
+        out.print(text[shown:], end="", markup=False, highlight=False)
+        shown = len(text)
+        if started.poll() is not None:
+            raise Trouble(f"the start failed; the lines above say why, more is in {PROGRESS.parent}")
+        if time.monotonic() > deadline:
+            raise Trouble(f"not ready after {START_SECONDS} s; look into {PROGRESS.parent}")
+        await asyncio.sleep(0.1)
+    out.print(PROGRESS.read_text(errors="replace")[shown:], end="", markup=False, highlight=False)
+
+
+async def _introduce(stack: Stack) -> None:
+    """Make the demo account the first time, and write who can sign in to `credentials.json` (0600)."""
+    if not CREDENTIALS.exists():
+        async with aiohttp.ClientSession() as session:
+            urls = {n.replace("-", "_"): stack.environment.url(n) for n in ("gateway", "delivery", "session-store")}
+            account, made = await populate(Api(session, urls, stack.client()))
+        _write(CREDENTIALS, _credentials(stack, account, made))
+    _write(READY, _processes(stack))
+
+
+async def _report_until(stopping: asyncio.Event, stack: Stack) -> None:
+    while not stopping.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), 2)
+        _write(READY, _processes(stack))
+
+
+def _processes(stack: Stack) -> dict[str, Any]:
+    return {"processes": {child.program.name: (child.pid, child.restarts) for child in stack.children()}}
+
+
+def _credentials(stack: Stack, account: str, made: list[Person]) -> dict[str, Any]:
+    client_id, secret = stack.client()
+    return {
+        "gateway": stack.environment.url("gateway"),
+        "delivery": stack.environment.url("delivery"),
+        "session_store": stack.environment.url("session-store"),
+        "inbox": f"http://127.0.0.1:{stack.ports.inbox}",
+        "account": {"name": "demo", "account_id": account},
+        "client": {"client_id": client_id, "secret": secret},
+        "users": {p.username: {"password": p.password, "signing_in": p.says} for p in made},
+    }
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    spare = path.with_suffix(".new")
+    handle = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as out:
+        json.dump(data, out, indent=1)
+    spare.replace(path)
+
+
+def _running() -> int | None:
+    """The supervisor's pid, if that process is ours and alive."""
+    try:
+        pid = int(PID.read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if b"deploy.local" in command and b"supervise" in command else None
+
+
+def _greet(out: Console) -> None:
+    """Addresses, who can sign in, and a first line to try."""
+    known = json.loads(CREDENTIALS.read_text())
+    out.print(f"\ngateway {known['gateway']}   delivery {known['delivery']}   session store {known['session_store']}")
+    out.print(f"inbox (phone and mailbox): [bold]{known['inbox']}[/]")
+    table = Table("user", "signing in", box=None)
+    for username, user in known["users"].items():
+        table.add_row(username, user["signing_in"])
+    out.print(table)
+    out.print(f"passwords and the client's secret: {CREDENTIALS}\n")
+    grace = {"account": "demo", "username": "grace", "password": known["users"]["grace"]["password"]}
+    out.print(f"curl -s {known['gateway']}/v1/logins --json '{json.dumps(grace)}'", soft_wrap=True, highlight=False)

@@ -1,0 +1,95 @@
+"""What each process is told. Secrets go by files of mode 0600, so that no process list and no environment shows one."""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from deploy.local.ports import Ports
+from deploy.local.postgres import DATABASES, OWNER, Postgres
+
+PORT_OF: Final = {"gateway": "gateway", "delivery": "delivery", "session-store": "session_store"}
+TWILIO_FROM: Final = "+15005550006"
+
+
+class Environment:
+    """The environment of every process of one local system."""
+
+    def __init__(self, folder: Path, ports: Ports, postgres: Postgres, extra: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.ports = ports
+        self._postgres = postgres
+        self._extra = dict(extra or {})
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "keys"
+
+    def url(self, service: str) -> str:
+        return f"http://127.0.0.1:{getattr(self.ports, PORT_OF[service])}"
+
+    def client_file(self, service: str) -> Path:
+        return self.folder / "clients" / service
+
+    def of_service(self, service: str) -> dict[str, str]:
+        role = DATABASES[service]
+        found = {
+            "GATEPOST_KAFKA": f"127.0.0.1:{self.ports.kafka}",
+            "GATEPOST_DATABASE_FILE": self._secret(f"{service}.dsn", self._postgres.dsn(role, role)),
+            "GATEPOST_KEYS": str(self.keys / service),
+            "GATEPOST_HTTP_PORT": str(getattr(self.ports, PORT_OF[service])),
+            "GATEPOST_PUBLIC_URL": self.url(service),
+            "GATEPOST_SESSION_STORE_URL": self.url("session-store"),
+        }
+        if self.client_file(service).exists():
+            found["GATEPOST_CLIENT_FILE"] = str(self.client_file(service))
+        return found | (self._providers() if service == "delivery" else {}) | self._extra
+
+    def of_owner(self, service: str) -> dict[str, str]:
+        """For `gatepost migrate`: the owner's rights, on that service's database."""
+        dsn = self._postgres.dsn(DATABASES[service], OWNER)
+        return {"GATEPOST_DATABASE_FILE": self._secret(f"{service}.owner.dsn", dsn)}
+
+    def of_simulator(self) -> dict[str, str]:
+        return {
+            "GATEPOST_SIM_HTTP_PORT": str(self.ports.inbox),
+            "GATEPOST_SIM_SMTP_PORT": str(self.ports.smtp),
+            "GATEPOST_SIM_TWILIO_SID": self._kept("twilio.sid", "AC" + secrets.token_hex(16)),
+            "GATEPOST_SIM_TWILIO_TOKEN_FILE": self._kept_file("twilio.token", secrets.token_hex(16)),
+        }
+
+    def _providers(self) -> dict[str, str]:
+        return {
+            "GATEPOST_TWILIO_BASE_URL": f"http://127.0.0.1:{self.ports.inbox}",
+            "GATEPOST_TWILIO_ACCOUNT_SID": self._kept("twilio.sid", "AC" + secrets.token_hex(16)),
+            "GATEPOST_TWILIO_AUTH_TOKEN_FILE": self._kept_file("twilio.token", secrets.token_hex(16)),
+            "GATEPOST_TWILIO_FROM": TWILIO_FROM,
+            "GATEPOST_SMTP_HOST": "127.0.0.1",
+            "GATEPOST_SMTP_PORT": str(self.ports.smtp),
+            "GATEPOST_SMTP_SECURITY": "none",
+            "GATEPOST_SMTP_FROM": "codes@gatepost.example",
+            "GATEPOST_INSTANCE_ID": "delivery-1",
+            "GATEPOST_ALLOW_INSECURE": "provider-loopback",
+        }
+
+    def _kept(self, name: str, fresh: str) -> str:
+        return Path(self._kept_file(name, fresh)).read_text()
+
+    def _kept_file(self, name: str, fresh: str) -> str:
+        path = self.folder / "secrets" / name
+        return str(path) if path.exists() else self._secret(name, fresh)
+
+    def _secret(self, name: str, value: str) -> str:
+        path = self.folder / "secrets" / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w") as out:
+            out.write(value)
+        return str(path)
+
+
+def gatepost(*arguments: str) -> list[str]:
+    """The product's command, by this Python."""
+    return [sys.executable, "-m", "services", *arguments]

@@ -1,0 +1,80 @@
+"""One Kafka node in KRaft mode on 127.0.0.1."""
+
+import subprocess
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.local.paths import Trouble
+from deploy.local.ports import Ports, free_ports
+from deploy.local.processes import Program
+from deploy.local.servers import java
+
+MEMORY = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC")
+
+
+def program(servers: Path, folder: Path, ports: Ports) -> Program:
+    """Kafka's command; formats its storage the first time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    properties = folder / "server.properties"
+    if not properties.exists():
+        properties.write_text(_properties(folder, ports.kafka))
+        _format(servers, folder, properties)
+    return Program("kafka", _java(servers, folder, "kafka.Kafka", str(properties)), lambda: _answers(ports.kafka))
+
+
+def _java(servers: Path, folder: Path, main: str, *arguments: str) -> list[str]:
+    log4j = Path(__file__).parent / "log4j2.properties"
+    options = [f"-Dlog4j2.configurationFile={log4j}", f"-Dkafka.logs.dir={folder}"]
+    return [java(), *MEMORY, *options, "-cp", f"{servers / 'kafka'}/*", main, *arguments]
+
+
+def _format(servers: Path, folder: Path, properties: Path) -> None:
+    made = _run(_java(servers, folder, "kafka.tools.StorageTool", "random-uuid"))
+    cluster = made.stdout.strip().splitlines()[-1]
+    _run(_java(servers, folder, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)))
+
+
+def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Trouble(f"Kafka's storage tool failed:\n{done.stdout[-800:]}{done.stderr[-800:]}")
+    return done
+
+
+def _properties(folder: Path, port: int) -> str:
+    controller = free_ports().kafka
+    lines = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "log.dirs": str(folder / "data"),
+        "auto.create.topics.enable": "false",
+        "offsets.topic.replication.factor": "1",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.num.partitions": "4",
+        "group.initial.rebalance.delay.ms": "0",
+        "message.max.bytes": "2200000",
+        "replica.fetch.max.bytes": "2200000",
+        "num.network.threads": "2",
+        "num.io.threads": "4",
+        "log.cleaner.dedupe.buffer.size": "16777216",
+    }
+    return "".join(f"{name}={value}\n" for name, value in lines.items())
+
+
+async def _answers(port: int) -> bool:
+    """Whether it lists its topics: what clients will ask first."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}", request_timeout_ms=2000)
+    try:
+        await admin.start()
+        await admin.list_topics()
+    finally:
+        await admin.close()
+    return True

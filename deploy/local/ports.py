@@ -1,0 +1,91 @@
+"""The ports of the local system: fixed for `up`, free ones for `demo` and `test`."""
+
+import os
+import socket
+from contextlib import closing
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from deploy.local.paths import Trouble
+
+
+@dataclass(frozen=True)
+class Ports:
+    """One TCP port on 127.0.0.1 for each part; `GATEPOST_LOCAL_<NAME>_PORT` changes one."""
+
+    kafka: int = 19092
+    postgres: int = 15432
+    gateway: int = 8080
+    delivery: int = 8081
+    session_store: int = 8082
+    inbox: int = 8025
+    smtp: int = 1025
+
+    def all(self) -> dict[str, int]:
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+
+def from_environment() -> Ports:
+    given = {p.name: os.environ.get(_variable(p.name)) for p in fields(Ports)}
+    try:
+        return Ports(**{name: int(port) for name, port in given.items() if port})
+    except ValueError:
+        raise Trouble("GATEPOST_LOCAL_…_PORT must be a number") from None
+
+
+def free_ports() -> Ports:
+    """Ports that nobody uses now, all held at once while they are chosen so that no two are the same."""
+    taken = [socket.socket() for _ in fields(Ports)]
+    try:
+        for held in taken:
+            held.bind(("127.0.0.1", 0))
+        return Ports(*(held.getsockname()[1] for held in taken))
+    finally:
+        for held in taken:
+            held.close()
+
+
+def must_be_free(ports: Ports) -> None:
+    """Raise `Trouble` that names every port in use, who holds it, and how to use another."""
+    busy = {name: port for name, port in ports.all().items() if _is_used(port)}
+    if busy:
+        lines = [
+            f"  {port} ({name}) is used by {_holder(port)}; choose another with {_variable(name)}=<port>"
+            for name, port in busy.items()
+        ]
+        raise Trouble("these ports are busy:\n" + "\n".join(lines))
+
+
+def _variable(name: str) -> str:
+    return f"GATEPOST_LOCAL_{name.upper()}_PORT"
+
+
+def _is_used(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def _holder(port: int) -> str:
+    """The listening process, as far as /proc shows it."""
+    inode = _listening_inode(port)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(os.readlink(fd) == f"socket:[{inode}]" for fd in (process / "fd").iterdir()):
+                return f"process {process.name} ({(process / 'comm').read_text().strip()})"
+        except OSError:
+            continue
+    return "another process"
+
+
+def _listening_inode(port: int) -> str | None:
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            columns = line.split()
+            if columns[1].endswith(f":{port:04X}") and columns[3] == "0A":
+                return columns[9]
+    return None

@@ -1,0 +1,116 @@
+"""Child processes: each with its log, a probe by what it does, and a supervisor that starts a crashed one again."""
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from deploy.local.paths import ROOT, Trouble
+
+Probe = Callable[[], Awaitable[bool]]
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 12.0
+LONGEST_PAUSE: Final = 10.0
+_libc: Final = ctypes.CDLL(None)
+PR_SET_PDEATHSIG: Final = 1
+
+
+@dataclass
+class Program:
+    """What to run. `ready` asks it for what it is there for."""
+
+    name: str
+    command: Sequence[str]
+    ready: Probe
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    folder: Path = ROOT
+    stop_with: signal.Signals = signal.SIGTERM
+
+
+class Child:
+    """A program that is kept running until `stop`."""
+
+    def __init__(self, program: Program, logs: Path) -> None:
+        self.program = program
+        self.log = logs / f"{program.name}.log"
+        self.restarts = 0
+        self.process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def start(self, timeout: float = START_SECONDS) -> None:
+        """Return when it does its work; raises `Trouble` with the end of its log when it does not."""
+        await self._spawn()
+        deadline = asyncio.get_running_loop().time() + timeout
+        while not await _probed(self.program.ready):
+            if self.process is not None and self.process.returncode is not None:
+                raise Trouble(f"{self.program.name} ended with {self.process.returncode}:\n{self.tail()}")
+            if asyncio.get_running_loop().time() > deadline:
+                raise Trouble(f"{self.program.name} was not ready after {timeout:.0f} s:\n{self.tail()}")
+            await asyncio.sleep(0.1)
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        self._stopping = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+        if self.process is not None and self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                self.process.send_signal(self.program.stop_with)
+            try:
+                await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+
+    def tail(self, lines: int = 15) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process is not None and self.process.returncode is None else None
+
+    async def _spawn(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.program.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.program.folder,
+                env={**_inherited(), **self.program.environment},
+                preexec_fn=_die_with_parent,
+            )
+
+    async def _keep(self) -> None:
+        pause = 0.2
+        while self.process is not None:
+            started = asyncio.get_running_loop().time()
+            await self.process.wait()
+            if self._stopping:
+                return
+            pause = 0.2 if asyncio.get_running_loop().time() - started > 30 else min(pause * 2, LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+            self.restarts += 1
+            await self._spawn()
+
+
+async def _probed(ready: Probe) -> bool:
+    try:
+        return await asyncio.wait_for(ready(), 3)
+    except Exception:
+        return False
+
+
+def _inherited() -> dict[str, str]:
+    """A child sees no GATEPOST_ variable but those that were meant for it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
