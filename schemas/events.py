@@ -1,6 +1,6 @@
 """The events: facts in the past tense (one command: `ExpireAll`), flat JSON with CloudEvents' names.
 
-Instants are aware UTC, written as RFC 3339. Ids are UUIDs as text. Unknown fields are ignored, new fields have defaults,
+Instants are aware UTC, as RFC 3339. Ids are UUIDs as text. Unknown fields are ignored, new fields have defaults,
 and a breaking change is a new type.
 """
 

@@ -1,4 +1,4 @@
-"""How large things are: median function at most 10 lines, none over 40; a file over 300 lines says why in its docstring."""
+"""Sizes: the median function at most 10 lines, none over 40; a file over 300 lines says why in its docstring."""
 
 import ast
 import statistics

@@ -1,0 +1,85 @@
+"""Faults on request, for one recipient or for all."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+SMS_MODES: Final = (
+    "refuse",
+    "error",
+    "error_after_accept",
+    "rate_limit",
+    "hang",
+    "slow_drip",
+    "reset",
+    "no_receipt",
+    "late_receipt",
+    "double_receipt",
+    "forged_receipt",
+    "undelivered",
+)
+EMAIL_MODES: Final = ("smtp_4xx", "smtp_5xx", "cut_after_data", "hang", "reset")
+MODES: Final = {"sms": SMS_MODES, "email": EMAIL_MODES}
+NUMBERS: Final = ("code", "status", "seconds", "retry_after", "times")
+
+
+class BadFault(ValueError):
+    """The text says what is allowed."""
+
+
+@dataclass
+class Fault:
+    """`times` None means until it is taken back."""
+
+    mode: str
+    code: int | None = None
+    status: int | None = None
+    seconds: float = 30.0
+    retry_after: int = 2
+    times: int | None = None
+
+
+class Faults:
+    def __init__(self) -> None:
+        self._by_channel: dict[str, dict[str, Fault]] = {"sms": {}, "email": {}}
+
+    def put(self, given: Any) -> None:
+        """Replace the faults of the channels named: `{"sms": {"*": {"mode": "refuse"}}}`."""
+        if not isinstance(given, dict) or not set(given) <= set(MODES):
+            raise BadFault('give an object with "sms" and/or "email"')
+        parsed = {channel: _recipients(channel, faults) for channel, faults in given.items()}
+        self._by_channel.update(parsed)
+
+    def clear(self) -> None:
+        self._by_channel = {"sms": {}, "email": {}}
+
+    def take(self, channel: str, to: str) -> Fault | None:
+        """The fault for this recipient, counted as used."""
+        faults = self._by_channel[channel]
+        name = to.casefold() if to.casefold() in faults else "*"
+        fault = faults.get(name)
+        if fault is not None and fault.times is not None:
+            fault.times -= 1
+            if fault.times <= 0:
+                del faults[name]
+        return fault
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            channel: {to: {k: v for k, v in vars(fault).items() if v is not None} for to, fault in faults.items()}
+            for channel, faults in self._by_channel.items()
+        }
+
+
+def _recipients(channel: str, faults: Any) -> dict[str, Fault]:
+    if not isinstance(faults, dict):
+        raise BadFault(f'"{channel}" maps a recipient or "*" to a fault')
+    return {to.casefold(): _fault(channel, fault) for to, fault in faults.items()}
+
+
+def _fault(channel: str, fault: Any) -> Fault:
+    if not isinstance(fault, dict) or fault.get("mode") not in MODES[channel]:
+        raise BadFault(f"the mode for {channel} is one of {', '.join(MODES[channel])}")
+    unknown = set(fault) - {"mode", *NUMBERS}
+    if unknown or not all(isinstance(fault[n], int | float) for n in NUMBERS if n in fault):
+        raise BadFault(f'beside "mode" a fault may have the numbers {", ".join(NUMBERS)}')
+    return Fault(**fault)

@@ -1,0 +1,94 @@
+"""What arrived, and what was tried: in memory, the newest 20,000 of each."""
+
+import asyncio
+import re
+import uuid
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+KEPT: Final = 20_000
+CODE: Final = re.compile(r"(?<![\d+])\d{6,10}(?!\d)")
+
+
+@dataclass
+class Message:
+    """One SMS or e-mail. `accepted` is False where the sender was told that it failed although it arrived."""
+
+    channel: str
+    to: str
+    sender: str
+    body: str
+    subject: str | None = None
+    html: str | None = None
+    accepted: bool = True
+    status: str = "received"
+    code: str | None = None
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+
+    def __post_init__(self) -> None:
+        found = CODE.search(self.body)
+        self.code = found.group() if found else None
+
+
+@dataclass
+class Attempt:
+    """One submission, also one that was refused."""
+
+    channel: str
+    to: str
+    mode: str | None
+    answered: str
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+
+
+class Store:
+    def __init__(self) -> None:
+        self.messages: deque[Message] = deque(maxlen=KEPT)
+        self.attempts: deque[Attempt] = deque(maxlen=KEPT)
+        self._news = asyncio.Condition()
+        self.version = 0
+
+    async def add(self, message: Message) -> None:
+        self.messages.append(message)
+        await self._tell()
+
+    async def tried(self, channel: str, to: str, mode: str | None, answered: str) -> None:
+        self.attempts.append(Attempt(channel, to, mode, answered))
+        await self._tell()
+
+    async def clear(self) -> None:
+        self.messages.clear()
+        self.attempts.clear()
+        await self._tell()
+
+    def find(self, to: str | None, channel: str | None, after: str | None) -> list[dict[str, Any]]:
+        """Oldest first; `after` is a message's id or an instant."""
+        found = [m for m in self.messages if _matches(m, to, channel)]
+        ids = [m.id for m in found]
+        if after in ids:
+            found = found[ids.index(after) + 1 :]
+        elif after:
+            since = datetime.fromisoformat(after)
+            found = [m for m in found if datetime.fromisoformat(m.at) > since]
+        return [asdict(m) for m in found]
+
+    async def changed(self, since: int, timeout: float) -> int:
+        """Wait for news; gives the new version, or the same one after the timeout."""
+        try:
+            async with asyncio.timeout(timeout), self._news:
+                await self._news.wait_for(lambda: self.version != since)
+        except TimeoutError:
+            pass
+        return self.version
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self.version += 1
+            self._news.notify_all()
+
+
+def _matches(message: Message, to: str | None, channel: str | None) -> bool:
+    return (to is None or message.to.casefold() == to.casefold()) and channel in (None, message.channel)
