@@ -24,6 +24,7 @@ def serve(settings: DeliverySettings) -> None:
         worker = faust.Worker(
             app, beside, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True, workdir="."
         )
+        worker.spinner = None
         worker.execute_from_commandline()
 
 

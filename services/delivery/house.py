@@ -1,5 +1,7 @@
 """Builds everything that delivery is made of; nothing else builds anything."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -144,12 +146,12 @@ async def build(settings: DeliverySettings) -> House:
 
 def channels_of(settings: DeliverySettings) -> list[Channel]:
     found: list[Channel] = []
-    if settings.twilio_sid and settings.twilio_token and settings.twilio_from:
+    if settings.twilio_account_sid and settings.twilio_auth_token and settings.twilio_from:
         base = (settings.receipts_url or settings.public_url).rstrip("/")
         twilio = Twilio(
-            base_url=settings.twilio_url,
-            sid=settings.twilio_sid,
-            token=settings.twilio_token.get_secret_value(),
+            base_url=settings.twilio_base_url,
+            sid=settings.twilio_account_sid,
+            token=settings.twilio_auth_token.get_secret_value(),
             sender=settings.twilio_from,
             callback=f"{base}/v1/receipts/twilio" if settings.twilio_receipts else None,
             connections=settings.slots,

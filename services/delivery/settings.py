@@ -18,9 +18,9 @@ class DeliverySettings(ServiceSettings):
     slots: int = Field(default=64, ge=1, le=1024, description="provider calls at once")
     code_host: str | None = Field(default=None, description="host that the code in an SMS is bound to")
 
-    twilio_url: str = "https://api.twilio.com"
-    twilio_sid: str | None = None
-    twilio_token: SecretStr | None = None
+    twilio_base_url: str = "https://api.twilio.com"
+    twilio_account_sid: str | None = None
+    twilio_auth_token: SecretStr | None = None
     twilio_from: str | None = None
     twilio_receipts: bool = True
     receipts_url: str | None = Field(default=None, description="base for receipt URLs, when not the public URL")
@@ -34,16 +34,18 @@ class DeliverySettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.twilio_sid and not (self.twilio_token and self.twilio_from):
-            raise ValueError("GATEPOST_TWILIO_SID also needs GATEPOST_TWILIO_TOKEN(_FILE) and GATEPOST_TWILIO_FROM")
+        if self.twilio_account_sid and not (self.twilio_auth_token and self.twilio_from):
+            raise ValueError(
+                "GATEPOST_TWILIO_ACCOUNT_SID also needs GATEPOST_TWILIO_AUTH_TOKEN(_FILE) and GATEPOST_TWILIO_FROM"
+            )
         if self.smtp_user and not self.smtp_password:
             raise ValueError("GATEPOST_SMTP_USER also needs GATEPOST_SMTP_PASSWORD(_FILE)")
-        if not self.twilio_sid and not self.smtp_host:
-            raise ValueError("no provider: set GATEPOST_TWILIO_SID or GATEPOST_SMTP_HOST")
+        if not self.twilio_account_sid and not self.smtp_host:
+            raise ValueError("no provider: set GATEPOST_TWILIO_ACCOUNT_SID or GATEPOST_SMTP_HOST")
         if insecure_providers(self) and "provider-loopback" not in self.allow_insecure:
             raise ValueError(
-                "GATEPOST_TWILIO_URL or GATEPOST_SMTP_HOST: a provider without TLS, on loopback or on a private address"
-                " (or GATEPOST_ALLOW_INSECURE=provider-loopback)"
+                "GATEPOST_TWILIO_BASE_URL or GATEPOST_SMTP_HOST: a provider without TLS, on loopback or on a private"
+                " address (or GATEPOST_ALLOW_INSECURE=provider-loopback)"
             )
         return self
 
@@ -56,9 +58,9 @@ def insecure_providers(settings: DeliverySettings) -> list[str]:
     """Providers that are acceptable on one machine only."""
     if not reaches_beyond(settings):
         return []
-    twilio = urlsplit(settings.twilio_url)
+    twilio = urlsplit(settings.twilio_base_url)
     found = []
-    if settings.twilio_sid and (twilio.scheme != "https" or is_private(twilio.hostname or "")):
+    if settings.twilio_account_sid and (twilio.scheme != "https" or is_private(twilio.hostname or "")):
         found.append("twilio")
     if settings.smtp_host and (settings.smtp_security == "none" or is_private(settings.smtp_host)):
         found.append("smtp")

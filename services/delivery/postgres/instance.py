@@ -1,5 +1,7 @@
 """Two workers with one instance id both get everything, without an error: an advisory lock keeps the second away."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import Final
 

@@ -1,5 +1,7 @@
 """What events write: logins and ledger rows, every statement harmless when repeated."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -103,7 +105,7 @@ class PostgresIntake:
         async with self._write() as connection:
             await connection.executemany(DEAD_LETTER, found)
 
-    def _write(self) -> "_Transaction":
+    def _write(self) -> _Transaction:
         return _Transaction(self._pool)
 
 

@@ -1,5 +1,7 @@
 """Claims, leases, results: the statements under `send`. Every result is written only while its lease holds."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID, uuid4

@@ -1,5 +1,7 @@
 """The table of dead letters."""
 
+from __future__ import annotations
+
 from typing import Any, Final
 from uuid import UUID
 

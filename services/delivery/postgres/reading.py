@@ -1,5 +1,7 @@
 """What operators read, and what they may change: lists, timelines, pauses, providers."""
 
+from __future__ import annotations
+
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID

@@ -1,5 +1,7 @@
 """`replay.Replays` on asyncpg."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID

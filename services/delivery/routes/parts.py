@@ -1,5 +1,7 @@
 """What the routes stand on, and the one way in: `caller` authenticates and checks the who table."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

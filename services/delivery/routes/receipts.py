@@ -14,7 +14,7 @@ from services.platform.http import Problem, raw_body
 
 async def receive(request: web.Request) -> web.Response:
     parts = request.app[PARTS]
-    token = parts.settings.twilio_token
+    token = parts.settings.twilio_auth_token
     if request.match_info["provider"] != "twilio" or token is None:
         raise not_found("There is no such provider.")
     form = parse_qsl((await raw_body(request)).decode(errors="replace"), keep_blank_values=True)
