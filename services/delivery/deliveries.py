@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Annotated, Protocol
 from uuid import UUID
 
 import msgspec
@@ -61,17 +61,21 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     steps: Sequence[Step]
 
 
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+Word = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[A-Za-z0-9:._-]*$")]
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Filters of a list; all of them narrow it."""
 
     account: UUID | None = None
     login_id: UUID | None = None
-    state: str | None = None
-    reason: str | None = None
-    provider: str | None = None
-    channel: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    state: Word | None = None
+    reason: Word | None = None
+    provider: Word | None = None
+    channel: Word | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class ListQuery(Wanted, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,6 +26,7 @@ REASONS: Final = {
     30007: "filtered",
     30008: "carrier-error",
 }
+CONNECT_SECONDS: Final = 2.0
 RETRYABLE: Final = {20429: "rate-limited", 14107: "rate-limited", 21611: "queue-full", 30001: "queue-full"}
 
 
@@ -37,7 +38,7 @@ class Twilio:
         self, *, base_url: str, sid: str, token: str, sender: str, callback: str | None, connections: int = 64
     ) -> None:
         self._url = f"{base_url.rstrip('/')}/2010-04-01/Accounts/{sid}/Messages.json"
-        self._auth = aiohttp.BasicAuth(sid, token)
+        self._headers = {"Authorization": aiohttp.encode_basic_auth(sid, token)}
         self._sender = sender
         self._callback = callback
         self._connections = connections
@@ -48,7 +49,7 @@ class Twilio:
         try:
             async with asyncio.timeout(timeout):
                 status, after, body = await self._post(message)
-        except aiohttp.ClientConnectorError:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             raise Retryable("provider-unreachable") from None
         except (TimeoutError, aiohttp.ClientError, OSError) as lost:
             raise Unknown("provider-silent" if isinstance(lost, TimeoutError) else "connection-lost") from None
@@ -63,8 +64,9 @@ class Twilio:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=30)
-            self._session = aiohttp.ClientSession(auth=self._auth, connector=connector)
+            connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=10)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+            self._session = aiohttp.ClientSession(headers=self._headers, connector=connector, timeout=timeout)
         return self._session
 
     async def close(self) -> None:

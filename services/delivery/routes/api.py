@@ -75,8 +75,9 @@ class Introspection:
         if pair is None or base is None:
             return None
         timeout = aiohttp.ClientTimeout(total=3)
+        headers = {"Authorization": aiohttp.encode_basic_auth(*pair)}
         async with (
-            aiohttp.ClientSession(auth=aiohttp.BasicAuth(*pair), timeout=timeout) as session,
+            aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
             session.post(f"{base.rstrip('/')}/v1/introspect", data={"token": token}) as answer,
         ):
             return user_of(await answer.json()) if answer.status == 200 else None
