@@ -60,17 +60,20 @@ class Settings(msgspec.Struct):
     code_seconds: int
 
 
-class AccountView(msgspec.Struct):
+class AccountView(msgspec.Struct, omit_defaults=True):
+    """`effective`: whether what follows from a change has reached the session store (`now`) or will (`queued`)."""
+
     account_id: UUID
     name: str
     state: State
     settings: Settings
     created_at: datetime
+    effective: str | None = None
 
     @classmethod
-    def of(cls, row: Any) -> "AccountView":
+    def of(cls, row: Any, effective: str | None = None) -> "AccountView":
         settings = Settings(**{name: row[name] for name in RANGES})
-        return cls(row["account_id"], row["name"], row["state"], settings, row["created_at"])
+        return cls(row["account_id"], row["name"], row["state"], settings, row["created_at"], effective)
 
 
 def in_range(name: str, value: int) -> int:

@@ -1,0 +1,79 @@
+"""Importing users: NDJSON, one user a line. A bad line is named and the next one is read."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from services.login_gateway.administration import Administration
+from services.login_gateway.postgres import users
+from services.login_gateway.users import NewUser
+from services.platform.auth import Who
+from services.platform.http import Problem, decoded
+
+LONGEST_LINE: Final = 64 * 1024
+Status = Literal["created", "updated", "failed"]
+
+
+class Result(msgspec.Struct, omit_defaults=True):
+    """The answer to one line; `error`, `detail` and `field` when it failed."""
+
+    line: int
+    status: Status
+    user_id: UUID | None = None
+    warnings: list[str] | None = None
+    error: str | None = None
+    detail: str | None = None
+    field: str | None = None
+
+
+class Line(msgspec.Struct):
+    """`data` is None for a line over the limit."""
+
+    number: int
+    data: bytes | None
+
+
+async def lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[Line]:
+    """Cut a stream at its newlines; never holds more than one line; empty lines are counted and skipped."""
+    held, number, too_long = bytearray(), 0, False
+    async for chunk in chunks:
+        *ended, rest = chunk.split(b"\n")
+        for part in ended:
+            number += 1
+            held += part
+            if too_long or held.strip():
+                yield _line(number, held, too_long)
+            held, too_long = bytearray(), False
+        held += rest
+        if len(held) > LONGEST_LINE:
+            held, too_long = bytearray(), True
+    if too_long or held.strip():
+        yield _line(number + 1, held, too_long)
+
+
+def _line(number: int, held: bytearray, too_long: bool) -> Line:
+    return Line(number, None if too_long or len(held) > LONGEST_LINE else bytes(held))
+
+
+async def run(admin: Administration, who: Who, account_id: UUID, given: AsyncIterable[Line]) -> AsyncIterator[Result]:
+    """Each line is a transaction of its own. With an `external_id` a user is made or replaced, without one made."""
+    async for line in given:
+        try:
+            yield await _take(admin, who, account_id, line)
+        except Problem as bad:
+            if bad.status == 503:
+                raise
+            yield Result(line.number, "failed", error=bad.name, detail=bad.detail, field=bad.more.get("field"))
+
+
+async def _take(admin: Administration, who: Who, account_id: UUID, line: Line) -> Result:
+    if line.data is None:
+        raise Problem(413, "line-too-long", f"The line is longer than {LONGEST_LINE // 1024} KiB.")
+    new = decoded(line.data, NewUser)
+    if new.external_id is None:
+        user, made = await users.create(admin, who, account_id, new), True
+    else:
+        user, made = await users.put(admin, who, account_id, new.external_id, new)
+    return Result(line.number, "created" if made else "updated", user.user_id, user.warnings)
