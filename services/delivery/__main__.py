@@ -1,6 +1,7 @@
 """`gatepost serve delivery`: one loop for Faust, the sender and the web server."""
 
 import asyncio
+import sys
 import tempfile
 
 import faust
@@ -8,6 +9,7 @@ import uvloop
 
 from services.delivery.app import Beside, build_app
 from services.delivery.house import build
+from services.delivery.postgres.instance import InstanceTaken
 from services.delivery.settings import DeliverySettings
 from services.platform import log
 from services.platform.settings import load_or_exit
@@ -17,7 +19,10 @@ def serve(settings: DeliverySettings) -> None:
     """Run until SIGTERM or SIGINT; ends with the exit code of Faust's worker."""
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    house = loop.run_until_complete(build(settings))
+    try:
+        house = loop.run_until_complete(build(settings))
+    except InstanceTaken as taken:
+        sys.exit(str(taken))
     with tempfile.TemporaryDirectory(prefix="gatepost-delivery-") as datadir:
         app = build_app(settings, house.ingest, datadir)
         beside = Beside(house.start, house.stop)

@@ -15,6 +15,7 @@ from services.delivery.channels import Channel, Permanent, Retryable, Unknown
 from services.delivery.compose import Secrets
 from services.delivery.ports import Consequences, Job, Ledger, Result
 from services.delivery.states import DID_NOT_ARRIVE, Reason, State
+from services.platform import metrics
 from services.platform.clock import Clock
 from services.platform.keys.contacts import LoginSecrets, SealBroken
 from services.platform.keys.keyring import UnknownKey
@@ -130,6 +131,8 @@ class Sender:
             raise Retryable("lease-too-short")
         self._called.add(job.id)
         look.call(provider.name)
+        if job.tries == 1 and job.cause == "login":
+            metrics.LOGIN_TO_CALL_SECONDS.labels(job.channel).observe((look.now() - job.begun_at).total_seconds())
         ref = await provider.send(message, timeout)
         return replace(deadlines.after_success(job, look.now(), ref, provider.gives_receipts), ms=look.call_ms())
 
@@ -145,8 +148,8 @@ class Sender:
             then = await self._consequences(job, result, look)
             return await self._ledger.settle(job, result, then)
 
-        if not await until_it_works(write, "result_not_written_yet"):
-            log.warning("result_came_late", login_id=str(job.login_id), state=result.state)
+        held = await until_it_works(write, "result_not_written_yet")
+        tell(job, result, look.call_ms(), held)
         if result.pause is not None and result.state == State.QUEUED:
             asyncio.get_running_loop().call_later(result.pause, self._wake.set)
 
@@ -157,8 +160,28 @@ class Sender:
             login = await self._ledger.login_now(job)
             email = self._secrets.email_of(job)
             if fallback.fallback_due(job, result.state, login, email, now):
+                metrics.FALLBACKS.labels(result.reason or result.state.value).inc()
                 return outcomes.with_email(job, result, self._secrets, now)
         return outcomes.without_email(job, result, now)
+
+
+def tell(job: Job, result: Result, call_ms: int | None, held: bool) -> None:
+    """One line and one count for each look at a row; never who it was sent to."""
+    provider = result.provider or "none"
+    log.info(
+        "delivery" if held else "delivery_result_came_late",
+        login_id=str(job.login_id),
+        channel=job.channel,
+        cause=job.cause,
+        state="doubted" if result.doubtful else result.state.value,
+        reason=result.reason,
+        provider=provider,
+        tries=job.tries,
+        ms=call_ms,
+    )
+    if call_ms is not None:
+        metrics.SENDS.labels(job.channel, provider, result.state.value).inc()
+        metrics.SEND_SECONDS.labels(job.channel, provider).observe(call_ms / 1000)
 
 
 class _Look:

@@ -78,8 +78,8 @@ INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, caus
 VALUES ($1, $2, $3, 'late_result', $4, $5, $6, $7, $8)
 """
 EMAIL: Final = """
-WITH made AS (INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed, sealed_event,
-    sealed_cause, masked, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at)
+WITH made AS (INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed,
+    sealed_event, sealed_cause, masked, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at)
 SELECT $2, login_id, 'email', $3, account_id, user_id, 'queued', now() + interval '3 seconds', $4,
     'EmailFallbackRequested', $3, $5, locale, origin, code_key_id, digits, begun_at, now(), expires_at
 FROM deliveries WHERE id = $1 ON CONFLICT (login_id, channel, cause) DO NOTHING
