@@ -1,5 +1,6 @@
 """Receipts: signed by the provider, and they move a row forward only."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -13,6 +14,7 @@ from services.delivery.compose import Secrets
 from services.delivery.ports import Consequences, Job, LoginNow, Result
 from services.delivery.states import State
 
+PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 STATES: Final[Mapping[str, State]] = {
     "delivered": State.DELIVERED,
     "read": State.DELIVERED,
@@ -25,6 +27,7 @@ class Received(Protocol):
     """The part of Postgres that receipts need; a job is leased like any other."""
 
     async def awaiting(self, delivery_id: UUID) -> Job | None: ...
+    async def still_sending(self, delivery_id: UUID) -> bool: ...
     async def login_now(self, job: Job) -> LoginNow: ...
     async def settle(self, job: Job, result: Result, then: Consequences) -> bool: ...
 
@@ -48,9 +51,19 @@ def result_of(status: str, code: str | None) -> Result | None:
     return Result(state=state, reason=reason, provider="twilio")
 
 
+async def _sent(received: Received, delivery_id: UUID) -> Job | None:
+    """A receipt can overtake the answer that it belongs to: wait for that one to be written."""
+    for pause in PAUSES:
+        job = await received.awaiting(delivery_id)
+        if job is not None or not await received.still_sending(delivery_id):
+            return job
+        await asyncio.sleep(pause)
+    return await received.awaiting(delivery_id)
+
+
 async def receive(received: Received, secrets: Secrets, delivery_id: UUID, result: Result) -> bool:
     """Whether the receipt changed anything: a late, repeated or backward one does not."""
-    job = await received.awaiting(delivery_id)
+    job = await _sent(received, delivery_id)
     if job is None:
         return False
     login, email = await received.login_now(job), secrets.email_of(job)

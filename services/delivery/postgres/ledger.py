@@ -121,6 +121,10 @@ class PostgresLedger:
         row = await self._pool.fetchrow(AWAITING, delivery_id, uuid4())
         return job_of(row) if row else None
 
+    async def still_sending(self, delivery_id: UUID) -> bool:
+        query = "SELECT EXISTS (SELECT FROM deliveries WHERE id = $1 AND state = 'sending')"
+        return bool(await self._pool.fetchval(query, delivery_id))
+
     async def login_now(self, job: Job) -> LoginNow:
         row = await self._pool.fetchrow(LOGIN_NOW, job.login_id, job.cause)
         return LoginNow(row["why"], row["made"]) if row else LoginNow(None, False)
