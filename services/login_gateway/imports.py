@@ -11,13 +11,14 @@ from services.login_gateway.postgres import users
 from services.login_gateway.users import NewUser
 from services.platform.auth import Who
 from services.platform.http import Problem, decoded
+from services.platform.postgres import AWAY
 
 LONGEST_LINE: Final = 64 * 1024
-Status = Literal["created", "updated", "failed"]
+Status = Literal["created", "updated", "failed", "stopped"]
 
 
 class Result(msgspec.Struct, omit_defaults=True):
-    """The answer to one line; `error`, `detail` and `field` when it failed."""
+    """The answer to one line; `error`, `detail` and `field` when it failed. After `stopped` send the rest again."""
 
     line: int
     status: Status
@@ -63,9 +64,11 @@ async def run(admin: Administration, who: Who, account_id: UUID, given: AsyncIte
         try:
             yield await _take(admin, who, account_id, line)
         except Problem as bad:
-            if bad.status == 503:
-                raise
             yield Result(line.number, "failed", error=bad.name, detail=bad.detail, field=bad.more.get("field"))
+        except AWAY:
+            detail = "The database does not answer. Send this line and the rest again."
+            yield Result(line.number, "stopped", error="database-unavailable", detail=detail)
+            return
 
 
 async def _take(admin: Administration, who: Who, account_id: UUID, line: Line) -> Result:

@@ -1,0 +1,178 @@
+"""`gatepost users import`: a file of users, line by line."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from services.login_gateway.commands_accounts import chosen
+from services.login_gateway.commands_reach import Api, run
+from services.platform import cli
+
+FLAGS: Final = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+TEXTS: Final = frozenset(
+    ("username", "external_id", "password", "password_hash", "name", "phone", "email", "role", "kind", "locale")
+)
+FACTORS: Final = {"two_factor_sms": "sms", "two_factor_email": "email"}
+COLUMNS: Final = TEXTS | FACTORS.keys() | {"disabled", "claims"}
+Failure = dict[str, Any]
+Report = Callable[[Failure], None]
+
+
+class BadRow(ValueError):
+    """A CSV row that is no user; the text says why."""
+
+
+class Import:
+    """Where one import stands: which line of the file each line that was sent came from, and how each ended."""
+
+    def __init__(self, file: Path, tell: Report) -> None:
+        self._file = file
+        self._tell = tell
+        self._origin: list[int] = []
+        self.counts: Counter[str] = Counter()
+        self.failures: list[Failure] = []
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """NDJSON for the gateway; a row that cannot be written as such fails here."""
+        for number, body in rows(self._file):
+            if isinstance(body, BadRow):
+                self.failed({"line": number, "status": "failed", "error": "bad-row", "detail": str(body)})
+                continue
+            self._origin.append(number)
+            yield body + b"\n"
+
+    def take(self, result: dict[str, Any]) -> None:
+        result["line"] = self._origin[result["line"] - 1]
+        if result["status"] in ("failed", "stopped"):
+            self.failed(result)
+        else:
+            self.counts[result["status"]] += 1
+
+    def failed(self, failure: Failure) -> None:
+        self.counts["failed"] += 1
+        self.failures.append(failure)
+        self._tell(failure)
+
+    @property
+    def done(self) -> int:
+        return self.counts.total()
+
+
+def import_file(file: Path, account: str | None, as_json: bool) -> int:
+    """Gives the exit code: 1 when a line failed."""
+    _check(file)
+    console = Console(stderr=True)
+    progress = Progress(console=console, disable=as_json or not console.is_terminal)
+    work = Import(file, lambda failure: None if as_json else progress.console.print(_named(failure), markup=False))
+    with progress:
+        run(lambda api: _send(api, account, work, progress, _size(file)))
+    _summary(work, as_json)
+    return 1 if work.failures else 0
+
+
+async def _send(api: Api, account: str | None, work: Import, progress: Progress, total: int) -> None:
+    place = await chosen(api, account)
+    bar = progress.add_task("Importing users", total=total)
+    async for result in api.stream(f"/v1/accounts/{place}/imports", work.lines()):
+        work.take(result)
+        progress.update(bar, completed=work.done)
+    progress.update(bar, completed=total)
+
+
+def rows(file: Path) -> Iterator[tuple[int, bytes | BadRow]]:
+    """Each user of the file as a JSON object, with the number of its line."""
+    return _csv_rows(file) if _is_csv(file) else _json_rows(file)
+
+
+def _json_rows(file: Path) -> Iterator[tuple[int, bytes | BadRow]]:
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield number, line.strip()
+
+
+def _csv_rows(file: Path) -> Iterator[tuple[int, bytes | BadRow]]:
+    with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
+        reader = csv.DictReader(text, strict=True)
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as bad:
+                yield reader.line_num, BadRow(f"This is not CSV: {bad}.")
+                continue
+            yield reader.line_num, _encoded(row)
+
+
+def _encoded(row: dict[str | Any, Any]) -> bytes | BadRow:
+    try:
+        return json.dumps(_user(row)).encode()
+    except BadRow as bad:
+        return bad
+
+
+def _user(row: dict[str | Any, Any]) -> dict[str, Any]:
+    if None in row or None in row.values():
+        raise BadRow("The row has more or fewer fields than the header.")
+    given = {name: value for name, value in row.items() if value != ""}
+    user: dict[str, Any] = {name: value for name, value in given.items() if name in TEXTS}
+    if "disabled" in given:
+        user["disabled"] = _flag("disabled", given["disabled"])
+    if factors := {short: _flag(name, given[name]) for name, short in FACTORS.items() if name in given}:
+        user["two_factor"] = factors
+    if "claims" in given:
+        user["claims"] = _claims(given["claims"])
+    return user
+
+
+def _flag(name: str, text: str) -> bool:
+    try:
+        return FLAGS[text.strip().lower()]
+    except KeyError:
+        raise BadRow(f"{name} must be true or false.") from None
+
+
+def _claims(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise BadRow("claims must be a JSON object.") from None
+
+
+def _check(file: Path) -> None:
+    """A header that we do not know ends the command before anything is sent."""
+    if not _is_csv(file):
+        return
+    with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
+        header = next(csv.reader(text), [])
+    unknown = sorted(set(header) - COLUMNS)
+    if unknown or "username" not in header:
+        problem = f"unknown columns {', '.join(unknown)}" if unknown else "there is no column username"
+        raise typer.BadParameter(f"{file}: {problem}. Known: {', '.join(sorted(COLUMNS))}")
+
+
+def _is_csv(file: Path) -> bool:
+    return file.suffix.lower() not in (".ndjson", ".jsonl", ".json")
+
+
+def _size(file: Path) -> int:
+    with file.open("rb") as lines:
+        return max(1, sum(1 for _ in lines) - int(_is_csv(file)))
+
+
+def _named(failure: Failure) -> str:
+    field = f" [{failure['field']}]" if failure.get("field") else ""
+    return f"line {failure['line']}: {failure['detail']}{field} ({failure['error']})"
+
+
+def _summary(work: Import, as_json: bool) -> None:
+    found = {name: work.counts[name] for name in ("created", "updated", "failed")}
+    cli.show(found | ({"failures": work.failures} if as_json else {}), as_json)
