@@ -96,6 +96,7 @@ async def _by_ourselves() -> AsyncIterator[Api]:
 
 
 async def _application(stack: AsyncExitStack, secret: str) -> web.Application:
+    from services.login_gateway.routes import sessions
     from services.login_gateway.routes.administration import mount
     from services.login_gateway.who import COMMAND_LINE
     from services.platform.auth import CHECK_CLIENT, Client
@@ -107,6 +108,7 @@ async def _application(stack: AsyncExitStack, secret: str) -> web.Application:
     app = web.Application(middlewares=[problems])
     app[CHECK_CLIENT] = check
     mount(app, await _administration(stack))
+    sessions.add_routes(app)
     return app
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     CorruptRecordException,
     InvalidTimestampError,
@@ -161,16 +162,15 @@ async def _stop(client: Any, timeout: float) -> None:
 
 def group_consumer(connection: Connection, group: str, client_id: str, **more: Any) -> AIOKafkaConsumer:
     """A consumer of a group whose offsets its own code keeps: nothing is committed by itself."""
+    settings: dict[str, Any] = {
+        "auto_offset_reset": "none",
+        "session_timeout_ms": 10_000,
+        "heartbeat_interval_ms": 2_000,
+        "max_partition_fetch_bytes": LARGEST,
+    }
+    settings |= more
     return AIOKafkaConsumer(
-        group_id=group,
-        client_id=client_id,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        session_timeout_ms=10_000,
-        heartbeat_interval_ms=2_000,
-        max_partition_fetch_bytes=LARGEST,
-        **connection.options(),
-        **more,
+        group_id=group, client_id=client_id, enable_auto_commit=False, **settings, **connection.options()
     )
 
 
@@ -180,6 +180,16 @@ def follower(connection: Connection, client_id: str, **more: Any) -> AIOKafkaCon
     return AIOKafkaConsumer(
         group_id=None, client_id=client_id, enable_auto_commit=False, **settings, **connection.options()
     )
+
+
+async def cluster_id(connection: Connection) -> str:
+    """The cluster's own id: offsets mean something only within one. Raises `KafkaError` when no broker answers."""
+    admin = AIOKafkaAdminClient(request_timeout_ms=5_000, **connection.options())
+    await admin.start()
+    try:
+        return str((await admin.describe_cluster())["cluster_id"])
+    finally:
+        await admin.close()
 
 
 async def stop(client: Any, timeout: float = 5.0) -> None:

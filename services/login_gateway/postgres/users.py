@@ -178,7 +178,6 @@ async def _insert(
 ) -> Any:
     user_id = new_id()
     row = await connection.fetchrow(INSERT, user_id, account_id, stored, *columns(admin, user_id, user))
-    await connection.execute("INSERT INTO user_guard (user_id) VALUES ($1)", user_id)
     details = {"role": user.role, "kind": user.kind}
     await audit.record(connection, who.name, "user.created", account_id, str(user_id), details)
     return row

@@ -1,0 +1,41 @@
+"""What the gateway's rules work with, built once by `app.py`."""
+
+from dataclasses import dataclass
+
+import asyncpg
+from aiohttp import web
+
+from services.login_gateway.limits import Names
+from services.login_gateway.passwords import Passwords
+from services.login_gateway.postgres.logins import Logins
+from services.login_gateway.settings import GatewaySettings
+from services.platform.clock import Clock
+from services.platform.keys.codes import Codes
+from services.platform.keys.contacts import Contacts
+from services.platform.keys.grants import Signer
+from services.platform.keys.keyring import Ring
+from services.platform.keys.tokens import Handles, Mint, SessionTokens
+from services.platform.outbox import Outbox
+
+
+@dataclass(frozen=True)
+class House:
+    """The gateway's collaborators."""
+
+    settings: GatewaySettings
+    pool: asyncpg.Pool[asyncpg.Record]
+    logins: Logins
+    outbox: Outbox
+    passwords: Passwords
+    clock: Clock
+    codes: Codes
+    contacts: Contacts
+    search: Ring
+    names: Names
+    handles: Handles
+    tokens: SessionTokens
+    mint: Mint
+    signer: Signer
+
+
+HOUSE: web.AppKey[House] = web.AppKey("house", House)

@@ -1,0 +1,134 @@
+"""Statements about logins. Locks are taken in one order: the user's guard, then the login."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+FIND_USER: Final = """
+SELECT u.*, a.name AS account_name, a.state AS account_state, a.epoch AS account_epoch, a.code_digits, a.code_seconds,
+       coalesce(greatest(a.long_codes_until, g.long_codes_until) > now(), false) AS long_codes,
+       g.locked_at, g.wrong_total,
+       (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') AS wrong_today
+FROM accounts a JOIN users u USING (account_id) JOIN user_guard g USING (user_id)
+"""
+BY_USERNAME: Final = FIND_USER + " WHERE a.account_id = $1 AND u.username_key = $2"
+BY_ID: Final = FIND_USER + " WHERE a.account_id = $1 AND (u.user_id = $2 OR u.external_id = $3)"
+ACCOUNT: Final = "SELECT account_id FROM accounts WHERE name = $1 OR account_id::text = $1"
+ONLY_ACCOUNT: Final = "SELECT account_id FROM accounts LIMIT 2"
+OPEN: Final = """
+INSERT INTO logins (login_id, account_id, user_id, state, audience, digits, salt, code_key_id, channels, masked,
+                    auth_time, expires_at, account_epoch, user_epoch, device, context, fed_by, reference, created_at)
+VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+"""
+OPEN_VERIFIED: Final = """
+INSERT INTO logins (login_id, account_id, user_id, state, audience, digits, salt, code_key_id, channels, auth_time,
+                    expires_at, account_epoch, user_epoch, device, issued_at, mint_key_id, ended_at, fed_by, reference)
+VALUES ($1, $2, $3, 'verified', $4, 0, '', 0, '{}', $5, $6, $7, $8, $9, $10, $11, now(), $12, $13)
+"""
+IDEMPOTENT: Final = """
+INSERT INTO idempotency (user_id, key, body_mac, login_id, expires_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (user_id, key) DO NOTHING RETURNING true
+"""
+SAME_KEY: Final = "SELECT body_mac, login_id FROM idempotency WHERE user_id = $1 AND key = $2 AND expires_at > now()"
+
+# Counted before compared: the guard's row is locked and re-read first, so parallel guesses of one user queue up here.
+COUNT_TRY: Final = """
+WITH open AS (
+    SELECT login_id, user_id FROM logins
+    WHERE login_id = $1 AND state = 'pending' AND attempts < $2 AND expires_at > now()
+), guard AS (
+    UPDATE user_guard g
+    SET wrong_at = ARRAY(SELECT w FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') || now(),
+        wrong_total = g.wrong_total + 1
+    FROM open
+    WHERE g.user_id = open.user_id AND g.locked_at IS NULL AND g.wrong_total < $5
+      AND (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '15 minutes') < $3
+      AND (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') < $4
+    RETURNING g.user_id, g.wrong_total, cardinality(g.wrong_at) AS wrong_today
+)
+UPDATE logins l SET attempts = attempts + 1
+FROM guard, users u, accounts a
+WHERE l.login_id = $1 AND l.user_id = guard.user_id AND u.user_id = l.user_id AND a.account_id = l.account_id
+  AND l.state = 'pending' AND l.attempts < $2 AND l.expires_at > now()
+  AND u.epoch = l.user_epoch AND a.epoch = l.account_epoch
+RETURNING l.*, u.role, u.claims, guard.wrong_total, guard.wrong_today, now() AS counted_at
+"""
+CLOSE_VERIFIED: Final = """
+UPDATE logins SET state = 'verified', ended_at = now(), issued_at = $2, mint_key_id = $3, channel = $4, verify_key = $5
+WHERE login_id = $1
+"""
+TAKE_BACK: Final = "UPDATE user_guard SET wrong_at = trim_array(wrong_at, 1), wrong_total = 0 WHERE user_id = $1"
+LOCK: Final = "UPDATE user_guard SET locked_at = now() WHERE user_id = $1 AND locked_at IS NULL"
+LONG_CODES: Final = "UPDATE user_guard SET long_codes_until = now() + interval '30 days' WHERE user_id = $1"
+CLOSE: Final = """
+UPDATE logins SET state = 'closed', closed_why = $2, ended_at = now() WHERE login_id = $1 AND state = 'pending'
+RETURNING login_id, account_id, user_id, reference
+"""
+CLOSE_MANY: Final = """
+UPDATE logins SET state = 'closed', closed_why = $2, ended_at = now()
+WHERE login_id IN (SELECT login_id FROM logins WHERE state = 'pending' AND {which} LIMIT 500 FOR UPDATE SKIP LOCKED)
+RETURNING login_id, account_id, user_id, reference
+"""
+GET: Final = """
+SELECT l.*, u.role, u.claims, u.sms_on, u.email_on, u.epoch AS now_user_epoch, a.epoch AS now_account_epoch,
+       u.phone, u.email, u.phone_country, u.locale, g.locked_at, a.session_seconds,
+       (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '15 minutes') AS wrong_lately,
+       now() AS at
+FROM logins l
+JOIN users u USING (user_id) JOIN user_guard g USING (user_id) JOIN accounts a ON a.account_id = l.account_id
+WHERE login_id = $1
+"""
+COUNT_SEND: Final = """
+UPDATE logins SET sends = sends + 1, last_send_at = now()
+WHERE login_id = $1 AND state = 'pending' AND expires_at > now() AND sends = $2 RETURNING sends
+"""
+SET_DELIVERY: Final = """
+UPDATE logins SET delivery = delivery || jsonb_build_object($2::text, $3::jsonb) WHERE login_id = $1
+"""
+
+
+class Spent(NamedTuple):
+    """The limits that a try must stay under."""
+
+    per_login: int
+    in_15_minutes: int
+    in_a_day: int
+    in_a_row: int
+
+
+Row = Mapping[str, Any]
+
+
+def _dict(row: asyncpg.Record | None) -> Row | None:
+    return None if row is None else dict(row)
+
+
+class Logins:
+    """Reads; the writes that belong together are in `login.py` and `verify.py`, on a connection of their own."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self.pool = pool
+
+    async def account_id(self, name: str | None) -> UUID | None:
+        """By name or id; without one, the only account there is."""
+        if name is not None:
+            found: UUID | None = await self.pool.fetchval(ACCOUNT, name)
+            return found
+        rows = await self.pool.fetch(ONLY_ACCOUNT)
+        return rows[0]["account_id"] if len(rows) == 1 else None
+
+    async def user(self, account_id: UUID, username_key: str) -> Row | None:
+        return _dict(await self.pool.fetchrow(BY_USERNAME, account_id, username_key))
+
+    async def get(self, login_id: UUID) -> Row | None:
+        return _dict(await self.pool.fetchrow(GET, login_id))
+
+    async def same_key(self, user_id: UUID, key: bytes) -> asyncpg.Record | None:
+        return await self.pool.fetchrow(SAME_KEY, user_id, key)
+
+
+async def close_many(connection: Any, why: str, which: str, value: Any) -> list[Any]:
+    """Close pending logins where `which` (a condition over `$1`); at most 500 at a time."""
+    return list(await connection.fetch(CLOSE_MANY.format(which=which), value, why))

@@ -1,0 +1,71 @@
+"""A code again: four sends per login, 30, 60 and 90 seconds apart, and e-mail only where it is on for the user."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from schemas.events import Channel
+from services.login_gateway.house import House
+from services.login_gateway.login import challenge, count_send
+from services.login_gateway.postgres import logins as sql
+from services.login_gateway.verify import closed_problem, why_closed
+from services.platform.http import Problem, too_many
+from services.platform.outbox import insert
+
+MOST_SENDS: Final = 4
+PAUSES: Final = (30, 60, 90)
+GUARD: Final = "SELECT phone_hash, email_hash FROM users WHERE user_id = $1"
+
+
+async def resend(house: House, login_id: UUID, channel: Channel | None) -> Mapping[str, Any]:
+    """Send the code again. Raises 404, 410 `login-closed`, 409 `channel-not-allowed`, 429 `resend-too-soon`."""
+    login = await house.logins.get(login_id)
+    if login is None:
+        raise Problem(404, "not-found", "There is no such login.")
+    if (reason := why_closed(house, login)) is not None:
+        raise closed_problem(reason)
+    chosen = allowed_channel(login, channel)
+    _not_too_soon(login)
+    hashes = await house.pool.fetchrow(GUARD, login["user_id"])
+    await count_send(house, {"user_id": login["user_id"], **dict(hashes or {})}, chosen)
+    await _send(house, login, chosen)
+    return await house.logins.get(login_id) or login
+
+
+def allowed_channel(login: Mapping[str, Any], channel: Channel | None) -> Channel:
+    """SMS where it is on; e-mail only where it is on: a request must not pull a code into a mailbox."""
+    on: list[Channel] = [c for c in ("sms", "email") if login[f"{c}_on"] and c in login["channels"]]
+    if channel is None and on:
+        return on[0]
+    if channel is None or channel not in on:
+        detail = f"{channel or 'That channel'} is not on for this user. Use {' or '.join(on) or 'a new sign-in'}."
+        raise Problem(409, "channel-not-allowed", detail)
+    return channel
+
+
+def resend_at(login: Mapping[str, Any]) -> datetime | None:
+    """When the next send is allowed; None when all are used."""
+    if login["sends"] >= MOST_SENDS:
+        return None
+    last: datetime = login["last_send_at"]
+    return last + timedelta(seconds=PAUSES[login["sends"] - 1])
+
+
+def _not_too_soon(login: Mapping[str, Any]) -> None:
+    due = resend_at(login)
+    if due is None:
+        raise too_many("resend-too-soon", "All sends of this login are used. Sign in again.", 60)
+    wait = (due - login["at"]).total_seconds()
+    if wait > 0:
+        raise too_many("resend-too-soon", f"The code can be sent again in {wait:.0f} seconds.", wait)
+
+
+async def _send(house: House, login: Mapping[str, Any], channel: Channel) -> None:
+    row = challenge(house, login, login, [channel], f"resend:{login['sends']}")
+    async with house.pool.acquire() as connection, connection.transaction():
+        counted = await connection.fetchval(sql.COUNT_SEND, login["login_id"], login["sends"])
+        if counted is None:
+            raise too_many("resend-too-soon", "The code was just sent again.", PAUSES[0])
+        await insert(connection, [row])
+    house.outbox.publish_soon([row])

@@ -1,0 +1,142 @@
+"""`/v1/logins`: parse, call one function, render."""
+
+import asyncio
+import ipaddress
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+from aiohttp_sse import sse_response
+
+from services.login_gateway import events, login, status
+from services.login_gateway.house import HOUSE, House
+from services.login_gateway.resend import resend as send_again
+from services.login_gateway.verify import SignedIn, VerifyBody, verify_code
+from services.platform import metrics
+from services.platform.auth import Client, authenticate
+from services.platform.http import Problem, body, json_response
+from services.platform.keys.tokens import BadToken
+
+LOOK_EVERY: Final = 0.25
+LONGEST_STREAM: Final = 660.0
+HEADER: Final = "Gatepost-Login"
+
+
+class ResendBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    channel: Literal["sms", "email"] | None = None
+
+
+def add_routes(app: web.Application) -> None:
+    app.router.add_post("/v1/logins", sign_in)
+    app.router.add_get("/v1/logins/{login}", state)
+    app.router.add_get("/v1/logins/{login}/events", stream)
+    app.router.add_post("/v1/logins/{login}/verify", verify)
+    app.router.add_post("/v1/logins/{login}/resend", resend)
+
+
+async def sign_in(request: web.Request) -> web.Response:
+    house = request.app[HOUSE]
+    given = await body(request, login.LoginBody)
+    opened = await login.sign_in(house, given, await _address(request, given), request.headers.get("Idempotency-Key"))
+    found = await _found(house, opened.login_id)
+    if found["state"] == "verified" and (opened.token or found["channel"] is None):
+        return json_response(_with_token(house, found))
+    return json_response(status.view(house, found), 202)
+
+
+async def verify(request: web.Request) -> web.Response:
+    house, login_id = request.app[HOUSE], _handle(request)
+    code = (await body(request, VerifyBody)).code
+    done = await verify_code(house, login_id, code, request.headers.get("Idempotency-Key"))
+    return json_response(signed_in(house, done, await _found(house, login_id)))
+
+
+async def resend(request: web.Request) -> web.Response:
+    house, login_id = request.app[HOUSE], _handle(request)
+    channel = (await body(request, ResendBody)).channel if request.can_read_body else None
+    return json_response(status.view(house, await send_again(house, login_id, channel)), 202)
+
+
+async def state(request: web.Request) -> web.Response:
+    house = request.app[HOUSE]
+    return json_response(status.view(house, await _found(house, _handle(request))))
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Server-sent events: one `state` whenever something changed, until the login ends."""
+    house, login_id = request.app[HOUSE], _handle(request)
+    before: dict[str, Any] | None = status.view(house, await _found(house, login_id))
+    async with sse_response(request) as out, asyncio.timeout(LONGEST_STREAM):
+        await out.send(msgspec.json.encode(before).decode(), event="state")
+        while out.is_connected() and before is not None and not status.ends(before):
+            await asyncio.sleep(LOOK_EVERY)
+            now = status.view(house, await _found(house, login_id))
+            if status.changed(before, now):
+                await out.send(msgspec.json.encode(now).decode(), event="state")
+            before = now
+    return out
+
+
+def signed_in(house: House, done: SignedIn, found: Any) -> dict[str, Any]:
+    fed = found["fed_by"] is not None
+    return {
+        "status": "signed_in",
+        "token": done.token,
+        "token_type": "Bearer",
+        "login_id": done.login_id,
+        "expires_at": _ends(found, done.issued_at),
+        "acr": events.strength(done.channel, fed),
+        "amr": events.methods(done.channel, fed),
+    }
+
+
+def _with_token(house: House, found: Any) -> dict[str, Any]:
+    secret = house.mint.secret(found["login_id"], found["issued_at"], found["mint_key_id"])
+    token = house.tokens.make(found["login_id"], found["issued_at"], secret)
+    return signed_in(house, SignedIn(found["login_id"], token, found["issued_at"], None), found)
+
+
+def _ends(found: Any, issued_at: int) -> Any:
+    seconds = found["session_seconds"]
+    if found["audience"] == "gatepost":
+        seconds = min(seconds, 12 * 3600)
+    return datetime.fromtimestamp(issued_at + seconds, UTC)
+
+
+async def _found(house: House, login_id: UUID) -> Any:
+    found = await house.logins.get(login_id)
+    if found is None:
+        raise Problem(404, "not-found", "There is no such login.")
+    return found
+
+
+def _handle(request: web.Request) -> UUID:
+    """The login's handle: from the header, or from the path (`-` stands for the header there)."""
+    given = request.headers.get(HEADER) or request.match_info["login"]
+    try:
+        return request.app[HOUSE].handles.read(given)
+    except BadToken:
+        metrics.FORGED.labels("handle").inc()
+        raise Problem(404, "not-found", "There is no such login. Use the lg_ handle that the sign-in gave.") from None
+
+
+async def _address(request: web.Request, given: login.LoginBody) -> str:
+    """The address that wrong passwords are counted for; `context.ip` counts only from an authenticated client."""
+    address = request.remote or ""
+    if address in request.app[HOUSE].settings.trusted_proxies:
+        address = request.headers.get("X-Forwarded-For", address).rpartition(",")[2].strip() or address
+    if given.context.ip is not None and "Authorization" in request.headers:
+        who = await authenticate(request)
+        address = given.context.ip if isinstance(who, Client) else address
+    return _network(address)
+
+
+def _network(address: str) -> str:
+    """IPv6 counts by /64: one subscriber holds at least that many."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)

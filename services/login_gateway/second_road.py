@@ -1,0 +1,61 @@
+"""When Kafka is silent, session events go to the session store by HTTP: the same bytes, the same `apply`."""
+
+import base64
+from typing import Final
+
+import aiohttp
+import structlog
+
+from schemas import topics
+from services.platform import metrics
+from services.platform.outbox import OutboxRow
+
+log = structlog.get_logger()
+
+SECONDS: Final = 3.0
+
+
+class SessionStore:
+    """The gateway's way to the session store, with its own client."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, client: tuple[str, str]) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+        self._auth = aiohttp.BasicAuth(*client, encoding="utf-8")
+
+    async def take(self, row: OutboxRow) -> bool:
+        """Whether the store has applied the event."""
+        signature = row.headers.get(topics.SIGNATURE_HEADER, "")
+        event = {
+            "topic": row.topic,
+            "key": base64.b64encode(row.key).decode(),
+            "value": base64.b64encode(row.value).decode(),
+            "signature": base64.b64encode(base64.urlsafe_b64decode(signature)).decode(),
+        }
+        status = await self._post(event)
+        metrics.SECOND_ROAD.labels("taken" if status == 200 else "failed").inc()
+        if status != 200:
+            log.warning("second_road_failed", status=status)
+        return status == 200
+
+    async def _post(self, event: dict[str, str]) -> int:
+        timeout = aiohttp.ClientTimeout(total=SECONDS)
+        try:
+            async with self._session.post(
+                f"{self._url}/v1/events", json={"events": [event]}, auth=self._auth, timeout=timeout
+            ) as answer:
+                return answer.status
+        except (aiohttp.ClientError, TimeoutError):
+            return 0
+
+    async def introspect(self, token: str) -> dict[str, object]:
+        """Whether a token is alive, and whose it is; `{"active": False}` when the store does not answer."""
+        timeout = aiohttp.ClientTimeout(total=SECONDS)
+        try:
+            async with self._session.post(
+                f"{self._url}/v1/introspect", data={"token": token}, auth=self._auth, timeout=timeout
+            ) as answer:
+                found: dict[str, object] = await answer.json() if answer.status == 200 else {"active": False}
+                return found
+        except (aiohttp.ClientError, TimeoutError):
+            return {"active": False}

@@ -1,0 +1,80 @@
+"""Ending and measuring sessions: one write whatever their number. Call inside a transaction, then publish."""
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from schemas.events import CloseReason, ExpireAll, SessionPolicyChanged
+from services.login_gateway import events
+from services.login_gateway.postgres.logins import close_many
+from services.platform.clock import event_id
+from services.platform.keys.grants import Signer
+from services.platform.outbox import OutboxRow, row_for
+
+RAISE_USER: Final = """
+UPDATE users SET epoch = greatest(epoch + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+WHERE user_id = $1 RETURNING account_id, user_id, epoch, clock_timestamp() AS at
+"""
+RAISE_ACCOUNT: Final = """
+UPDATE accounts SET epoch = greatest(epoch + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+WHERE account_id = $1 RETURNING account_id, epoch, clock_timestamp() AS at
+"""
+POLICY: Final = """
+UPDATE accounts SET session_seconds = $2,
+    policy_at = greatest(clock_timestamp(), policy_at + interval '1 microsecond')
+WHERE account_id = $1 RETURNING account_id, policy_at
+"""
+
+
+async def expire_user(connection: Any, signer: Signer, user_id: UUID, by: str) -> list[OutboxRow]:
+    """End every session of a user and close their pending logins; gives the outbox rows to insert and publish."""
+    row = await connection.fetchrow(RAISE_USER, user_id)
+    if row is None:
+        return []
+    event = _expire_all(row, "user", by)
+    return [row_for(event, signer), *await close_pending(connection, "user_id = $1", user_id, "sessions-expired")]
+
+
+async def expire_account(connection: Any, signer: Signer, account_id: UUID, by: str) -> list[OutboxRow]:
+    """End every session of the account. Its pending logins are dead by their epoch; the closer tells of them."""
+    row = await connection.fetchrow(RAISE_ACCOUNT, account_id)
+    if row is None:
+        return []
+    event = _expire_all(row, "account", by)
+    return [row_for(event, signer), *await close_pending(connection, "account_id = $1", account_id, "sessions-expired")]
+
+
+async def change_policy(connection: Any, signer: Signer, account_id: UUID, seconds: int, by: str) -> list[OutboxRow]:
+    """Set the session length from this instant on."""
+    row = await connection.fetchrow(POLICY, account_id, seconds)
+    event = SessionPolicyChanged(
+        id=event_id("SessionPolicyChanged", account_id, row["policy_at"].isoformat()),
+        source=events.SOURCE,
+        time=row["policy_at"],
+        account_id=str(account_id),
+        max_age=seconds,
+        effective_at=row["policy_at"],
+        by=by,
+    )
+    return [row_for(event, signer)]
+
+
+async def close_pending(connection: Any, which: str, value: UUID, reason: CloseReason) -> list[OutboxRow]:
+    """Close pending logins where `which` holds; gives their `LoginClosed` rows."""
+    closed = await close_many(connection, reason, which, value)
+    now: datetime = await connection.fetchval("SELECT now()")
+    return [row_for(events.closed(login, reason, now)) for login in closed]
+
+
+def _expire_all(row: Any, scope: Any, by: str) -> ExpireAll:
+    user_id = str(row["user_id"]) if scope == "user" else None
+    return ExpireAll(
+        id=event_id("ExpireAll", scope, user_id or row["account_id"], row["epoch"]),
+        source=events.SOURCE,
+        time=row["at"],
+        account_id=str(row["account_id"]),
+        user_id=user_id,
+        scope=scope,
+        floor=row["epoch"],
+        by=by,
+    )

@@ -1,0 +1,113 @@
+"""What a login's client may know: where the code is, and what it can do next. Fed by `delivery-outcomes`."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+from uuid import UUID
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from schemas import codec, topics
+from schemas.events import CodeDelivered, CodeSent, DeliveryFailed
+from services.login_gateway.house import House
+from services.login_gateway.postgres import logins as sql
+from services.login_gateway.resend import resend_at
+from services.login_gateway.verify import why_closed
+from services.platform.dead_letters import DeadLetters
+from services.platform.kafka import Connection, group_consumer, stop
+from services.platform.postgres import until_it_works
+
+log = structlog.get_logger()
+
+
+def view(house: House, login: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of 202 and of GET: masked recipients only."""
+    reason = why_closed(house, login)
+    status = "signed_in" if reason == "used" else "closed" if reason else "code_required"
+    sends = [{"channel": channel, **state} for channel, state in login["delivery"].items()]
+    return {
+        "status": status,
+        "reason": reason if status == "closed" else None,
+        "login": house.handles.make(login["login_id"]),
+        "login_id": login["login_id"],
+        "delivery": delivery(login),
+        "sends": sends,
+        "expires_at": login["expires_at"],
+        "resend_at": resend_at(login),
+        "attempts_left": max(0, house.settings.tries_per_login - login["attempts"]),
+    }
+
+
+def delivery(login: Mapping[str, Any]) -> dict[str, Any]:
+    """The newest word about the code: `queued` until delivery says something."""
+    known: dict[str, dict[str, Any]] = login["delivery"]
+    first = "sms" if "sms" in login["channels"] and login["sms_on"] else "email"
+    channel = "email" if "email" in known else first
+    state = known.get(channel, {"state": "queued"})
+    if state["state"] == "failed" and channel == "sms" and state.get("next") == "email":
+        channel, state = "email", {"state": "queued"}
+    to = login["masked"].get(channel)
+    if channel == "email" and not login["email_on"] and to:
+        to = to.partition("@")[0] + "@•••"
+    return {"state": state["state"], "channel": channel, "to": to, "reason": state.get("reason")}
+
+
+async def follow_outcomes(house: House, connection: Connection, dead_letters: DeadLetters) -> None:
+    """Keep `logins.delivery` true, for ever. The offset is committed once the rows say it."""
+    while True:
+        consumer = group_consumer(connection, "gateway-outcomes", "gateway-outcomes", auto_offset_reset="earliest")
+        try:
+            consumer.subscribe([topics.DELIVERY_OUTCOMES.name])
+            await consumer.start()
+            await _read(house, consumer, dead_letters)
+        except (KafkaError, OSError) as away:
+            log.warning("outcomes_topic_away", error=type(away).__name__)
+        finally:
+            await stop(consumer)
+        await asyncio.sleep(1.0)
+
+
+async def _read(house: House, consumer: Any, dead_letters: DeadLetters) -> None:
+    while True:
+        batches = await consumer.getmany(timeout_ms=1000, max_records=500)
+        for records in batches.values():
+            for record in records:
+                await _take(house, record, dead_letters)
+        if batches:
+            await consumer.commit()
+
+
+async def _take(house: House, record: Any, dead_letters: DeadLetters) -> None:
+    try:
+        event = codec.decode_for(record.topic, record.value)
+    except codec.BadEvent as bad:
+        await dead_letters.send(record, bad.reason)
+        return
+    if isinstance(event, CodeSent | CodeDelivered | DeliveryFailed) and event.login_id is not None:
+        state = _state(event)
+        values = (UUID(event.login_id), event.channel, state)
+        await until_it_works(lambda: house.pool.execute(sql.SET_DELIVERY, *values), "outcome_waits")
+
+
+def _state(event: CodeSent | CodeDelivered | DeliveryFailed) -> dict[str, Any]:
+    at = event.time.astimezone(UTC).isoformat()
+    match event:
+        case CodeSent():
+            return {"state": "sent", "to": event.masked, "at": at}
+        case CodeDelivered():
+            return {"state": "delivered", "to": event.masked, "at": at}
+        case DeliveryFailed():
+            state = "queued" if event.next == "retry" else "failed"
+            return {"state": state, "reason": event.reason, "next": event.next, "at": at}
+
+
+def changed(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> bool:
+    """Whether a client should hear of it."""
+    names = ("status", "delivery", "attempts_left", "resend_at")
+    return before is None or any(before[name] != now[name] for name in names)
+
+
+def ends(view_now: Mapping[str, Any]) -> bool:
+    return bool(view_now["status"] != "code_required")

@@ -1,0 +1,186 @@
+"""The second step: counted before compared, in one short transaction (DESIGN 2.4)."""
+
+import hmac
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, NoReturn
+from uuid import UUID
+
+import msgspec
+
+from schemas.events import CloseReason
+from services.login_gateway import events
+from services.login_gateway.house import House
+from services.login_gateway.postgres import logins as sql
+from services.platform import metrics
+from services.platform.http import Problem, too_many, unavailable
+from services.platform.keys.codes import matches
+from services.platform.keys.keyring import UnknownKey
+from services.platform.outbox import OutboxRow, insert, row_for
+
+FORGIVEN: Final = re.compile(r"[\s\-\u2010-\u2015]+")
+WEAKER_FIRST: Final = ("email", "sms")
+SAME_TOKEN: Final = timedelta(seconds=60)
+QUARTER: Final = 900
+
+
+class VerifyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    code: str
+
+    def __repr__(self) -> str:
+        return "VerifyBody(…)"
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    login_id: UUID
+    token: str
+    issued_at: int
+    channel: str | None
+
+    def __repr__(self) -> str:
+        return f"SignedIn({self.login_id})"
+
+
+async def verify_code(house: House, login_id: UUID, given: str, key: str | None) -> SignedIn:
+    """Raises 400 for what is no code, 401 `wrong-code`, 410 `login-closed`, 429 `too-many-attempts`."""
+    code = FORGIVEN.sub("", given)
+    if not (code.isascii() and code.isdigit() and 6 <= len(code) <= 10):
+        raise Problem(400, "bad-request", "A code has 6 to 10 digits.")
+    limits = house.settings
+    async with house.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            spent = (limits.tries_per_login, limits.wrong_codes_15min, limits.wrong_codes_day, limits.wrong_codes_total)
+            row = await connection.fetchrow(sql.COUNT_TRY, login_id, *spent)
+            login = None if row is None else dict(row)
+            channel = proved(house, login, code) if login is not None else None
+            rows = await _written(house, connection, login, channel, key) if login is not None else []
+        except BaseException:
+            await transaction.rollback()
+            raise
+        await (transaction.commit() if login is not None else transaction.rollback())
+    house.outbox.publish_soon(rows)
+    if login is None:
+        return await _not_open(house, login_id, code, key)
+    if channel is None:
+        _wrong(house, login)
+    metrics.VERIFICATIONS.labels("right").inc()
+    return _signed_in(house, login_id, _seconds(login), house.mint.active_id, channel)
+
+
+def proved(house: House, login: Mapping[str, Any], code: str) -> str | None:
+    """The channel whose code this is. All are compared, in constant time; if both match, the weaker counts."""
+    found: str | None = None
+    for channel in sorted(login["channels"], key=WEAKER_FIRST.index, reverse=True):
+        if matches(code, _expected(house, login, channel)):
+            found = channel
+    return found
+
+
+def _expected(house: House, login: Mapping[str, Any], channel: str) -> str:
+    now = house.clock.now()
+    try:
+        return house.codes.code(login["code_key_id"], login["login_id"], channel, login["salt"], login["digits"], now)
+    except UnknownKey:
+        raise unavailable("code-key-unavailable", "The key of this login's code is not here.") from None
+
+
+async def _written(
+    house: House, connection: Any, login: Mapping[str, Any], channel: str | None, key: str | None
+) -> list[OutboxRow]:
+    if channel is None:
+        return await _count_wrong(house, connection, login)
+    issued_at, mint_key = _seconds(login), house.mint.active_id
+    hashed = house.names.of("verify-key", key) if key else None
+    secret = house.mint.secret(login["login_id"], issued_at, mint_key)
+    rows = [row_for(events.verified(login, issued_at, secret, channel), house.signer)]
+    await connection.execute(sql.CLOSE_VERIFIED, login["login_id"], issued_at, mint_key, channel, hashed)
+    await connection.execute(sql.TAKE_BACK, login["user_id"])
+    await insert(connection, rows)
+    return rows
+
+
+async def _count_wrong(house: House, connection: Any, login: Mapping[str, Any]) -> list[OutboxRow]:
+    """The count stands already; here are its consequences."""
+    limits = house.settings
+    if login["wrong_total"] >= limits.wrong_codes_total:
+        await connection.execute(sql.LOCK, login["user_id"])
+    if login["wrong_today"] >= limits.wrong_codes_for_long_codes:
+        await connection.execute(sql.LONG_CODES, login["user_id"])
+    if login["attempts"] < limits.tries_per_login:
+        return []
+    closed = await connection.fetchrow(sql.CLOSE, login["login_id"], "too-many-attempts")
+    rows = [row_for(events.closed(closed, "too-many-attempts", house.clock.now()))] if closed else []
+    await insert(connection, rows)
+    return rows
+
+
+def _wrong(house: House, login: Mapping[str, Any]) -> NoReturn:
+    metrics.VERIFICATIONS.labels("wrong").inc()
+    left = max(0, house.settings.tries_per_login - login["attempts"])
+    if left == 0:
+        raise closed_problem("too-many-attempts")
+    raise Problem(401, "wrong-code", f"The code is wrong. Tries left: {left}.", attempts_left=left)
+
+
+async def _not_open(house: House, login_id: UUID, code: str, key: str | None) -> SignedIn:
+    """Why no try was counted; a repetition of the winning call gets its token again."""
+    login = await house.logins.get(login_id)
+    if login is None:
+        raise Problem(404, "not-found", "There is no such login.")
+    if login["state"] == "verified" and _repeats(house, login, code, key):
+        return _signed_in(house, login_id, login["issued_at"], login["mint_key_id"], login["channel"])
+    metrics.VERIFICATIONS.labels("refused").inc()
+    reason = why_closed(house, login)
+    if reason is not None:
+        raise closed_problem(reason)
+    if login["locked_at"] is not None:
+        raise too_many("too-many-attempts", "This user is locked until an administrator unlocks it.", 3600)
+    raise too_many("too-many-attempts", "Too many wrong codes. Wait a quarter of an hour.", QUARTER)
+
+
+def _repeats(house: House, login: Mapping[str, Any], code: str, key: str | None) -> bool:
+    if key is None or login["verify_key"] is None or login["at"] - login["ended_at"] > SAME_TOKEN:
+        return False
+    same_key = hmac.compare_digest(login["verify_key"], house.names.of("verify-key", key))
+    return same_key and proved(house, login, code) == login["channel"]
+
+
+def why_closed(house: House, login: Mapping[str, Any]) -> str | None:
+    """The reason that a login takes no code any more, or None while it does."""
+    if login["state"] == "verified":
+        return "used"
+    if login["state"] == "closed":
+        return str(login["closed_why"])
+    reason: CloseReason | None = None
+    if login["expires_at"] <= login["at"]:
+        reason = "expired"
+    elif login["attempts"] >= house.settings.tries_per_login:
+        reason = "too-many-attempts"
+    elif (login["now_user_epoch"], login["now_account_epoch"]) != (login["user_epoch"], login["account_epoch"]):
+        reason = "sessions-expired"
+    return reason
+
+
+def closed_problem(reason: str) -> Problem:
+    words = {
+        "used": "This login was completed already.",
+        "expired": "The code has expired. Sign in again.",
+        "too-many-attempts": "Too many wrong codes. Sign in again.",
+        "sessions-expired": "An administrator asked for a new sign-in. Sign in again.",
+        "contact-changed": "The phone number or e-mail address was changed. Sign in again.",
+    }
+    return Problem(410, "login-closed", words.get(reason, "This login is closed."), reason=reason)
+
+
+def _seconds(login: Mapping[str, Any]) -> int:
+    """A session begins when its login's try was counted, by the database's clock."""
+    counted: datetime = login["counted_at"]
+    return int(counted.timestamp())
+
+
+def _signed_in(house: House, login_id: UUID, issued_at: int, mint_key: int, channel: str | None) -> SignedIn:
+    secret = house.mint.secret(login_id, issued_at, mint_key)
+    return SignedIn(login_id, house.tokens.make(login_id, issued_at, secret), issued_at, channel)

@@ -1,0 +1,24 @@
+"""`gatepost serve session-store`."""
+
+import uvloop
+
+from services.platform import log
+from services.platform.http import serve as serve_http
+from services.platform.settings import load_or_exit
+from services.session_store.app import built
+from services.session_store.settings import SessionStoreSettings
+
+
+async def serve(settings: SessionStoreSettings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    async with built(settings) as app:
+        await serve_http(app, settings.http_host, settings.http_port)
+
+
+def main() -> None:
+    log.configure("session-store")
+    uvloop.run(serve(load_or_exit(SessionStoreSettings)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Builds the session store, with its writer and reader beside the routes."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from services.platform import auth, clients, http
+from services.platform.dead_letters import DeadLetters
+from services.platform.kafka import Connection, Producer
+from services.platform.keys.deadletters import DeadLetterSeal
+from services.platform.keys.files import purposes_of
+from services.platform.keys.grants import Verifier
+from services.platform.keys.keyring import Keyrings
+from services.platform.keys.tokens import SessionTokens
+from services.platform.outbox import Outbox
+from services.platform.postgres import AWAY, connect_when_up
+from services.session_store.openapi import DOCUMENT
+from services.session_store.reader import Reader
+from services.session_store.routes import sessions
+from services.session_store.settings import SessionStoreSettings
+from services.session_store.store import STORE, Store
+from services.session_store.writer import OutsideTheLog, Writer
+
+log = structlog.get_logger()
+
+NAME: Final = "session-store"
+
+
+@asynccontextmanager
+async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application]:
+    """The session store, connected, with its writer and reader running until the context ends."""
+    rings = Keyrings.load(settings.keys, purposes_of(NAME))
+    connection, verifier = Connection.of(settings), Verifier(rings.secret("grants.pub"))
+    pool = await connect_when_up(settings.database.get_secret_value(), NAME, settings.database_pool)
+    producer = Producer(connection, "gatepost-session-store")
+    letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, NAME)
+    outbox, directory = Outbox(pool, producer), clients.ClientDirectory(pool)
+    reader = Reader(pool, connection, verifier, settings.cached_sessions)
+    writer = Writer(pool, connection, verifier, letters)
+    work = (
+        outbox.run(),
+        reader.keep_time(),
+        reader.run(),
+        _stopping_at_loss(writer),
+        clients.follow(directory, connection, verifier, letters, NAME),
+    )
+    tasks = [asyncio.create_task(each) for each in work]
+    store = Store(pool, reader, SessionTokens(rings.secret("session")), verifier, outbox)
+    try:
+        yield build_app(store, directory, rings)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await outbox.drain()
+        await producer.stop()
+        await pool.close()
+
+
+def build_app(store: Store, directory: clients.ClientDirectory, rings: Keyrings) -> web.Application:
+    """Wire the routes to the store."""
+
+    async def ready() -> dict[str, Any]:
+        """Ready while memory or Postgres can answer."""
+        current = store.reader.current()
+        if not current:
+            await _answers(store)
+        return {"feed": "current" if current else "behind", "keys": rings.report()}
+
+    app = http.base_app(NAME, ready, DOCUMENT)
+    app[STORE] = store
+    app[auth.CHECK_CLIENT] = directory.check
+    app[auth.INTROSPECT] = _introspector(store)
+    sessions.add_routes(app)
+    return app
+
+
+async def _answers(store: Store) -> None:
+    try:
+        await store.pool.fetchval("SELECT true", timeout=2)
+    except AWAY:
+        raise http.NotReady("neither the feed nor the database can answer") from None
+
+
+def _introspector(store: Store) -> auth.Introspect:
+    async def introspect(token: str) -> auth.User | None:
+        session = await store.session(token)
+        if session is None or session.aud != "gatepost":
+            return None
+        signed_in = datetime.fromtimestamp(session.auth_time, UTC)
+        return auth.User(str(session.user_id), str(session.account_id), session.role, signed_in)
+
+    return introspect
+
+
+async def _stopping_at_loss(writer: Writer) -> None:
+    """A stored offset outside the log means lost events: the process stops, so that somebody looks."""
+    try:
+        await writer.run()
+    except OutsideTheLog:
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,174 @@
+"""Introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), forward auth, lists, the second road."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from services.platform.auth import EVERY, Client, Who
+from services.platform.http import LARGE_BODY_LIMIT, Problem, body, json_response, query
+from services.session_store.memory import Session
+from services.session_store.store import STORE, SentEvent, Store
+from services.session_store.who import account_of, caller, in_account
+
+COOKIES: Final = ("__Host-gatepost", "__Secure-gatepost")
+INACTIVE: Final = {"active": False}
+
+
+class Page(msgspec.Struct, forbid_unknown_fields=True):
+    account: UUID
+    user: UUID | None = None
+    cursor: UUID | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+
+
+class CheckQuery(msgspec.Struct, forbid_unknown_fields=True):
+    account: str
+    role: str | None = None
+    acr: str | None = None
+
+
+class Sent(msgspec.Struct, forbid_unknown_fields=True):
+    events: Annotated[list[SentEvent], msgspec.Meta(min_length=1, max_length=500)]
+
+
+def add_routes(app: web.Application) -> None:
+    app.router.add_post("/v1/introspect", introspect)
+    app.router.add_post("/v1/revoke", revoke)
+    app.router.add_get("/v1/sessions", listed)
+    app.router.add_delete("/v1/sessions/{login_id}", end)
+    app.router.add_get("/v1/check", check)
+    app.router.add_post("/v1/events", events)
+    app.router.add_get("/.well-known/oauth-authorization-server", metadata)
+
+
+async def introspect(request: web.Request) -> web.Response:
+    who, store = await caller(request), request.app[STORE]
+    session = await store.session(await _token(request))
+    if session is None or not _may_see(who, session):
+        return json_response(INACTIVE)
+    return json_response(await described(store, session))
+
+
+async def revoke(request: web.Request) -> web.Response:
+    """200 whether or not the token was known (RFC 7009 §2.2)."""
+    who, store = await caller(request), request.app[STORE]
+    session = await store.session(await _token(request))
+    if session is not None and _may_see(who, session):
+        await store.revoke(session, who.name)
+    return json_response({})
+
+
+async def listed(request: web.Request) -> web.Response:
+    """A user's or account's sessions, newest first, and how many there are by age."""
+    who, store, page = await caller(request), request.app[STORE], query(request, Page)
+    in_account(who, page.account)
+    found = await store.listed(page.account, page.user, page.cursor, page.limit)
+    now, rules = store.reader.now(), store.reader.memory.rules
+    shown = [await _row(store, each) for each in found if rules.lets_live(each, now)]
+    cursor = found[-1].login_id if len(found) == page.limit else None
+    ages = await store.by_age(page.account, page.user)
+    return json_response({"sessions": shown, "cursor": cursor, "count_by_age": ages})
+
+
+async def end(request: web.Request) -> web.Response:
+    who, store = await caller(request), request.app[STORE]
+    try:
+        session = await store.find(UUID(request.match_info["login_id"]))
+    except ValueError:
+        session = None
+    if session is None or account_of(who) not in (EVERY, str(session.account_id)):
+        raise Problem(404, "not-found", "There is no such session.")
+    return json_response({"effective": await store.revoke(session, who.name)})
+
+
+async def check(request: web.Request) -> web.Response:
+    """Forward auth: 200 with who it is, 401 without a live session, 403 for another account, role or strength."""
+    store, wanted = request.app[STORE], query(request, CheckQuery)
+    session = await store.session(_presented(request))
+    if session is None or session.aud != "apps":
+        raise Problem(401, "not-signed-in", "Sign in first.", {"WWW-Authenticate": "Bearer"})
+    if wanted.account != str(session.account_id):
+        raise Problem(403, "forbidden", "This session belongs to another account.")
+    if wanted.role not in (None, session.role) or wanted.acr not in (None, session.acr):
+        raise Problem(403, "forbidden", "This session has another role or was opened another way.")
+    names = {"User": session.user_id, "Account": session.account_id, "Role": session.role}
+    return web.Response(headers={f"X-Gatepost-{name}": str(value) for name, value in names.items()})
+
+
+async def events(request: web.Request) -> web.Response:
+    await caller(request)
+    sent = await body(request, Sent, LARGE_BODY_LIMIT)
+    return json_response({"applied": await request.app[STORE].take(sent.events)})
+
+
+async def metadata(request: web.Request) -> web.Response:
+    base = f"{request.scheme}://{request.host}"
+    return json_response(
+        {
+            "issuer": base,
+            "introspection_endpoint": f"{base}/v1/introspect",
+            "revocation_endpoint": f"{base}/v1/revoke",
+            "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+            "revocation_endpoint_auth_methods_supported": ["client_secret_basic"],
+            "response_types_supported": [],
+            "acr_values_supported": [f"urn:gatepost:acr:{name}" for name in ("pwd", "pwd+email", "pwd+sms")],
+        }
+    )
+
+
+async def described(store: Store, session: Session) -> dict[str, Any]:
+    """What RFC 7662 §2.2 names, and what is Gatepost's own."""
+    return {
+        "active": True,
+        "sub": session.user_id,
+        "account": session.account_id,
+        "role": session.role,
+        "claims": session.claims,
+        "device": session.device,
+        "jti": session.login_id,
+        "aud": session.aud,
+        "iat": int(session.issued_at),
+        "exp": int(await store.reader.end_of(session)),
+        "auth_time": int(session.auth_time),
+        "acr": session.acr,
+        "amr": session.amr,
+        "token_type": "Bearer",
+    }
+
+
+async def _row(store: Store, session: Session) -> dict[str, Any]:
+    return {
+        "login_id": session.login_id,
+        "user_id": session.user_id,
+        "issued_at": datetime.fromtimestamp(session.issued_at, UTC),
+        "expires_at": datetime.fromtimestamp(await store.reader.end_of(session), UTC),
+        "device": session.device,
+        "acr": session.acr,
+        "aud": session.aud,
+    }
+
+
+def _may_see(who: Who, session: Session) -> bool:
+    """A client of an account sees that account's sessions; audience `gatepost` is for Gatepost's own services."""
+    if not isinstance(who, Client) or who.account not in (EVERY, str(session.account_id)):
+        return False
+    return session.aud == "apps" or "internal" in who.scopes
+
+
+async def _token(request: web.Request) -> str:
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise Problem(415, "form-required", "Send token=… as application/x-www-form-urlencoded (RFC 7662 §2.1).")
+    token = (await request.post()).get("token")
+    if not isinstance(token, str) or not token:
+        raise Problem(400, "bad-request", "The form field token is missing.")
+    return token
+
+
+def _presented(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return next((request.cookies[name] for name in COOKIES if name in request.cookies), "")

@@ -1,0 +1,138 @@
+"""The writer: one group; each batch in one transaction whose first statement moves the stored offset (DESIGN 2.6)."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import asyncpg
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from schemas import codec, topics
+from services.platform import metrics
+from services.platform.dead_letters import DeadLetters
+from services.platform.kafka import Connection, cluster_id, group_consumer, stop
+from services.platform.keys.grants import BadSignature, Verifier
+from services.platform.postgres import AWAY
+from services.session_store import apply
+from services.session_store.memory import SessionEvent
+
+log = structlog.get_logger()
+
+TOPIC: Final = topics.SESSION_EVENTS.name
+MOVE: Final = """
+INSERT INTO offsets AS o (cluster_id, topic, partition, next_offset) VALUES ($1, $2, $3, $5)
+ON CONFLICT (cluster_id, topic, partition) DO UPDATE SET next_offset = excluded.next_offset WHERE o.next_offset = $4
+RETURNING true
+"""
+STORED: Final = "SELECT partition, next_offset FROM offsets WHERE cluster_id = $1 AND topic = $2"
+BATCH: Final = 500
+
+
+class OutsideTheLog(Exception):
+    """A stored offset is not in the log any more: events were lost. See docs/operations.md, recovery."""
+
+
+class Moved(Exception):
+    """Another writer has applied this batch."""
+
+
+class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Applies the topic to Postgres. `run` returns only by an exception that must stop the process."""
+
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], connection: Connection, verifier: Verifier, letters: DeadLetters
+    ) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._verifier = verifier
+        self._letters = letters
+        self._consumer: Any = None
+        self._cluster = ""
+
+    async def run(self) -> None:
+        while True:
+            self._consumer = group_consumer(self._connection, "session-store-writer", "session-store-writer")
+            try:
+                self._cluster = await cluster_id(self._connection)
+                self._consumer.subscribe([TOPIC], listener=self)
+                await self._consumer.start()
+                await self._consume()
+            except OffsetOutOfRangeError:
+                log.critical("stored_offset_outside_the_log")
+                raise OutsideTheLog from None
+            except (KafkaError, OSError) as away:
+                log.warning("session_topic_away", error=type(away).__name__)
+            finally:
+                await stop(self._consumer)
+            await asyncio.sleep(0.5)
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """Nothing is held back: a batch is applied before the next is asked for."""
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Begin where Postgres says."""
+        await self._seek(list(assigned))
+
+    async def _consume(self) -> None:
+        while True:
+            try:
+                batches = await self._consumer.getmany(timeout_ms=500, max_records=BATCH)
+            except NoOffsetForPartitionError:
+                await self._seek(list(self._consumer.assignment()))
+                continue
+            for partition, records in batches.items():
+                try:
+                    await self._apply(partition, records)
+                except (*AWAY, Moved) as trouble:
+                    log.warning("batch_not_applied", partition=partition.partition, error=type(trouble).__name__)
+                    await asyncio.sleep(0.2)
+                    await self._seek([partition])
+
+    async def _apply(self, partition: TopicPartition, records: list[Any]) -> None:
+        events, stopped = await self._read(records)
+        first, after = records[0].offset, records[-1].offset + 1
+        async with self._pool.acquire() as connection, connection.transaction():
+            moved = await connection.fetchval(MOVE, self._cluster, TOPIC, partition.partition, first, after)
+            if not moved:
+                raise Moved
+            await apply.write(connection, events)
+            for unknown in stopped:
+                await connection.execute(apply.STOP, unknown.account_id, unknown.event_type)
+
+    async def _read(self, records: list[Any]) -> tuple[list[SessionEvent], list[apply.UnknownEvent]]:
+        events: list[SessionEvent] = []
+        stopped: list[apply.UnknownEvent] = []
+        for record in records:
+            try:
+                events.append(read_record(self._verifier, record))
+            except apply.UnknownEvent as unknown:
+                metrics.UNKNOWN_EVENTS.inc()
+                log.error("unknown_session_event", event_type=unknown.event_type)
+                stopped.append(unknown)
+            except BadSignature:
+                metrics.FORGED.labels("session-event").inc()
+                await self._letters.send(record, "bad-signature")
+            except codec.BadEvent as bad:
+                await self._letters.send(record, bad.reason)
+            except apply.Refused as refused:
+                await self._letters.send(record, str(refused))
+        return events, stopped
+
+    async def _seek(self, partitions: list[TopicPartition]) -> None:
+        while True:
+            try:
+                rows = await self._pool.fetch(STORED, self._cluster, TOPIC)
+                break
+            except AWAY:
+                await asyncio.sleep(0.5)
+        stored = {row["partition"]: row["next_offset"] for row in rows}
+        for partition in partitions:
+            self._consumer.seek(partition, stored.get(partition.partition, 0))
+
+
+def read_record(verifier: Verifier, record: Any) -> SessionEvent:
+    """One Kafka record as an event; see `apply.read` for what it raises."""
+    signature = dict(record.headers).get(topics.SIGNATURE_HEADER)
+    return apply.read(verifier, record.key or b"", record.value or b"", signature, datetime.now(UTC))
