@@ -101,7 +101,7 @@ class Intake(Protocol):
 
     async def challenges(self, found: Sequence[Challenge], slots: int) -> list[Job]: ...
     async def emails(self, found: Sequence[tuple[UUID, str]], slots: int) -> list[Job]: ...
-    async def closings(self, closed: Sequence[Closing], floors: Sequence[Floor]) -> None: ...
+    async def closings(self, closed: Sequence[Closing], floors: Sequence[Floor]) -> bool: ...
     async def dead_letters(self, found: Sequence[DeadLetterRow]) -> None: ...
 
 
@@ -179,16 +179,18 @@ class Ingest:
                 await self._write([one], write)
 
     async def _write_challenges(self, found: Sequence[Challenge]) -> None:
-        self._slots.start(await self._intake.challenges(found, self._slots.free))
-        self._slots.wake()
+        jobs = await self._intake.challenges(found, self._slots.free)
+        self._slots.start(jobs)
+        if len(jobs) < len(found):
+            self._slots.wake()
 
     async def _write_emails(self, found: Sequence[tuple[UUID, str]]) -> None:
         self._slots.start(await self._intake.emails(found, self._slots.free))
 
     async def _write_closings(self, found: Sequence[Closing | Floor]) -> None:
         closed = [one for one in found if isinstance(one, Closing)]
-        await self._intake.closings(closed, [one for one in found if isinstance(one, Floor)])
-        self._slots.wake()
+        if await self._intake.closings(closed, [one for one in found if isinstance(one, Floor)]):
+            self._slots.wake()
 
     def _challenge(self, record: Record) -> Challenge:
         event = decoded(record)

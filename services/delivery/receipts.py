@@ -12,7 +12,7 @@ from services.delivery import fallback, outcomes
 from services.delivery.channels.twilio import reason_of
 from services.delivery.compose import Secrets
 from services.delivery.ports import Consequences, Job, LoginNow, Result
-from services.delivery.states import State
+from services.delivery.states import DID_NOT_ARRIVE, State
 
 PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 STATES: Final[Mapping[str, State]] = {
@@ -66,7 +66,8 @@ async def receive(received: Received, secrets: Secrets, delivery_id: UUID, resul
     job = await _sent(received, delivery_id)
     if job is None:
         return False
-    login, email = await received.login_now(job), secrets.email_of(job)
-    if fallback.fallback_due(job, result.state, login, email, job.now):
-        return await received.settle(job, result, outcomes.with_email(job, result, secrets, job.now))
+    if result.state in DID_NOT_ARRIVE:
+        login, email = await received.login_now(job), secrets.email_of(job)
+        if fallback.fallback_due(job, result.state, login, email, job.now):
+            return await received.settle(job, result, outcomes.with_email(job, result, secrets, job.now))
     return await received.settle(job, result, outcomes.without_email(job, result, job.now))

@@ -45,6 +45,7 @@ class Sender:
         self._called: set[UUID] = set()
         self._wake = asyncio.Event()
         self._stopping = False
+        self._backlog = False
         self.last_sweep: float | None = None
 
     @property
@@ -86,9 +87,12 @@ class Sender:
             await self._ledger.give_back(uncalled)
 
     async def _sweep(self) -> int:
-        if not self.free:
+        free = self.free
+        if not free:
+            self._backlog = True
             return 0
-        jobs = await self._ledger.claim(self.free)
+        jobs = await self._ledger.claim(free)
+        self._backlog = len(jobs) == free
         self.start(jobs)
         late = await self._ledger.overdue(min(self.free, OVERDUE_AT_ONCE)) if self.free else []
         self.start(late)
@@ -98,7 +102,8 @@ class Sender:
     def _finished(self, task: "asyncio.Task[None]") -> None:
         job = self._running.pop(task)
         self._called.discard(job.id)
-        self._wake.set()
+        if self._backlog:
+            self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("delivery_crashed", login_id=str(job.login_id), exc_info=error)
 

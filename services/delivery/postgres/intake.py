@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,28 +13,34 @@ from services.delivery.ingest import Challenge, Closing, DeadLetterRow, Floor, N
 from services.delivery.ports import Job
 from services.delivery.postgres.ledger import claim_these
 
-LOGINS: Final = """
-INSERT INTO logins (login_id, account_id, user_id, account_epoch, user_epoch, expires_at)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::timestamptz[])
-ORDER BY 1
-ON CONFLICT (login_id) DO UPDATE SET account_id = excluded.account_id, user_id = excluded.user_id,
-    account_epoch = excluded.account_epoch, user_epoch = excluded.user_epoch,
-    expires_at = greatest(logins.expires_at, excluded.expires_at)
-"""
-DELIVERIES: Final = """
-INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country,
-    locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, state, due_at, sealed_event, sealed_cause)
-SELECT *, 'queued', now(), 'LoginChallenged', cause FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[],
-    $5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::int[],
-    $14::int[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[])
-    AS d (id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country,
-          locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at)
-ORDER BY id
-ON CONFLICT (login_id, channel, cause) DO NOTHING RETURNING id, login_id, account_id, channel, cause
-"""
-LOGGED: Final = """
-INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause)
-SELECT login_id, id, account_id, 'queued', channel, cause FROM deliveries WHERE id = ANY($1::uuid[])
+# Logins, rows and log lines in one statement; what a worker may call at once is leased by the next one.
+CHALLENGES: Final = """
+WITH given AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::bigint[],
+        $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::int[],
+        $16::int[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[])
+    AS g (id, login_id, channel, cause, account_id, user_id, account_epoch, user_epoch, sealed, masked, masked_email,
+          country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at)
+), known AS (
+    INSERT INTO logins (login_id, account_id, user_id, account_epoch, user_epoch, expires_at)
+    SELECT DISTINCT ON (login_id) login_id, account_id, user_id, account_epoch, user_epoch, expires_at FROM given
+    ORDER BY login_id, expires_at DESC
+    ON CONFLICT (login_id) DO UPDATE SET account_id = excluded.account_id, user_id = excluded.user_id,
+        account_epoch = excluded.account_epoch, user_epoch = excluded.user_epoch,
+        expires_at = greatest(logins.expires_at, excluded.expires_at)
+), made AS (
+    INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country,
+        locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, state, due_at, sealed_event,
+        sealed_cause)
+    SELECT id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country, locale, origin,
+        code_key_id, digits, begun_at, challenged_at, expires_at, 'queued', now(), 'LoginChallenged', cause
+    FROM given ORDER BY id
+    ON CONFLICT (login_id, channel, cause) DO NOTHING RETURNING id, login_id, account_id, channel, cause
+), logged AS (
+    INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause)
+    SELECT login_id, id, account_id, 'queued', channel, cause FROM made
+)
+SELECT id FROM made
 """
 WAKE_EMAILS: Final = """
 UPDATE deliveries d SET due_at = now() FROM unnest($1::uuid[], $2::text[]) e (login_id, cause)
@@ -74,71 +81,44 @@ class PostgresIntake:
         self._pool = pool
 
     async def challenges(self, found: Sequence[Challenge], slots: int) -> list[Job]:
-        """Write the rows and lease as many as there are slots, in one transaction."""
-        logins = {c.login_id: c for c in found}
-        rows = {(c.login_id, c.channel, c.cause): c for c in found}
-        async with self._write() as connection:
-            await connection.execute(LOGINS, *_columns([_login(c) for c in logins.values()]))
-            made = await connection.fetch(DELIVERIES, *_columns([_delivery(c) for c in rows.values()]))
-            ids = [row["id"] for row in made]
-            await connection.execute(LOGGED, ids)
-            return await claim_these(connection, ids, slots)
+        """Write the rows, then lease as many as there are slots. A crash between the two leaves them queued."""
+        rows = list({c.id: c for c in found}.values())
+        async with self._connection() as connection:
+            made = await connection.fetch(CHALLENGES, *_columns(rows))
+            return await claim_these(connection, [row["id"] for row in made], slots)
 
     async def emails(self, found: Sequence[tuple[UUID, str]], slots: int) -> list[Job]:
         """The event has come: its row is due now, and leased if there is a slot."""
-        async with self._write() as connection:
+        async with self._connection() as connection:
             made = await connection.fetch(WAKE_EMAILS, *_columns(found))
             return await claim_these(connection, [row["id"] for row in made], slots)
 
-    async def closings(self, closed: Sequence[Closing], floors: Sequence[Floor]) -> None:
+    async def closings(self, closed: Sequence[Closing], floors: Sequence[Floor]) -> bool:
+        """Whether anything that waits may be cancelled by it."""
         once = {c.login_id: c for c in closed}
-        async with self._write() as connection:
+        async with self._connection() as connection, connection.transaction():
             if floors:
                 await connection.execute(FLOORS, *_columns(floors))
-            if once:
-                await connection.execute(CLOSE, *_columns(list(once.values())))
-                logged = [(c.login_id, c.account_id, c.why) for c in once.values()]
-                await connection.execute(CLOSED_LOG, *_columns(logged))
-                await connection.execute(CUT_SHORT, list(once))
+            if not once:
+                return True
+            await connection.execute(CLOSE, *_columns(list(once.values())))
+            logged = [(c.login_id, c.account_id, c.why) for c in once.values()]
+            await connection.execute(CLOSED_LOG, *_columns(logged))
+            cut: str = await connection.execute(CUT_SHORT, list(once))
+        return cut != "UPDATE 0"
 
     async def dead_letters(self, found: Sequence[DeadLetterRow]) -> None:
-        async with self._write() as connection:
+        async with self._connection() as connection:
             await connection.executemany(DEAD_LETTER, found)
 
-    def _write(self) -> _Transaction:
-        return _Transaction(self._pool)
-
-
-class _Transaction:
-    """A transaction whose complaint about the data itself is `NotStorable`."""
-
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        self._pool = pool
-
-    async def __aenter__(self) -> Any:
-        self._connection = await self._pool.acquire()
-        self._transaction = self._connection.transaction()
-        await self._transaction.start()
-        return self._connection
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """A connection whose complaint about a value is `NotStorable`: from the server, or from asyncpg before that."""
         try:
-            await (self._transaction.commit() if error is None else self._transaction.rollback())
-        finally:
-            await self._pool.release(self._connection)
-        # A value that does not fit: found by the server (DataError) or by asyncpg before it sent anything (ValueError).
-        if isinstance(error, ValueError | asyncpg.DataError | asyncpg.IntegrityConstraintViolationError):
+            async with self._pool.acquire() as connection:
+                yield connection
+        except (ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
             raise NotStorable from None
-
-
-def _login(c: Challenge) -> tuple[Any, ...]:
-    return c.login_id, c.account_id, c.user_id, c.account_epoch, c.user_epoch, c.expires_at
-
-
-def _delivery(c: Challenge) -> tuple[Any, ...]:
-    who = (c.id, c.login_id, c.channel, c.cause, c.account_id, c.user_id)
-    what = (c.sealed, c.masked, c.masked_email, c.country, c.locale, c.origin, c.code_key_id, c.digits)
-    return (*who, *what, c.begun_at, c.challenged_at, c.expires_at)
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

@@ -133,14 +133,21 @@ class PostgresLedger:
         """State, log line, events and the fallback's e-mail in one transaction; False when the lease was lost."""
         rows = [outbox.row_for(event) for event in then.events]
         arguments = (*_settled(job, result), *outbox.columns(rows))
-        async with self._pool.acquire() as connection, connection.transaction():
-            held = bool(await connection.fetchval(SETTLE, *arguments))
-            if not held:
-                await connection.execute(LATE, *_late(job, result))
-            elif then.email is not None:
-                await connection.execute(EMAIL, job.id, *_email(then.email))
+        if then.email is None:
+            held = bool(await self._pool.fetchval(SETTLE, *arguments))
+        else:
+            held = await self._with_email(job, arguments, then.email)
         if held:
             self._publisher.publish_soon(rows)
+        else:
+            await self._pool.execute(LATE, *_late(job, result))
+        return held
+
+    async def _with_email(self, job: Job, arguments: tuple[Any, ...], email: EmailRow) -> bool:
+        async with self._pool.acquire() as connection, connection.transaction():
+            held = bool(await connection.fetchval(SETTLE, *arguments))
+            if held:
+                await connection.execute(EMAIL, job.id, *_email(email))
         return held
 
     async def give_back(self, jobs: Sequence[Job]) -> None:

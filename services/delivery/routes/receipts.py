@@ -26,7 +26,6 @@ async def receive(request: web.Request) -> web.Response:
     result = receipts.result_of(fields.get("MessageStatus", ""), fields.get("ErrorCode"))
     if result is not None:
         await receipts.receive(parts.ledger, parts.secrets, _delivery(request), result)
-        parts.sender.wake()
     return web.Response(status=204)
 
 
