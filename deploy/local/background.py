@@ -31,33 +31,41 @@ START_SECONDS: Final = 300
 async def up() -> None:
     """Start the system and return when it is ready; harmless when it runs already."""
     out = Console()
-    if _running() and READY.exists():
-        out.print("Gatepost runs already.")
-        _greet(out)
-        return
-    local_ports.must_be_free(local_ports.from_environment())
-    PROGRESS.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    READY.unlink(missing_ok=True)
-    PROGRESS.write_text("")
-    await _wait_until_ready(_supervisor(), out)
+    if _running():
+        out.print("Gatepost runs already." if READY.exists() else "Gatepost is starting already.")
+    else:
+        local_ports.must_be_free(local_ports.from_environment())
+        _start_supervisor()
+    if not READY.exists():
+        with out.status("starting …"):
+            await _wait_until_ready(out)
     _greet(out)
 
 
 async def supervise() -> None:
-    """The background process: holds the children until SIGTERM."""
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    PID.write_text(str(os.getpid()))
-    out = Console(force_terminal=False)
-    stack = Stack(FOLDER, local_ports.from_environment(), out)
+    """The background process: holds the children until SIGTERM, which also ends a start under way."""
+    _end_on_signal()
+    stack = Stack(FOLDER, local_ports.from_environment(), Console(force_terminal=False))
     try:
-        async with stack:
-            await _introduce(stack)
-            await _report_until(stopping, stack)
+        with suppress(asyncio.CancelledError):
+            async with stack:
+                await _introduce(stack)
+                await _report(stack)
     finally:
         READY.unlink(missing_ok=True)
-        PID.unlink(missing_ok=True)
+
+
+def _end_on_signal() -> None:
+    """The first signal cancels this task; later ones do not disturb the clean stop."""
+    task = asyncio.current_task()
+    ended: list[bool] = []
+
+    def end() -> None:
+        if task is not None and not ended:
+            ended.append(task.cancel())
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
 
 
 async def down() -> None:
@@ -74,13 +82,13 @@ async def down() -> None:
 
 
 async def status() -> None:
-    """One line for each process: running or not, pid, restarts."""
+    """One line for each process: pid, since when (UTC), restarts."""
     if not _running() or not READY.exists():
         Console().print("Gatepost is not running. Start it with `make up`.")
         raise SystemExit(1)
-    table = Table("process", "pid", "restarts", box=None)
-    for name, (pid, restarts) in json.loads(READY.read_text())["processes"].items():
-        table.add_row(name, str(pid or "starting"), str(restarts))
+    table = Table("process", "pid", "since (UTC)", "restarts", box=None)
+    for name, (pid, since, restarts) in json.loads(READY.read_text())["processes"].items():
+        table.add_row(name, str(pid or "starting"), since, str(restarts))
     Console().print(table)
 
 
@@ -92,21 +100,24 @@ async def logs() -> None:
     os.execvp("tail", ["tail", "-n", "20", "-F", *paths])  # noqa: S606 - this process becomes tail
 
 
-def _supervisor() -> "subprocess.Popen[bytes]":
+def _start_supervisor() -> None:
+    PROGRESS.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    READY.unlink(missing_ok=True)
     command = [sys.executable, "-m", "deploy.local", "supervise"]
-    with PROGRESS.open("ab") as log:
-        return subprocess.Popen(
+    with PROGRESS.open("wb") as log:
+        started = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
+    PID.write_text(str(started.pid))
 
 
-async def _wait_until_ready(started: "subprocess.Popen[bytes]", out: Console) -> None:
+async def _wait_until_ready(out: Console) -> None:
     shown, deadline = 0, time.monotonic() + START_SECONDS
     while not READY.exists():
         text = PROGRESS.read_text(errors="replace")
         out.print(text[shown:], end="", markup=False, highlight=False)
         shown = len(text)
-        if started.poll() is not None:
+        if not _running():
             raise Trouble(f"the start failed; the lines above say why, more is in {PROGRESS.parent}")
         if time.monotonic() > deadline:
             raise Trouble(f"not ready after {START_SECONDS} s; look into {PROGRESS.parent}")
@@ -121,18 +132,17 @@ async def _introduce(stack: Stack) -> None:
             urls = {n.replace("-", "_"): stack.environment.url(n) for n in ("gateway", "delivery", "session-store")}
             account, made = await populate(Api(session, urls, stack.client()))
         _write(CREDENTIALS, _credentials(stack, account, made))
-    _write(READY, _processes(stack))
 
 
-async def _report_until(stopping: asyncio.Event, stack: Stack) -> None:
-    while not stopping.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), 2)
+async def _report(stack: Stack) -> None:
+    while True:
         _write(READY, _processes(stack))
+        await asyncio.sleep(1)
 
 
 def _processes(stack: Stack) -> dict[str, Any]:
-    return {"processes": {child.program.name: (child.pid, child.restarts) for child in stack.children()}}
+    rows = {c.program.name: (c.pid, f"{c.since:%Y-%m-%d %H:%M:%S}", c.restarts) for c in stack.children()}
+    return {"processes": rows}
 
 
 def _credentials(stack: Stack, account: str, made: list[Person]) -> dict[str, Any]:
@@ -161,9 +171,10 @@ def _running() -> int | None:
     try:
         pid = int(PID.read_text())
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        here = Path(f"/proc/{pid}/cwd").resolve() == ROOT
     except (OSError, ValueError):
         return None
-    return pid if b"deploy.local" in command and b"supervise" in command else None
+    return pid if here and b"deploy.local" in command and b"supervise" in command else None
 
 
 def _greet(out: Console) -> None:

@@ -6,6 +6,7 @@ import time
 import aiohttp
 from rich.console import Console
 
+from deploy.local import postgres
 from deploy.local.paths import STATE, Trouble
 from deploy.local.people import Api, populate
 from deploy.local.ports import free_ports
@@ -17,6 +18,7 @@ async def run() -> None:
     """Exit 0 when the whole story went as told."""
     start, out = time.monotonic(), Console()
     folder = STATE / "demo"
+    postgres.remove(folder)
     shutil.rmtree(folder, ignore_errors=True)
     stack = Stack(folder, free_ports(), out)
     try:
@@ -25,8 +27,7 @@ async def run() -> None:
     except Unexpected as bad:
         raise Trouble(f"the story went another way: {bad}\nlogs are in {folder / 'logs'}") from None
     finally:
-        if hasattr(stack, "postgres"):
-            stack.postgres.remove()
+        postgres.remove(folder)
     out.print(f"[bold green]The story is told[/] [dim]in {time.monotonic() - start:.1f} s; nothing is left running[/]")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.paths import Trouble
-from deploy.local.ports import Ports, free_ports
+from deploy.local.ports import Ports
 from deploy.local.processes import Program
 from deploy.local.servers import java
 
@@ -17,8 +17,8 @@ def program(servers: Path, folder: Path, ports: Ports) -> Program:
     """Kafka's command; formats its storage the first time."""
     folder.mkdir(parents=True, exist_ok=True)
     properties = folder / "server.properties"
-    if not properties.exists():
-        properties.write_text(_properties(folder, ports.kafka))
+    properties.write_text(_properties(folder, ports))
+    if not (folder / "data" / "meta.properties").exists():
         _format(servers, folder, properties)
     return Program("kafka", _java(servers, folder, "kafka.Kafka", str(properties)), lambda: _answers(ports.kafka))
 
@@ -42,8 +42,8 @@ def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
     return done
 
 
-def _properties(folder: Path, port: int) -> str:
-    controller = free_ports().kafka
+def _properties(folder: Path, ports: Ports) -> str:
+    port, controller = ports.kafka, ports.kafka_controller
     lines = {
         "process.roles": "broker,controller",
         "node.id": "1",

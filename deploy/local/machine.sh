@@ -4,7 +4,8 @@ set -euo pipefail
 
 missing=()
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
-command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
+java_version=$(java -version 2>&1 | sed -n '1s/.*version "\([0-9]*\).*/\1/p') || true
+[ "${java_version:-0}" -ge 17 ] || missing+=(openjdk-17-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
 command -v xz >/dev/null || missing+=(xz-utils)
 command -v setpriv >/dev/null || missing+=(util-linux)
@@ -23,8 +24,9 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 if [ "${CI:-}" != true ] && [ "${YES:-}" != 1 ]; then
-    read -r -p "run it now? [y/N] " answer
-    [ "$answer" = y ] || exit 1
+    read -r -p "run it now? [y/N] " answer || answer=no
+    [ "$answer" = y ] || { echo "run that line (or set YES=1), then try again." >&2; exit 1; }
 fi
+export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 $line

@@ -55,14 +55,14 @@ class Api:
     def __init__(self, session: aiohttp.ClientSession, urls: dict[str, str], client: tuple[str, str]) -> None:
         self._session = session
         self.urls = urls
-        self._auth = aiohttp.BasicAuth(*client, encoding="utf-8")
+        self._auth = {"Authorization": aiohttp.encode_basic_auth(*client)}
 
     async def call(
         self, service: str, method: str, path: str, body: object = None, *, authenticated: bool = True, **options: Any
     ) -> tuple[int, dict[str, Any]]:
-        auth = self._auth if authenticated else None
+        headers = (self._auth if authenticated else {}) | options.pop("headers", {})
         url = self.urls[service] + path
-        async with self._session.request(method, url, json=body, auth=auth, **options) as answer:
+        async with self._session.request(method, url, json=body, headers=headers, **options) as answer:
             data = await answer.json(content_type=None) if answer.content_length != 0 else {}
             return answer.status, data or {}
 

@@ -1,12 +1,17 @@
 """The ports of the local system: fixed for `up`, free ones for `demo` and `test`."""
 
 import os
+import random
 import socket
 from contextlib import closing
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from deploy.local.paths import Trouble
+
+QUIET: Final = range(20_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class Ports:
     session_store: int = 8082
     inbox: int = 8025
     smtp: int = 1025
+    kafka_controller: int = 19093
 
     def all(self) -> dict[str, int]:
         return {part.name: getattr(self, part.name) for part in fields(self)}
@@ -27,22 +33,13 @@ class Ports:
 
 def from_environment() -> Ports:
     given = {p.name: os.environ.get(_variable(p.name)) for p in fields(Ports)}
-    try:
-        return Ports(**{name: int(port) for name, port in given.items() if port})
-    except ValueError:
-        raise Trouble("GATEPOST_LOCAL_…_PORT must be a number") from None
+    return Ports(**{name: _number(name, port) for name, port in given.items() if port})
 
 
 def free_ports() -> Ports:
-    """Ports that nobody uses now, all held at once while they are chosen so that no two are the same."""
-    taken = [socket.socket() for _ in fields(Ports)]
-    try:
-        for held in taken:
-            held.bind(("127.0.0.1", 0))
-        return Ports(*(held.getsockname()[1] for held in taken))
-    finally:
-        for held in taken:
-            held.close()
+    """Ports that nobody uses now, from below the range that outgoing connections draw from."""
+    candidates = random.sample(QUIET, len(QUIET))
+    return Ports(*islice((port for port in candidates if not _is_used(port)), len(fields(Ports))))
 
 
 def must_be_free(ports: Ports) -> None:
@@ -54,6 +51,12 @@ def must_be_free(ports: Ports) -> None:
             for name, port in busy.items()
         ]
         raise Trouble("these ports are busy:\n" + "\n".join(lines))
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise Trouble(f"{_variable(name)} must be a port from 1 to 65535; it is {text!r}")
+    return int(text)
 
 
 def _variable(name: str) -> str:

@@ -24,6 +24,7 @@ DATABASES: Final = {
 OWNER: Final = "gatepost_owner"
 ROLES: Final = ("postgres", OWNER, *DATABASES.values())
 UNPRIVILEGED: Final = 65534
+SECRETS: Final = "postgres.json"
 
 
 class Postgres:
@@ -32,9 +33,9 @@ class Postgres:
     def __init__(self, servers: Path, folder: Path, ports: Ports) -> None:
         self._servers = servers
         self._port = ports.postgres
-        self._secrets = folder / "postgres.json"
+        self._secrets = folder / SECRETS
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        kept: dict[str, Any] | None = json.loads(self._secrets.read_text()) if self._secrets.exists() else None
+        kept = _kept(folder)
         if kept is None or not Path(kept["home"], "data", "PG_VERSION").exists():
             kept = self._create()
         self._home = Path(kept["home"])
@@ -56,13 +57,13 @@ class Postgres:
                 await self._make_role(connection, role)
             for database in DATABASES.values():
                 await _make_database(connection, database)
+            await connection.execute("REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC")
         finally:
             await connection.close()
 
     def remove(self) -> None:
         """Delete the data; the next start begins anew."""
-        shutil.rmtree(self._home, ignore_errors=True)
-        self._secrets.unlink(missing_ok=True)
+        remove(self._secrets.parent)
 
     def _create(self) -> dict[str, Any]:
         home = Path(tempfile.mkdtemp(prefix="gatepost-postgres-"))
@@ -114,6 +115,19 @@ class Postgres:
             return bool(await connection.fetchval("SELECT true"))
         finally:
             await connection.close()
+
+
+def remove(folder: Path) -> None:
+    """Delete what a system of that folder, run before, left of its data; it must not be running."""
+    kept = _kept(folder)
+    if kept is not None:
+        shutil.rmtree(kept["home"], ignore_errors=True)
+    (folder / SECRETS).unlink(missing_ok=True)
+
+
+def _kept(folder: Path) -> dict[str, Any] | None:
+    path = folder / SECRETS
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 async def _make_database(connection: "asyncpg.Connection[asyncpg.Record]", database: str) -> None:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +40,7 @@ class Child:
         self.program = program
         self.log = logs / f"{program.name}.log"
         self.restarts = 0
+        self.since = datetime.now(UTC)
         self.process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = False
@@ -48,6 +50,8 @@ class Child:
         await self._spawn()
         deadline = asyncio.get_running_loop().time() + timeout
         while not await _probed(self.program.ready):
+            if self._stopping:
+                return
             if self.process is not None and self.process.returncode is not None:
                 raise Trouble(f"{self.program.name} ended with {self.process.returncode}:\n{self.tail()}")
             if asyncio.get_running_loop().time() > deadline:
@@ -71,11 +75,16 @@ class Child:
     def tail(self, lines: int = 15) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def _note(self, text: str) -> None:
+        with self.log.open("a") as log:
+            log.write(f"--- {datetime.now(UTC):%H:%M:%S} {self.program.name} {text} ---\n")
+
     @property
     def pid(self) -> int | None:
         return self.process.pid if self.process is not None and self.process.returncode is None else None
 
     async def _spawn(self) -> None:
+        self.since = datetime.now(UTC)
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.program.command,
@@ -97,6 +106,7 @@ class Child:
             pause = 0.2 if asyncio.get_running_loop().time() - started > 30 else min(pause * 2, LONGEST_PAUSE)
             await asyncio.sleep(pause)
             self.restarts += 1
+            self._note(f"ended with {self.process.returncode}; started again")
             await self._spawn()
 
 

@@ -245,6 +245,7 @@ async def _clear_all(story: Story, tokens: list[str]) -> None:
 async def _timeline(story: Story, login_id: str) -> None:
     answer = await story.api.expect(200, "delivery", "GET", f"/v1/timelines/{login_id}")
     story.say("The timeline of the refused SMS")
-    for entry in answer["entries"]:
-        words = " ".join(f"{k}={v}" for k, v in entry.items() if v is not None)
+    for step in answer["steps"]:
+        names = ("at", "channel", "cause", "what", "provider", "reason", "ms")
+        words = " ".join(f"{name}={step[name]}" for name in names if step.get(name) is not None)
         story.out.print(f"    {words}", style="dim", markup=False, highlight=False)

@@ -1,37 +1,27 @@
 """`python -m deploy.simulator`: one process, HTTP and SMTP on 127.0.0.1, until SIGTERM."""
 
 import asyncio
-import os
 import signal
-from pathlib import Path
+import sys
 
-from aiohttp import web
-
-from deploy.simulator.app import build_simulator
-from deploy.simulator.faults import Faults
-from deploy.simulator.smtp import listen
-from deploy.simulator.store import Store
+from deploy.simulator.server import BadSettings, Settings, running
 
 
-async def serve() -> None:
-    store, faults = Store(), Faults()
-    app = build_simulator(store, faults, os.environ["GATEPOST_SIM_TWILIO_SID"], _token())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", int(os.environ.get("GATEPOST_SIM_HTTP_PORT", "8025"))).start()
-    mail = await listen(store, faults, int(os.environ.get("GATEPOST_SIM_SMTP_PORT", "1025")))
+async def serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await stopping.wait()
-    mail.close()
-    await runner.cleanup()
+    async with running(settings) as simulator:
+        print(f"inbox {simulator.http_url}, SMTP 127.0.0.1:{simulator.smtp_port}", flush=True)
+        await stopping.wait()
 
 
-def _token() -> str:
-    path = os.environ.get("GATEPOST_SIM_TWILIO_TOKEN_FILE")
-    return Path(path).read_text().strip() if path else os.environ["GATEPOST_SIM_TWILIO_TOKEN"]
+def main() -> None:
+    try:
+        asyncio.run(serve(Settings.from_environment()))
+    except (BadSettings, OSError) as wrong:
+        sys.exit(f"simulator: {wrong}")
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    main()

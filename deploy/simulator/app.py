@@ -1,6 +1,7 @@
 """The simulator's HTTP side: providers' APIs, what arrived, faults, and the inbox for people."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -9,12 +10,15 @@ from aiohttp import web
 from aiohttp_sse import sse_response
 
 from deploy.simulator.faults import BadFault, Faults
-from deploy.simulator.store import Store
+from deploy.simulator.store import KEPT, Store
 from deploy.simulator.twilio import Twilio
 
 STATIC: Final = Path(__file__).parent / "static"
 LONGEST_WAIT: Final = 30.0
-POLICY: Final = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'"
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 def build_simulator(store: Store, faults: Faults, sid: str, token: str) -> web.Application:
@@ -51,11 +55,13 @@ class Inbox:
         """`?to=&channel=&after=&wait=`: what arrived, oldest first; `wait` seconds for the first to match."""
         query = request.query
         try:
-            wait = min(float(query.get("wait", 0)), LONGEST_WAIT)
+            wait, limit = _wait(query.get("wait", "0")), _limit(query)
             found = await self._awaited(query.get("to"), query.get("channel"), query.get("after"), wait)
         except ValueError:
-            return _bad("wait is a number of seconds, after is a message's id or an RFC 3339 time")
-        return web.json_response({"messages": found})
+            return _bad(
+                "wait is seconds from 0 to 30, limit a count, after a message's id or an RFC 3339 time with offset"
+            )
+        return web.json_response({"messages": found[-limit:]})
 
     async def _awaited(self, to: str | None, channel: str | None, after: str | None, wait: float) -> list[Any]:
         deadline = asyncio.get_running_loop().time() + wait
@@ -72,7 +78,11 @@ class Inbox:
         return web.json_response({"messages": []})
 
     async def attempts(self, request: web.Request) -> web.Response:
-        return web.json_response({"attempts": [asdict(attempt) for attempt in self._store.attempts]})
+        try:
+            limit = _limit(request.query)
+        except ValueError:
+            return _bad("limit is a count from 1")
+        return web.json_response({"attempts": [asdict(attempt) for attempt in list(self._store.attempts)[-limit:]]})
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: one whenever something changed; the page then asks for what is new."""
@@ -98,6 +108,18 @@ class Inbox:
     async def clear_faults(self, request: web.Request) -> web.Response:
         self._faults.clear()
         return web.json_response(self._faults.shown())
+
+
+def _wait(given: str) -> float:
+    if not 0 <= (seconds := float(given)) <= LONGEST_WAIT:
+        raise ValueError(given)
+    return seconds
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    if (limit := int(query.get("limit", KEPT))) < 1:
+        raise ValueError(limit)
+    return limit
 
 
 def _bad(detail: str) -> web.Response:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from deploy.simulator.store import folded
+
 SMS_MODES: Final = (
     "refuse",
     "error",
@@ -19,7 +21,9 @@ SMS_MODES: Final = (
 )
 EMAIL_MODES: Final = ("smtp_4xx", "smtp_5xx", "cut_after_data", "hang", "reset")
 MODES: Final = {"sms": SMS_MODES, "email": EMAIL_MODES}
-NUMBERS: Final = ("code", "status", "seconds", "retry_after", "times")
+RANGES: Final = {"code": (400, 99_999), "status": (400, 599), "seconds": (0, 600), "retry_after": (0, 3600)}
+NUMBERS: Final = (*RANGES, "times")
+SMTP_CODES: Final = {"smtp_4xx": (400, 499), "smtp_5xx": (500, 599)}
 
 
 class BadFault(ValueError):
@@ -55,7 +59,7 @@ class Faults:
     def take(self, channel: str, to: str) -> Fault | None:
         """The fault for this recipient, counted as used."""
         faults = self._by_channel[channel]
-        name = to.casefold() if to.casefold() in faults else "*"
+        name = folded(to) if folded(to) in faults else "*"
         fault = faults.get(name)
         if fault is not None and fault.times is not None:
             fault.times -= 1
@@ -73,13 +77,23 @@ class Faults:
 def _recipients(channel: str, faults: Any) -> dict[str, Fault]:
     if not isinstance(faults, dict):
         raise BadFault(f'"{channel}" maps a recipient or "*" to a fault')
-    return {to.casefold(): _fault(channel, fault) for to, fault in faults.items()}
+    return {folded(to): _fault(channel, fault) for to, fault in faults.items()}
 
 
 def _fault(channel: str, fault: Any) -> Fault:
     if not isinstance(fault, dict) or fault.get("mode") not in MODES[channel]:
         raise BadFault(f"the mode for {channel} is one of {', '.join(MODES[channel])}")
-    unknown = set(fault) - {"mode", *NUMBERS}
-    if unknown or not all(isinstance(fault[n], int | float) for n in NUMBERS if n in fault):
-        raise BadFault(f'beside "mode" a fault may have the numbers {", ".join(NUMBERS)}')
+    if unknown := set(fault) - {"mode", *NUMBERS}:
+        raise BadFault(f'not known: {", ".join(sorted(unknown))}; beside "mode" there are {", ".join(NUMBERS)}')
+    ranges = RANGES | {"times": (1, 1_000_000)}
+    if fault["mode"] in SMTP_CODES:
+        ranges["code"] = SMTP_CODES[fault["mode"]]
+    for name in set(fault) - {"mode"}:
+        _check_number(name, fault[name], *ranges[name])
     return Fault(**fault)
+
+
+def _check_number(name: str, value: Any, low: int, high: int) -> None:
+    allowed = (int, float) if name == "seconds" else (int,)
+    if isinstance(value, bool) or not isinstance(value, allowed) or not low <= value <= high:
+        raise BadFault(f"{name} must be a number from {low} to {high}")

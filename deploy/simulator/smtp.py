@@ -3,13 +3,34 @@
 import asyncio
 import email
 import email.policy
+import hmac
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, Final
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from deploy.simulator.faults import Faults
+from deploy.simulator.faults import Fault, Faults
 from deploy.simulator.store import Message, Store
+
+CUTS: Final = ("reset", "cut_after_data")
+
+
+@dataclass(frozen=True)
+class MailLogin:
+    """What a client must present; AUTH is offered only after STARTTLS."""
+
+    user: str
+    password: str = field(repr=False)
+
+    def __call__(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: Any) -> AuthResult:
+        if not isinstance(given, LoginPassword):
+            return AuthResult(success=False, handled=False)
+        user = hmac.compare_digest(given.login, self.user.encode())
+        password = hmac.compare_digest(given.password, self.password.encode())
+        return AuthResult(success=user and password, handled=False)
 
 
 class Mailbox:
@@ -22,32 +43,37 @@ class Mailbox:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         to = str(envelope.rcpt_tos[0])
         fault = self._faults.take("email", to)
-        mode = fault.mode if fault else None
-        answer = "250 OK"
-        match mode:
-            case "smtp_4xx":
-                answer = f"{fault.code or 451 if fault else 451} 4.3.0 Try again later"
-            case "smtp_5xx":
-                answer = f"{fault.code or 550 if fault else 550} 5.1.1 No such mailbox"
-            case "hang":
-                await asyncio.sleep(fault.seconds if fault else 30)
-            case "reset":
-                _cut(server)
-            case "cut_after_data":
-                await self._deliver(envelope, accepted=False)
-                _cut(server)
-            case _:
-                await self._deliver(envelope, accepted=True)
-        await self._store.tried("email", to, mode, answer[:3] if mode != "cut_after_data" else "cut")
+        if fault is None:
+            await self._deliver(envelope, accepted=True)
+            await self._store.tried("email", to, None, "250")
+            return "250 OK"
+        return await self._fail(server, envelope, fault, to)
+
+    async def _fail(self, server: SMTP, envelope: Envelope, fault: Fault, to: str) -> str:
+        answer = _answer(fault)
+        if fault.mode == "cut_after_data":
+            await self._deliver(envelope, accepted=False)
+        await self._store.tried("email", to, fault.mode, "cut" if fault.mode in CUTS else answer[:3])
+        if fault.mode in CUTS:
+            _cut(server)
+        elif fault.mode == "hang":
+            await asyncio.sleep(fault.seconds)
         return answer
 
     async def _deliver(self, envelope: Envelope, accepted: bool) -> None:
         raw = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
         parsed = email.message_from_bytes(raw, policy=email.policy.default)
         text, html = _part(parsed, "plain"), _part(parsed, "html")
+        headers = {name: str(value) for name, value in parsed.items()}
         for to in envelope.rcpt_tos:
             subject, sender = str(parsed.get("Subject", "")), str(envelope.mail_from)
-            await self._store.add(Message("email", str(to), sender, text or "", subject, html, accepted))
+            await self._store.add(Message("email", str(to), sender, text or "", subject, html, headers, accepted))
+
+
+def _answer(fault: Fault) -> str:
+    if fault.mode == "smtp_5xx":
+        return f"{fault.code or 550} 5.1.1 No such mailbox"
+    return f"{fault.code or 451} 4.3.0 Try again later"
 
 
 def _part(message: EmailMessage, kind: str) -> str | None:
@@ -60,10 +86,24 @@ def _cut(server: SMTP) -> None:
     transport.abort()
 
 
-async def listen(store: Store, faults: Faults, port: int) -> asyncio.Server:
+async def listen(
+    store: Store, faults: Faults, port: int, tls: ssl.SSLContext | None = None, login: MailLogin | None = None
+) -> asyncio.Server:
     """Serve SMTP on 127.0.0.1."""
-    loop = asyncio.get_running_loop()
-    mailbox = Mailbox(store, faults)
-    return await loop.create_server(
-        lambda: SMTP(mailbox, hostname="gatepost-simulator", loop=loop, enable_SMTPUTF8=True), "127.0.0.1", port
+    make = _maker(Mailbox(store, faults), asyncio.get_running_loop(), tls, login)
+    return await asyncio.get_running_loop().create_server(make, "127.0.0.1", port)
+
+
+def _maker(
+    mailbox: Mailbox, loop: asyncio.AbstractEventLoop, tls: ssl.SSLContext | None, login: MailLogin | None
+) -> Callable[[], Any]:
+    return lambda: SMTP(
+        mailbox,
+        hostname="gatepost-simulator",
+        loop=loop,
+        enable_SMTPUTF8=True,
+        tls_context=tls,
+        authenticator=login,
+        auth_required=login is not None,
+        auth_exclude_mechanism=() if login else ("PLAIN", "LOGIN"),
     )

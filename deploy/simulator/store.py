@@ -12,6 +12,15 @@ KEPT: Final = 20_000
 CODE: Final = re.compile(r"(?<![\d+])\d{6,10}(?!\d)")
 
 
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+def folded(to: str) -> str:
+    """One spelling for each recipient: E.164 for phones, lower case for addresses."""
+    return to.strip().casefold() if "@" in to or to == "*" else "+" + re.sub(r"\D", "", to)
+
+
 @dataclass
 class Message:
     """One SMS or e-mail. `accepted` is False where the sender was told that it failed although it arrived."""
@@ -22,15 +31,20 @@ class Message:
     body: str
     subject: str | None = None
     html: str | None = None
+    headers: dict[str, str] | None = None
     accepted: bool = True
     status: str = "received"
     code: str | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    at: str = field(default_factory=lambda: _now())
 
     def __post_init__(self) -> None:
         found = CODE.search(self.body)
         self.code = found.group() if found else None
+
+    def shown(self) -> dict[str, Any]:
+        fields = asdict(self)
+        return fields | {"from": fields.pop("sender")}
 
 
 @dataclass
@@ -41,7 +55,7 @@ class Attempt:
     to: str
     mode: str | None
     answered: str
-    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    at: str = field(default_factory=lambda: _now())
 
 
 class Store:
@@ -66,14 +80,19 @@ class Store:
 
     def find(self, to: str | None, channel: str | None, after: str | None) -> list[dict[str, Any]]:
         """Oldest first; `after` is a message's id or an instant."""
-        found = [m for m in self.messages if _matches(m, to, channel)]
-        ids = [m.id for m in found]
-        if after in ids:
-            found = found[ids.index(after) + 1 :]
-        elif after:
-            since = datetime.fromisoformat(after)
-            found = [m for m in found if datetime.fromisoformat(m.at) > since]
-        return [asdict(m) for m in found]
+        return [m.shown() for m in self._after(after) if _matches(m, to, channel)]
+
+    def _after(self, after: str | None) -> list[Message]:
+        every = list(self.messages)
+        if not after:
+            return every
+        place = next((n for n, m in enumerate(every) if m.id == after), None)
+        if place is not None:
+            return every[place + 1 :]
+        since = datetime.fromisoformat(after)
+        if since.tzinfo is None:
+            raise ValueError("an instant needs its offset")
+        return [m for m in every if datetime.fromisoformat(m.at) > since]
 
     async def changed(self, since: int, timeout: float) -> int:
         """Wait for news; gives the new version, or the same one after the timeout."""
@@ -91,4 +110,4 @@ class Store:
 
 
 def _matches(message: Message, to: str | None, channel: str | None) -> bool:
-    return (to is None or message.to.casefold() == to.casefold()) and channel in (None, message.channel)
+    return (to is None or folded(message.to) == folded(to)) and channel in (None, message.channel)

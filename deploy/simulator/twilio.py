@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import phonenumbers
 from aiohttp import web
 
 from deploy.simulator.faults import Fault, Faults
-from deploy.simulator.store import Message, Store
+from deploy.simulator.store import KEPT, Message, Store
 
 BASE: Final = "/2010-04-01/Accounts/{account}"
 WORDS: Final = {
@@ -31,7 +32,8 @@ WORDS: Final = {
     21610: (400, "Attempt to send to unsubscribed recipient"),
     21614: (400, "'To' number is not a valid mobile number"),
 }
-NO_RECEIPT: Final = ("no_receipt",)
+# What an attempt shows as the answer where the client may never see one.
+UNANSWERED: Final = {"hang": "hang", "slow_drip": "slow", "reset": "cut"}
 
 
 class Twilio:
@@ -51,14 +53,22 @@ class Twilio:
         app.router.add_get(f"{BASE}/Messages/{{sid}}.json", self.fetch)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
-        if (refused := self._unauthorized(request)) is not None:
-            return refused
         form = {name: str(value) for name, value in (await request.post()).items()}
-        if (code := _fault_of_form(form)) is not None:
-            return problem(code)
-        fault = self._faults.take("sms", form["To"])
+        refused = self._unauthorized(request)
+        if refused is None and (code := _fault_of_form(form)) is not None:
+            refused = problem(code)
+        if refused is not None:
+            await self._store.tried("sms", form.get("To", ""), None, str(refused.status))
+            return refused
+        return await self._faulty(request, form, self._faults.take("sms", form["To"]))
+
+    async def _faulty(self, request: web.Request, form: dict[str, str], fault: Fault | None) -> web.StreamResponse:
+        mode = fault.mode if fault else None
+        if mode in UNANSWERED:
+            await self._store.tried("sms", form["To"], mode, UNANSWERED[mode])
         answer = await self._answered(request, form, fault)
-        await self._store.tried("sms", form["To"], fault.mode if fault else None, str(answer.status))
+        if mode not in UNANSWERED:
+            await self._store.tried("sms", form["To"], mode, str(answer.status))
         return answer
 
     async def list_all(self, request: web.Request) -> web.Response:
@@ -75,6 +85,7 @@ class Twilio:
     async def close(self) -> None:
         for task in self._receipts:
             task.cancel()
+        await asyncio.gather(*self._receipts, return_exceptions=True)
 
     def _unauthorized(self, request: web.Request) -> web.Response | None:
         try:
@@ -91,7 +102,7 @@ class Twilio:
             case "reset":
                 return _cut(request)
             case "slow_drip":
-                return await _drip(request, fault.seconds)
+                return await _drip(request, await self._taken(form, fault), fault.seconds)
             case "hang":
                 await asyncio.sleep(fault.seconds)
             case "error_after_accept":
@@ -100,10 +111,8 @@ class Twilio:
 
     async def _taken(self, form: dict[str, str], fault: Fault | None) -> dict[str, Any]:
         resource = await self._accept(form)
-        mode = fault.mode if fault else None
-        if form.get("StatusCallback") and mode not in NO_RECEIPT:
-            self._soon(self._receipt(form["StatusCallback"], dict(resource), fault))
-        return resource
+        self._soon(self._progress(form.get("StatusCallback"), resource, fault))
+        return dict(resource)
 
     async def _accept(self, form: dict[str, str], accepted: bool = True) -> dict[str, Any]:
         message = Message("sms", form["To"], form.get("From") or form["MessagingServiceSid"], form["Body"])
@@ -111,6 +120,8 @@ class Twilio:
         await self._store.add(message)
         resource = _resource(self._sid, form)
         self._sent[resource["sid"]] = resource
+        if len(self._sent) > KEPT:
+            del self._sent[next(iter(self._sent))]
         return resource
 
     def _soon(self, work: Coroutine[Any, Any, None]) -> None:
@@ -118,16 +129,18 @@ class Twilio:
         self._receipts.add(task)
         task.add_done_callback(self._receipts.discard)
 
-    async def _receipt(self, url: str, resource: dict[str, Any], fault: Fault | None) -> None:
+    async def _progress(self, url: str | None, resource: dict[str, Any], fault: Fault | None) -> None:
+        """Sent, then delivered or not; each told to `url` unless the fault says otherwise."""
         mode = fault.mode if fault else None
-        if mode == "late_receipt" and fault:
+        if fault and mode == "late_receipt":
             await asyncio.sleep(fault.seconds)
         final = "undelivered" if mode == "undelivered" else "delivered"
         for status in ("sent", final, *((final,) if mode == "double_receipt" else ())):
-            resource["status"] = status
-            form = _callback_form(resource, status, self._sid)
-            token = "forged" if mode == "forged_receipt" else self._token
-            await _post(url, form, signature(url, form, token))
+            resource.update(_change(status))
+            if url and mode != "no_receipt":
+                form = _callback_form(resource, status, self._sid)
+                token = secrets.token_hex(16) if mode == "forged_receipt" else self._token
+                await _post(url, form, signature(url, form, token))
 
 
 def signature(url: str, form: dict[str, str], token: str) -> str:
@@ -198,6 +211,12 @@ def _resource(account: str, form: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def _change(status: str) -> dict[str, Any]:
+    now = format_datetime(datetime.now(UTC))
+    failed = {"error_code": 30003, "error_message": "Unreachable destination handset"}
+    return {"status": status, "date_updated": now, "date_sent": now} | (failed if status == "undelivered" else {})
+
+
 def _callback_form(resource: dict[str, Any], status: str, account: str) -> dict[str, str]:
     form = {
         "AccountSid": account,
@@ -230,10 +249,14 @@ def _cut(request: web.Request) -> web.Response:
     return web.Response(status=500)
 
 
-async def _drip(request: web.Request, seconds: float) -> web.StreamResponse:
+async def _drip(request: web.Request, resource: dict[str, Any], seconds: float) -> web.StreamResponse:
+    """The whole answer, in ten pieces over `seconds`."""
     response = web.StreamResponse(status=201, headers={"Content-Type": "application/json"})
     await response.prepare(request)
-    for _ in range(max(1, int(seconds * 2))):
-        await response.write(b" ")
-        await asyncio.sleep(0.5)
+    body = json.dumps(resource).encode()
+    size = len(body) // 10 + 1
+    for start in range(0, len(body), size):
+        await asyncio.sleep(seconds / 10)
+        await response.write(body[start : start + size])
+    await response.write_eof()
     return response

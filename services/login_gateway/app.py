@@ -1,5 +1,7 @@
 """Builds the gateway: its collaborators, its application, and what runs beside it."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -86,7 +88,7 @@ def _administration(house: House) -> Administration:
     )
 
 
-async def _end(tasks: list["asyncio.Task[None]"]) -> None:
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

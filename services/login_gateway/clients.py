@@ -96,6 +96,12 @@ def checked_scopes(scopes: Iterable[str]) -> list[str]:
     return found
 
 
+def checked_name(name: str) -> str:
+    if len(name) > 100 or not name.isprintable():
+        raise Problem(422, "bad-name", "A client's name has at most 100 printable characters.", field="name")
+    return name
+
+
 def changed(row: Any, now: datetime) -> ClientChanged:
     """The event that carries a client, as its row is now, to every service."""
     return ClientChanged(

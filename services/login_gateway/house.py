@@ -1,5 +1,7 @@
 """What the gateway's rules work with, built once by `app.py`."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import asyncpg

@@ -21,7 +21,7 @@ class SessionStore:
     def __init__(self, session: aiohttp.ClientSession, url: str, client: tuple[str, str]) -> None:
         self._session = session
         self._url = url.rstrip("/")
-        self._auth = aiohttp.BasicAuth(*client, encoding="utf-8")
+        self._auth = {"Authorization": aiohttp.encode_basic_auth(*client)}
 
     async def take(self, row: OutboxRow) -> bool:
         """Whether the store has applied the event."""
@@ -42,7 +42,7 @@ class SessionStore:
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         try:
             async with self._session.post(
-                f"{self._url}/v1/events", json={"events": [event]}, auth=self._auth, timeout=timeout
+                f"{self._url}/v1/events", json={"events": [event]}, headers=self._auth, timeout=timeout
             ) as answer:
                 return answer.status
         except (aiohttp.ClientError, TimeoutError):
@@ -53,7 +53,7 @@ class SessionStore:
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         try:
             async with self._session.post(
-                f"{self._url}/v1/introspect", data={"token": token}, auth=self._auth, timeout=timeout
+                f"{self._url}/v1/introspect", data={"token": token}, headers=self._auth, timeout=timeout
             ) as answer:
                 found: dict[str, object] = await answer.json() if answer.status == 200 else {"active": False}
                 return found

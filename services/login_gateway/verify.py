@@ -47,14 +47,11 @@ async def verify_code(house: House, login_id: UUID, given: str, key: str | None)
     code = FORGIVEN.sub("", given)
     if not (code.isascii() and code.isdigit() and 6 <= len(code) <= 10):
         raise Problem(400, "bad-request", "A code has 6 to 10 digits.")
-    limits = house.settings
     async with house.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
         try:
-            spent = (limits.tries_per_login, limits.wrong_codes_15min, limits.wrong_codes_day, limits.wrong_codes_total)
-            row = await connection.fetchrow(sql.COUNT_TRY, login_id, *spent)
-            login = None if row is None else dict(row)
+            login = await _count(house, connection, login_id)
             channel = proved(house, login, code) if login is not None else None
             rows = await _written(house, connection, login, channel, key) if login is not None else []
         except BaseException:
@@ -68,6 +65,15 @@ async def verify_code(house: House, login_id: UUID, given: str, key: str | None)
         _wrong(house, login)
     metrics.VERIFICATIONS.labels("right").inc()
     return _signed_in(house, login_id, _seconds(login), house.mint.active_id, channel)
+
+
+async def _count(house: House, connection: Any, login_id: UUID) -> Mapping[str, Any] | None:
+    """Count one guess for the user and the login; None when a limit or the login's state forbids it."""
+    limits = house.settings
+    spent = (limits.wrong_codes_15min, limits.wrong_codes_day, limits.wrong_codes_total)
+    guard = await connection.fetchrow(sql.COUNT_GUESS, login_id, *spent)
+    login = None if guard is None else await connection.fetchrow(sql.COUNT_TRY, login_id, limits.tries_per_login)
+    return None if login is None else {**dict(login), **dict(guard)}
 
 
 def proved(house: House, login: Mapping[str, Any], code: str) -> str | None:

@@ -1,5 +1,7 @@
 """The audit: who did what to whom. Services may insert and read it, never change it."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import asyncpg

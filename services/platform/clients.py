@@ -1,5 +1,7 @@
 """The clients that delivery and session store may check: the `clients` topic, kept in a table of their own."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 from typing import Any, Final

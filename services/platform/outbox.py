@@ -1,5 +1,7 @@
 """State and event are one transaction: rows are published right after the commit, the sweeper sends what was left."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -85,7 +87,7 @@ class Outbox:
         self._done: list[UUID] = []
         self._something_done = asyncio.Event()
 
-    def publish_soon(self, rows: Iterable[OutboxRow]) -> list["asyncio.Task[bool]"]:
+    def publish_soon(self, rows: Iterable[OutboxRow]) -> list[asyncio.Task[bool]]:
         """Start publishing after the commit; each task says whether the event took effect by either road."""
         return [self._start(row) for row in rows]
 
@@ -106,7 +108,7 @@ class Outbox:
             await asyncio.wait(self._tasks, timeout=timeout)
         await self._delete_done()
 
-    def _start(self, row: OutboxRow) -> "asyncio.Task[bool]":
+    def _start(self, row: OutboxRow) -> asyncio.Task[bool]:
         task = asyncio.get_running_loop().create_task(self._publish(row))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,5 +1,7 @@
 """asyncpg, kept thin: one pool per process, and one name for "the database is away"."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar

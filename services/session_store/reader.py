@@ -1,5 +1,7 @@
 """The reader of a process: memory fed by the topic, Postgres behind it, and 503 rather than a guess (DESIGN 2.6)."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Mapping

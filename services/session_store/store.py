@@ -1,5 +1,7 @@
 """What the routes do with sessions: look, list, revoke, take events by the second road."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime

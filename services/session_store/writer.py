@@ -1,5 +1,7 @@
 """The writer: one group; each batch in one transaction whose first statement moves the stored offset (DESIGN 2.6)."""
 
+from __future__ import annotations
+
 import asyncio
 from datetime import UTC, datetime
 from typing import Any, Final

@@ -9,6 +9,7 @@ from services.login_gateway.clients import (
     EditClient,
     NewClient,
     changed,
+    checked_name,
     checked_scopes,
     may_grant,
     may_see,
@@ -56,7 +57,7 @@ async def create(admin: Administration, who: Who, new: NewClient, account: str) 
     scopes = checked_scopes(new.scopes)
     may_grant(who, account, scopes)
     secret = new_secret()
-    values = (new_client_id(), hash_secret(secret), account, scopes, new.name)
+    values = (new_client_id(), hash_secret(secret), account, scopes, checked_name(new.name))
     async with admin.transaction() as (connection, events):
         row = await connection.fetchrow(INSERT, *values)
         await _recorded(admin, connection, events, who, "client.created", row)
@@ -81,7 +82,7 @@ def _edited(old: Any, edit: EditClient, secret: str | None) -> tuple[bytes, list
     hashed = hash_secret(secret) if secret is not None else old["secret_hash"]
     scopes = checked_scopes(edit.scopes) if isinstance(edit.scopes, set) else old["scopes"]
     enabled = edit.enabled if isinstance(edit.enabled, bool) else old["enabled"]
-    return hashed, scopes, enabled, edit.name if isinstance(edit.name, str) else old["name"]
+    return hashed, scopes, enabled, checked_name(edit.name if isinstance(edit.name, str) else old["name"])
 
 
 async def _row(connection: Any, who: Who, client_id: str, lock: bool = False) -> Any:

@@ -1,7 +1,9 @@
 """Statements about logins. Locks are taken in one order: the user's guard, then the login."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -33,27 +35,26 @@ ON CONFLICT (user_id, key) DO NOTHING RETURNING true
 """
 SAME_KEY: Final = "SELECT body_mac, login_id FROM idempotency WHERE user_id = $1 AND key = $2 AND expires_at > now()"
 
-# Counted before compared: the guard's row is locked and re-read first, so parallel guesses of one user queue up here.
+# Counted before compared, in two statements: the guard's row is locked first, so parallel guesses of one user queue up
+# there and each sees the login as the one before left it. (As one statement with a CTE PostgreSQL 18 fails with
+# "ModifyTable should not be called during EvalPlanQual" once two guesses meet.)
+COUNT_GUESS: Final = """
+UPDATE user_guard g
+SET wrong_at = ARRAY(SELECT w FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') || now(),
+    wrong_total = g.wrong_total + 1
+FROM logins l
+WHERE l.login_id = $1 AND g.user_id = l.user_id AND g.locked_at IS NULL AND g.wrong_total < $4
+  AND (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '15 minutes') < $2
+  AND (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') < $3
+RETURNING g.wrong_total, cardinality(g.wrong_at) AS wrong_today
+"""
 COUNT_TRY: Final = """
-WITH open AS (
-    SELECT login_id, user_id FROM logins
-    WHERE login_id = $1 AND state = 'pending' AND attempts < $2 AND expires_at > now()
-), guard AS (
-    UPDATE user_guard g
-    SET wrong_at = ARRAY(SELECT w FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') || now(),
-        wrong_total = g.wrong_total + 1
-    FROM open
-    WHERE g.user_id = open.user_id AND g.locked_at IS NULL AND g.wrong_total < $5
-      AND (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '15 minutes') < $3
-      AND (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') < $4
-    RETURNING g.user_id, g.wrong_total, cardinality(g.wrong_at) AS wrong_today
-)
 UPDATE logins l SET attempts = attempts + 1
-FROM guard, users u, accounts a
-WHERE l.login_id = $1 AND l.user_id = guard.user_id AND u.user_id = l.user_id AND a.account_id = l.account_id
+FROM users u, accounts a
+WHERE l.login_id = $1 AND u.user_id = l.user_id AND a.account_id = l.account_id
   AND l.state = 'pending' AND l.attempts < $2 AND l.expires_at > now()
   AND u.epoch = l.user_epoch AND a.epoch = l.account_epoch
-RETURNING l.*, u.role, u.claims, guard.wrong_total, guard.wrong_today, now() AS counted_at
+RETURNING l.*, u.role, u.claims, now() AS counted_at
 """
 CLOSE_VERIFIED: Final = """
 UPDATE logins SET state = 'verified', ended_at = now(), issued_at = $2, mint_key_id = $3, channel = $4, verify_key = $5
@@ -87,15 +88,6 @@ WHERE login_id = $1 AND state = 'pending' AND expires_at > now() AND sends = $2 
 SET_DELIVERY: Final = """
 UPDATE logins SET delivery = delivery || jsonb_build_object($2::text, $3::jsonb) WHERE login_id = $1
 """
-
-
-class Spent(NamedTuple):
-    """The limits that a try must stay under."""
-
-    per_login: int
-    in_15_minutes: int
-    in_a_day: int
-    in_a_row: int
 
 
 Row = Mapping[str, Any]

@@ -1,0 +1,87 @@
+"""The whole simulator, HTTP and SMTP, for a process or inside a test."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from deploy.simulator.app import build_simulator
+from deploy.simulator.certificate import make_tls
+from deploy.simulator.faults import Faults
+from deploy.simulator.smtp import MailLogin, listen
+from deploy.simulator.store import Store
+
+
+class BadSettings(ValueError):
+    """The text names the variable to set."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Port 0 takes a free one."""
+
+    twilio_sid: str
+    twilio_token: str = field(repr=False)
+    http_port: int = 0
+    smtp_port: int = 0
+    cert_file: Path | None = None
+    mail_login: MailLogin | None = None
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        cert = os.environ.get("GATEPOST_SIM_CERT_FILE")
+        user = os.environ.get("GATEPOST_SIM_SMTP_USER")
+        return cls(
+            twilio_sid=_needed("GATEPOST_SIM_TWILIO_SID"),
+            twilio_token=_secret("GATEPOST_SIM_TWILIO_TOKEN"),
+            http_port=_port("GATEPOST_SIM_HTTP_PORT", 8025),
+            smtp_port=_port("GATEPOST_SIM_SMTP_PORT", 1025),
+            cert_file=Path(cert) if cert else None,
+            mail_login=MailLogin(user, _secret("GATEPOST_SIM_SMTP_PASSWORD")) if user else None,
+        )
+
+
+@dataclass(frozen=True)
+class Running:
+    http_url: str
+    smtp_port: int
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """Both servers on 127.0.0.1 until the block ends."""
+    store, faults = Store(), Faults()
+    app = build_simulator(store, faults, settings.twilio_sid, settings.twilio_token)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", settings.http_port).start()
+        tls = make_tls(settings.cert_file)
+        mail = await listen(store, faults, settings.smtp_port, tls, settings.mail_login)
+        try:
+            yield Running(f"http://127.0.0.1:{runner.addresses[0][1]}", mail.sockets[0].getsockname()[1])
+        finally:
+            mail.close()
+    finally:
+        await runner.cleanup()
+
+
+def _needed(name: str) -> str:
+    if not (value := os.environ.get(name)):
+        raise BadSettings(f"set {name}")
+    return value
+
+
+def _secret(name: str) -> str:
+    path = os.environ.get(f"{name}_FILE")
+    return Path(path).read_text().strip() if path else _needed(name)
+
+
+def _port(name: str, usual: int) -> int:
+    given = os.environ.get(name, str(usual))
+    if not given.isdecimal() or int(given) > 65535:
+        raise BadSettings(f"{name} must be a port between 0 and 65535")
+    return int(given)

@@ -1,0 +1,29 @@
+"""One real system for the whole session: Kafka, Postgres, simulator and the three services, on free ports."""
+
+import logging
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from rich.console import Console
+
+from deploy.local.paths import STATE
+from deploy.local.ports import free_ports
+from deploy.local.stack import Stack
+
+FOLDER = STATE / "test"
+
+
+@pytest_asyncio.fixture(scope="session")
+async def stack(pytestconfig: pytest.Config) -> AsyncIterator[Stack]:
+    """The running system; its logs stay in `.gatepost/test/logs` for a look afterwards."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    started = Stack(FOLDER, free_ports(), Console(stderr=True))
+    with capture.global_and_fixture_disabled():
+        await started.start()
+    yield started
+    await started.stop()
+    started.postgres.remove()
