@@ -15,7 +15,8 @@ import mode
 import structlog
 
 from schemas import topics
-from services.delivery.ingest import Ingest, Record
+from services.delivery.ingest import Ingest
+from services.delivery.intake import Record
 from services.delivery.settings import DeliverySettings
 
 log = structlog.get_logger()

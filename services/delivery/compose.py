@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.delivery import messages
-from services.delivery.channels import Message, Permanent
 from services.delivery.ports import Job
+from services.delivery.provider import Message, Permanent
 from services.delivery.states import Reason
 from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Contacts, LoginSecrets, SealBroken, open_login

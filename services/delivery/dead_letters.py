@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 
 from schemas import topics
-from services.delivery.ingest import Ingest, Record
+from services.delivery.ingest import Ingest
+from services.delivery.intake import Record
 from services.platform.dead_letters import unpacked
 from services.platform.keys.deadletters import DeadLetterOpener
 

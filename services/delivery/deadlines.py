@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.delivery.channels import Permanent, Retryable, Unknown
 from services.delivery.ports import Job, Result
+from services.delivery.provider import Permanent, Retryable, Unknown
 from services.delivery.states import Reason, State
 
 SMS_WINDOW: Final = timedelta(seconds=10)

@@ -11,7 +11,6 @@ import asyncpg
 import structlog
 from aiohttp import web
 
-from services.delivery.channels import Channel
 from services.delivery.channels.smtp import Smtp, SmtpServer
 from services.delivery.channels.twilio import Twilio
 from services.delivery.compose import Secrets
@@ -22,6 +21,7 @@ from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
 from services.delivery.postgres.reading import PostgresControls, PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
+from services.delivery.provider import Channel
 from services.delivery.routes import api
 from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
@@ -95,52 +95,57 @@ class House:
 
 
 async def build(settings: DeliverySettings) -> House:
+    """Raises `InstanceTaken`, `KeyringError`; waits for a database that is not up yet."""
     rings = Keyrings.load(settings.keys, RINGS)
     dsn = settings.database.get_secret_value()
     lock = InstanceLock(dsn, settings.instance_id)
     await lock.take()
     pool = await connect_when_up(dsn, "delivery", settings.database_pool)
+    return _wired(settings, rings, lock, pool)
+
+
+def _wired(
+    settings: DeliverySettings, rings: Keyrings, lock: InstanceLock, pool: asyncpg.Pool[asyncpg.Record]
+) -> House:
+    clock, contacts = SystemClock(), Contacts(rings.secret("contacts"))
+    secrets = Secrets(contacts, Codes(rings.secret("code")), settings.bound_host)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
-    ledger = PostgresLedger(pool, outbox)
-    contacts, clock = Contacts(rings.secret("contacts")), SystemClock()
-    secrets = Secrets(contacts, Codes(rings.secret("code")), settings.bound_host)
-    routing = Routing(channels_of(settings))
+    ledger, routing = PostgresLedger(pool, outbox), Routing(channels_of(settings))
     sender = Sender(ledger, routing, secrets, clock, settings.slots)
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
     verifier = Verifier(rings.secret("grants.pub"))
     ingest = Ingest(PostgresIntake(pool), sender, contacts, verifier, dead_letters, clock)
-    directory, controls = clients.ClientDirectory(pool), PostgresControls(pool)
-    parts = Parts(
+    parts = _parts(settings, rings, pool, ledger=ledger, sender=sender, secrets=secrets, ingest=ingest, clock=clock)
+    return House(
         settings=settings,
+        pool=pool,
+        lock=lock,
+        producer=producer,
+        outbox=outbox,
+        sender=sender,
+        ingest=ingest,
+        routing=routing,
+        controls=parts.controls,
+        directory=parts.directory,
+        dead_letters=dead_letters,
+        verifier=verifier,
+        site=api.build(parts),
+    )
+
+
+def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[asyncpg.Record], **more: Any) -> Parts:
+    return Parts(
+        settings=settings,
+        pool=pool,
         reading=PostgresReading(pool),
-        controls=controls,
+        controls=PostgresControls(pool),
         replays=PostgresReplays(pool),
         letters=PostgresLetters(pool),
-        ledger=ledger,
-        sender=sender,
-        secrets=secrets,
-        ingest=ingest,
         opener=DeadLetterOpener(rings.secret("dead-letters")),
-        directory=directory,
+        directory=clients.ClientDirectory(pool),
         keys=rings.report,
-        pool=pool,
-        clock=clock,
-    )
-    return House(
-        settings,
-        pool,
-        lock,
-        producer,
-        outbox,
-        sender,
-        ingest,
-        routing,
-        controls,
-        directory,
-        dead_letters,
-        verifier,
-        api.build(parts),
+        **more,
     )
 
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 import structlog
 
 from schemas import codec, topics
 from schemas.events import EmailFallbackRequested, Event, ExpireAll, LoginChallenged, LoginClosed, Verified
+from services.delivery.intake import Bin, Challenge, Closing, DeadLetterRow, Floor, Intake, NotStorable, Record, Slots
 from services.delivery.outcomes import row_id
-from services.delivery.ports import Job
 from services.platform import metrics
 from services.platform.clock import Clock
 from services.platform.keys.contacts import Contacts, SealBroken, open_login
@@ -23,101 +23,8 @@ log = structlog.get_logger()
 FLOOR_AHEAD: Final = timedelta(seconds=5)
 
 
-class Record(Protocol):
-    """What Kafka gives: never decoded before it is here."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Any: ...
-
-
 class BadRecord(Exception):
     """It will never be usable; the text is the reason's name."""
-
-
-class NotStorable(Exception):
-    """Postgres refuses a value for itself: one record of the batch is to blame."""
-
-
-class Challenge(NamedTuple):
-    id: UUID
-    login_id: UUID
-    channel: str
-    cause: str
-    account_id: UUID
-    user_id: UUID
-    account_epoch: int
-    user_epoch: int
-    sealed: str
-    masked: str
-    masked_email: str | None
-    country: str | None
-    locale: str | None
-    origin: str | None
-    code_key_id: int
-    digits: int
-    begun_at: datetime
-    challenged_at: datetime
-    expires_at: datetime
-
-
-class Closing(NamedTuple):
-    login_id: UUID
-    account_id: UUID
-    user_id: UUID
-    account_epoch: int | None
-    user_epoch: int | None
-    why: str
-
-
-class Floor(NamedTuple):
-    scope: str
-    id: UUID
-    floor: int
-
-
-class DeadLetterRow(NamedTuple):
-    id: UUID
-    topic: str
-    partition: int
-    offset: int
-    reason: str
-    service: str
-    key: bytes
-    sealed: bytes
-
-
-class Intake(Protocol):
-    """The part of Postgres that `ingest` needs."""
-
-    async def challenges(self, found: Sequence[Challenge], slots: int) -> list[Job]: ...
-    async def emails(self, found: Sequence[tuple[UUID, str]], slots: int) -> list[Job]: ...
-    async def closings(self, closed: Sequence[Closing], floors: Sequence[Floor]) -> bool: ...
-    async def dead_letters(self, found: Sequence[DeadLetterRow]) -> None: ...
-
-
-class Slots(Protocol):
-    """Where leased rows go at once."""
-
-    @property
-    def free(self) -> int: ...
-    def start(self, jobs: Sequence[Job]) -> None: ...
-    def wake(self) -> None: ...
-
-
-class Bin(Protocol):
-    """Where records go that nobody can use."""
-
-    async def send(self, record: Any, reason: str) -> None: ...
 
 
 class Ingest:

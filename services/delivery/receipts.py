@@ -1,26 +1,15 @@
-"""Receipts: signed by the provider, and they move a row forward only."""
+"""Receipts move a row forward only; a failure that one reports makes the e-mail due."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
-from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 from uuid import UUID
 
 from services.delivery import fallback, outcomes
-from services.delivery.channels.twilio import reason_of
 from services.delivery.compose import Secrets
 from services.delivery.ports import Consequences, Job, LoginNow, Result
-from services.delivery.states import DID_NOT_ARRIVE, State
+from services.delivery.states import DID_NOT_ARRIVE
 
 PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-STATES: Final[Mapping[str, State]] = {
-    "delivered": State.DELIVERED,
-    "read": State.DELIVERED,
-    "undelivered": State.UNDELIVERED,
-    "failed": State.UNDELIVERED,
-}
 
 
 class Received(Protocol):
@@ -30,25 +19,6 @@ class Received(Protocol):
     async def still_sending(self, delivery_id: UUID) -> bool: ...
     async def login_now(self, job: Job) -> LoginNow: ...
     async def settle(self, job: Job, result: Result, then: Consequences) -> bool: ...
-
-
-def twilio_signature(token: str, url: str, form: Iterable[tuple[str, str]]) -> str:
-    """https://www.twilio.com/docs/usage/security#validating-requests"""
-    text = url + "".join(f"{name}{value}" for name, value in sorted(form))
-    return base64.b64encode(hmac.digest(token.encode(), text.encode(), hashlib.sha1)).decode()
-
-
-def genuine(token: str, url: str, form: Iterable[tuple[str, str]], given: str) -> bool:
-    return hmac.compare_digest(twilio_signature(token, url, form).encode(), given.encode())
-
-
-def result_of(status: str, code: str | None) -> Result | None:
-    """None for a status that says nothing yet."""
-    state = STATES.get(status)
-    if state is None:
-        return None
-    reason = reason_of(int(code) if code and code.isdecimal() else None) if state == State.UNDELIVERED else None
-    return Result(state=state, reason=reason, provider="twilio")
 
 
 async def _sent(received: Received, delivery_id: UUID) -> Job | None:

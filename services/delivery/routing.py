@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from services.delivery.channels import Channel
+from services.delivery.provider import Channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

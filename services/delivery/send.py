@@ -11,9 +11,9 @@ from uuid import UUID
 import structlog
 
 from services.delivery import deadlines, fallback, outcomes
-from services.delivery.channels import Channel, Permanent, Retryable, Unknown
 from services.delivery.compose import Secrets
 from services.delivery.ports import Consequences, Job, Ledger, Result
+from services.delivery.provider import Channel, Permanent, Retryable, Unknown
 from services.delivery.states import DID_NOT_ARRIVE, Reason, State
 from services.platform import metrics
 from services.platform.clock import Clock

@@ -8,7 +8,7 @@ from typing import Literal
 
 import aiosmtplib
 
-from services.delivery.channels import Message, Permanent, Retryable, Unknown
+from services.delivery.provider import Message, Permanent, Retryable, Unknown
 
 Security = Literal["none", "starttls", "tls"]
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from services.delivery.channels import Message, Permanent, Retryable, Unknown
+from services.delivery.provider import Message, Permanent, Retryable, Unknown
 
 # https://www.twilio.com/docs/api/errors
 REASONS: Final = {

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.delivery.ingest import Challenge, Closing, DeadLetterRow, Floor, NotStorable
+from services.delivery.intake import Challenge, Closing, DeadLetterRow, Floor, NotStorable
 from services.delivery.ports import Job
 from services.delivery.postgres.ledger import claim_these
 

@@ -14,8 +14,10 @@ from services.delivery.who import RIGHTS
 from services.platform import auth
 from services.platform.auth import User
 from services.platform.http import NotReady, base_app
+from services.platform.openapi import document
 
 STALE_SECONDS = 5.0
+RECEIPTS = ("POST", "/v1/receipts/{provider}")
 
 HANDLERS = {
     ("GET", "/v1/deliveries"): reading.listed,
@@ -33,25 +35,15 @@ HANDLERS = {
 
 
 def build(parts: Parts) -> web.Application:
-    app = base_app("delivery", _ready(parts), openapi())
+    described = document("Gatepost delivery", {**RIGHTS, RECEIPTS: None})
+    app = base_app("delivery", _ready(parts), described)
     app[PARTS] = parts
     app[auth.CHECK_CLIENT] = parts.directory.check
     app[auth.INTROSPECT] = Introspection(parts.settings).user
     for (method, path), handler in HANDLERS.items():
         app.router.add_route(method, path, handler)
-    app.router.add_post("/v1/receipts/{provider}", receipts.receive)
+    app.router.add_route(*RECEIPTS, receipts.receive)
     return app
-
-
-def openapi() -> dict[str, Any]:
-    """The paths and methods; the shapes are in docs."""
-    paths: dict[str, dict[str, Any]] = {}
-    for method, path in [*RIGHTS, ("POST", "/v1/receipts/{provider}")]:
-        names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-        parameters = [{"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in names]
-        responses = {"default": {"description": "see docs/problems.md for errors"}}
-        paths.setdefault(path, {})[method.lower()] = {"parameters": parameters, "responses": responses}
-    return {"openapi": "3.1.0", "info": {"title": "Gatepost delivery", "version": "1"}, "paths": paths}
 
 
 def _ready(parts: Parts) -> Any:

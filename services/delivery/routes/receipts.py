@@ -6,6 +6,7 @@ from uuid import UUID
 from aiohttp import web
 
 from services.delivery import receipts
+from services.delivery.channels import twilio_receipts
 from services.delivery.routes.parts import PARTS, not_found
 from services.delivery.settings import DeliverySettings
 from services.platform import metrics
@@ -19,11 +20,11 @@ async def receive(request: web.Request) -> web.Response:
         raise not_found("There is no such provider.")
     form = parse_qsl((await raw_body(request)).decode(errors="replace"), keep_blank_values=True)
     given = request.headers.get("X-Twilio-Signature", "")
-    if not receipts.genuine(token.get_secret_value(), _url(parts.settings, request), form, given):
+    if not twilio_receipts.genuine(token.get_secret_value(), _url(parts.settings, request), form, given):
         metrics.FORGED.labels("receipt").inc()
         raise Problem(403, "bad-signature", "The receipt is not signed by the provider.")
     fields = dict(form)
-    result = receipts.result_of(fields.get("MessageStatus", ""), fields.get("ErrorCode"))
+    result = twilio_receipts.result_of(fields.get("MessageStatus", ""), fields.get("ErrorCode"))
     if result is not None:
         await receipts.receive(parts.ledger, parts.secrets, _delivery(request), result)
     return web.Response(status=204)

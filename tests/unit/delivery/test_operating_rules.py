@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.delivery import replay
-from services.delivery.channels import Message
+from services.delivery.provider import Message
 from services.delivery.routes.api import HANDLERS, user_of
 from services.delivery.routing import Provider, Routing
 from services.delivery.settings import DeliverySettings

@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from services.delivery import deadlines, messages, receipts
-from services.delivery.channels import Permanent, Retryable, Unknown
+from services.delivery import deadlines, messages
+from services.delivery.channels import twilio_receipts as receipts
 from services.delivery.channels.twilio import outcome
 from services.delivery.fallback import fallback_due
 from services.delivery.ports import LoginNow
+from services.delivery.provider import Permanent, Retryable, Unknown
 from services.delivery.states import MOVES, State, may_move
 from tests.unit.delivery.jobs import NOW, job
 

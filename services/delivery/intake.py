@@ -1,0 +1,101 @@
+"""What events write, and what `ingest` needs of the world to write it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+from services.delivery.ports import Job
+
+
+class Record(Protocol):
+    """What Kafka gives: never decoded before it is here."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Any: ...
+
+
+class NotStorable(Exception):
+    """Postgres refuses a value for itself: one record of the batch is to blame."""
+
+
+class Challenge(NamedTuple):
+    id: UUID
+    login_id: UUID
+    channel: str
+    cause: str
+    account_id: UUID
+    user_id: UUID
+    account_epoch: int
+    user_epoch: int
+    sealed: str
+    masked: str
+    masked_email: str | None
+    country: str | None
+    locale: str | None
+    origin: str | None
+    code_key_id: int
+    digits: int
+    begun_at: datetime
+    challenged_at: datetime
+    expires_at: datetime
+
+
+class Closing(NamedTuple):
+    login_id: UUID
+    account_id: UUID
+    user_id: UUID
+    account_epoch: int | None
+    user_epoch: int | None
+    why: str
+
+
+class Floor(NamedTuple):
+    scope: str
+    id: UUID
+    floor: int
+
+
+class DeadLetterRow(NamedTuple):
+    id: UUID
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    service: str
+    key: bytes
+    sealed: bytes
+
+
+class Intake(Protocol):
+    """The part of Postgres that `ingest` needs."""
+
+    async def challenges(self, found: Sequence[Challenge], slots: int) -> list[Job]: ...
+    async def emails(self, found: Sequence[tuple[UUID, str]], slots: int) -> list[Job]: ...
+    async def closings(self, closed: Sequence[Closing], floors: Sequence[Floor]) -> bool: ...
+    async def dead_letters(self, found: Sequence[DeadLetterRow]) -> None: ...
+
+
+class Slots(Protocol):
+    """Where leased rows go at once."""
+
+    @property
+    def free(self) -> int: ...
+    def start(self, jobs: Sequence[Job]) -> None: ...
+    def wake(self) -> None: ...
+
+
+class Bin(Protocol):
+    """Where records go that nobody can use."""
+
+    async def send(self, record: Any, reason: str) -> None: ...

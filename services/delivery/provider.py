@@ -1,0 +1,50 @@
+"""What a provider is to delivery: one call that ends in a reference or in one of three honest errors."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Retryable(Exception):
+    """The provider did not take it and may take it later."""
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.after = reason, after
+
+
+class Permanent(Exception):
+    """The provider refused this message for good."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Unknown(Exception):
+    """Nobody can tell whether the provider took it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Message:
+    """`to` and `text` never reach a log."""
+
+    delivery_id: str
+    to: str
+    subject: str
+    text: str
+
+
+class Channel(Protocol):
+    name: str
+    channel: str
+    gives_receipts: bool
+
+    async def send(self, message: Message, timeout: float) -> str:
+        """The provider's own reference; raises `Retryable`, `Permanent` or `Unknown`."""
+        ...
+
+    async def close(self) -> None: ...
