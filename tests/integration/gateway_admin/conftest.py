@@ -33,7 +33,7 @@ from services.platform.auth import EVERY, INTROSPECT, User
 from services.platform.cli import basic
 from services.platform.clock import new_id
 from services.platform.kafka import Connection, follower
-from services.platform.keys.grants import Verifier
+from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.keyring import Keyrings
 from services.platform.settings import load
 
@@ -48,7 +48,7 @@ class Answer(NamedTuple):
 
 
 class Heard:
-    """What really went out on the topics since the session began; every signed event's signature was checked."""
+    """What really went out on the topics since the session began, without what is forged."""
 
     def __init__(self) -> None:
         self.events: list[AnyEvent] = []
@@ -70,7 +70,7 @@ class Gateway:
 
     def __init__(self, http: ClientSession, base: str, app: web.Application, root: str) -> None:
         self._http = http
-        self._base = base
+        self.base = base
         self.root = {"Authorization": root}
         self.admin: Administration = app[ADMINISTRATION]
         self.app = app
@@ -85,7 +85,7 @@ class Gateway:
         given = {} if who is None else self.root if who == "root" else who
         options = {"data": raw} if raw is not None else {"json": body} if body is not None else {}
         async with self._http.request(
-            method, self._base + path, headers={**given, **(headers or {})}, **options
+            method, self.base + path, headers={**given, **(headers or {})}, **options
         ) as answer:
             text = await answer.text()
             kind = answer.content_type
@@ -157,7 +157,7 @@ async def heard(environ: dict[str, str]) -> AsyncIterator[Heard]:
 
 async def _listen(consumer: Any, verifier: Verifier, found: Heard) -> None:
     async for record in consumer:
-        with suppress(codec.BadEvent):
+        with suppress(codec.BadEvent, BadSignature):
             event = codec.decode_for(record.topic, record.value)
             if topics.is_signed(event):
                 signature = dict(record.headers).get(topics.SIGNATURE_HEADER)

@@ -1,4 +1,6 @@
 import secrets
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,15 +12,15 @@ EMAIL = "ada@example.com"
 SMS_ON = {"phone": PHONE, "two_factor": {"sms": True}}
 
 
-def users(account):
+def users(account: Any) -> str:
     return f"/v1/accounts/{account['account_id']}/users"
 
 
-def path(user):
+def path(user: Any) -> str:
     return f"/v1/accounts/{user['account_id']}/users/{user['user_id']}"
 
 
-async def refused(gateway, account, body):
+async def refused(gateway: Any, account: Any, body: Any) -> Any:
     answer = await gateway("POST", users(account), {"username": f"u-{secrets.token_hex(4)}", **body})
     return answer.status, answer.data["type"].removeprefix("urn:gatepost:"), answer.data.get("field")
 
@@ -307,8 +309,6 @@ async def test_an_operator_is_made_and_edited_only_by_who_may_grant_it(gateway, 
 
 
 async def test_what_is_sensitive_needs_a_fresh_sign_in_of_a_user(gateway, account):
-    from datetime import timedelta
-
     made = await gateway.make(account, **SMS_ON, email=EMAIL)
     stale = gateway.user(account["account_id"], age=timedelta(minutes=16))
     assert (await gateway("PATCH", path(made), {"name": "Ada", "locale": "en"}, who=stale)).status == 200

@@ -1,0 +1,183 @@
+"""`gatepost clients | accounts | users | sessions` as processes: with database access, and over HTTP."""
+
+import asyncio
+import base64
+import json
+import os
+import secrets
+import stat
+import sys
+from typing import Any, NamedTuple
+
+import pytest
+
+CSV = """username,name,phone,email,two_factor_sms,two_factor_email,disabled,claims
+ada,"King, Ada",+442079460101,ada@example.com,true,false,no,"{""plan"": ""pro""}"
+grace,Grace,12,,yes,,,
+linus,Linus,,linus@example.com,perhaps,,,
+edsger,Edsger,,edsger@example.com,,true,,
+barbara,too,few
+ADA,Twice,,,,,,
+"""
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+async def gatepost(environ: dict[str, str], *arguments: str, given: str = "") -> Ran:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services", *arguments),
+        env={**clean, **environ, "COLUMNS": "200"},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate(given.encode())
+    return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+@pytest.fixture
+def over_http(gateway, tmp_path):
+    """The environment of somebody with a client and no database access."""
+    pair = base64.b64decode(gateway.root["Authorization"].removeprefix("Basic ")).decode()
+    (tmp_path / "client").write_text(pair)
+    return {"GATEPOST_CLIENT_FILE": str(tmp_path / "client"), "GATEPOST_GATEWAY_URL": gateway.base}
+
+
+async def test_the_first_client_and_administrator_are_made_with_database_access(environ, gateway, heard, tmp_path):
+    file = tmp_path / "operator"
+    scopes = [part for scope in ("accounts:write", "operate") for part in ("--scope", scope)]
+    made = await gatepost(
+        environ, "clients", "create", "--account", "*", *scopes, "--internal", "--out-file", str(file), "--json"
+    )
+    assert (made.code, made.err) == (0, "")
+    assert made.data["scopes"] == ["accounts:write", "internal", "operate"]
+    assert "client_secret" not in made.data
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text().startswith(f"{made.data['client_id']}:")
+    await heard.wait(lambda e: getattr(e, "client_id", "") == made.data["client_id"])
+
+    name = f"t-{secrets.token_hex(6)}"
+    assert (await gatepost(environ, "accounts", "create", name)).code == 0
+    arguments = ["--account", name, "--admin", "--phone", "+44 20 7946 0104", "--sms", "--json"]
+    admin = await gatepost(environ, "users", "create", "root", *arguments)
+    assert (admin.data["role"], admin.data["warnings"]) == ("admin", ["no-fallback-email"])
+    login = {"account": name, "username": "root", "password": admin.data["password"]}
+    assert (await gateway("POST", "/v1/logins", login, who=None)).status == 202
+
+
+async def test_an_account_is_kept_over_http(over_http):
+    name = f"t-{secrets.token_hex(6)}"
+    made = await gatepost(over_http, "accounts", "create", name, "--code-digits", "8", "--json")
+    assert made.data["settings"]["code_digits"] == 8
+    changed = await gatepost(over_http, "accounts", "set", name, "--session-seconds", "7200", "--json")
+    assert (changed.data["settings"]["session_seconds"], changed.data["effective"]) == (7200, "now")
+    shown = await gatepost(over_http, "accounts", "show", name)
+    assert "session_seconds" in shown.out
+    assert name in (await gatepost(over_http, "accounts", "list")).out
+
+
+async def test_a_users_life_by_commands(over_http, gateway):
+    account = (await gateway.account())["name"]
+    where = ["--account", account]
+    made = await gatepost(over_http, "users", "create", "ada", *where, "--password-stdin", given="a good long phrase\n")
+    assert (made.code, "a good long phrase" in made.out) == (0, False)
+    edited = await gatepost(over_http, "users", "edit", "ADA", *where, "--phone", "+442079460101", "--sms", "--json")
+    assert (edited.data["phone_masked"], edited.data["two_factor"]["sms"]) == ("+44 •••• ••01", True)
+    removed = await gatepost(over_http, "users", "edit", "ada", *where, "--phone", "", "--no-sms", "--json")
+    assert removed.data["phone_masked"] is None
+    shown = await gatepost(over_http, "users", "show", "ada", *where, "--json")
+    assert shown.data["user_id"] == edited.data["user_id"]
+    assert "ada" in (await gatepost(over_http, "users", "list", *where)).out
+    assert (await gatepost(over_http, "users", "unlock", "ada", *where)).code == 0
+    expired = await gatepost(over_http, "sessions", "expire", "ada", *where, "--json")
+    assert expired.data == {"effective": "now"}
+    everybody = await gatepost(over_http, "sessions", "expire-all", account, "--yes", "--json")
+    assert everybody.data == {"effective": "now"}
+
+
+async def test_a_csv_with_bad_lines_is_imported_and_each_bad_line_is_named(over_http, gateway, tmp_path):
+    account = await gateway.account()
+    file = tmp_path / "users.csv"
+    file.write_text(CSV)
+    ran = await gatepost(over_http, "users", "import", str(file), "--account", account["name"])
+    assert ran.code == 1
+    lines = ran.err.splitlines()
+    assert [line.split(":")[0] for line in sorted(lines)] == ["line 3", "line 4", "line 6", "line 7"]
+    assert any("line 3" in line and "bad-phone" in line for line in lines)
+    assert any("line 4" in line and "two_factor_sms must be true or false" in line for line in lines)
+    assert "created            2" in ran.out
+    found = await gateway("GET", f"/v1/accounts/{account['name']}/users?search=ada")
+    assert (found.data["users"][0]["name"], found.data["users"][0]["claims"]) == ("King, Ada", {"plan": "pro"})
+
+
+async def test_ndjson_is_imported_with_database_access_and_told_as_json(environ, gateway, tmp_path):
+    account = await gateway.account()
+    file = tmp_path / "users.ndjson"
+    file.write_text('{"username": "ada", "external_id": "e-1"}\n\nnot json\n{"username": "grace"}\n')
+    first = await gatepost(environ, "users", "import", str(file), "--account", account["name"], "--json")
+    assert (first.code, first.data["created"], first.data["failed"]) == (1, 2, 1)
+    assert first.data["failures"][0]["line"] == 3
+    again = await gatepost(environ, "users", "import", str(file), "--account", account["name"], "--json")
+    assert (again.data["updated"], [bad["line"] for bad in again.data["failures"]]) == (1, [3, 4])
+
+
+async def test_a_clients_life_by_commands(over_http, gateway):
+    account = await gateway.account()
+    made = await gatepost(
+        over_http, "clients", "create", "--account", account["name"], "--scope", "accounts:write", "--json"
+    )
+    client_id = made.data["client_id"]
+    assert len(made.data["client_secret"]) >= 43
+    rotated = await gatepost(over_http, "clients", "rotate", client_id, "--json")
+    assert rotated.data["client_secret"] != made.data["client_secret"]
+    assert (await gatepost(over_http, "clients", "disable", client_id, "--json")).data["enabled"] is False
+    listed = (await gatepost(over_http, "clients", "list", "--json")).data
+    assert next(client for client in listed if client["client_id"] == client_id)["enabled"] is False
+    internal = await gatepost(over_http, "clients", "create", "--account", "*", "--internal")
+    assert (internal.code, "command line" in internal.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["accounts", "show", "no-such-account"], 1, "There is no such account"),
+        (["accounts", "create", "Bad Name"], 1, "lower-case"),
+        (["accounts", "set", "x"], 2, "say what to change"),
+        (["users", "import", "/no/such/file.csv", "--account", "x"], 2, "no such file"),
+        (["users", "list"], 2, "say which with --account"),
+        (["clients", "create"], 2, "at least one --scope"),
+        (["users", "frobnicate"], 2, "No such command"),
+    ],
+)
+async def test_what_cannot_be_done_says_so_with_its_exit_code(over_http, account, arguments, code, words):
+    ran = await gatepost(over_http, *arguments)
+    assert ran.code == code, ran
+    assert words in ran.err
+
+
+async def test_a_csv_of_unknown_columns_is_refused_before_anything_is_sent(over_http, tmp_path):
+    file = tmp_path / "users.csv"
+    file.write_text("username,colour\nada,red\n")
+    ran = await gatepost(over_http, "users", "import", str(file), "--account", "x")
+    assert (ran.code, "colour" in ran.err) == (2, True)
+
+
+async def test_a_gateway_that_is_away_is_named(tmp_path):
+    (tmp_path / "client").write_text("cl_x:y")
+    away = {"GATEPOST_CLIENT_FILE": str(tmp_path / "client"), "GATEPOST_GATEWAY_URL": "http://127.0.0.1:9"}
+    ran = await gatepost(away, "accounts", "list")
+    assert (ran.code, "does not answer" in ran.err) == (1, True)
+
+
+async def test_without_a_sign_in_a_command_says_what_to_do(tmp_path):
+    ran = await gatepost({"GATEPOST_HOME": str(tmp_path)}, "accounts", "list")
+    assert (ran.code, "gatepost login" in ran.err) == (2, True)
