@@ -1,0 +1,102 @@
+"""The local system itself: its servers, its supervisor, its ports. The services are not needed for it."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from deploy.local import postgres
+from deploy.local.paths import Trouble
+from deploy.local.ports import free_ports, from_environment, must_be_free
+from deploy.local.processes import Child, Program
+from deploy.local.stack import Stack
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("servers"), free_ports())
+    try:
+        await stack.start_servers()
+        yield stack
+    finally:
+        await stack.stop()
+        postgres.remove(stack.folder)
+
+
+async def _ready_again(child: Child) -> None:
+    async with asyncio.timeout(40):
+        while True:
+            try:
+                if child.restarts and await child.program.ready():
+                    return
+            except Exception:
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["postgres", "simulator"])
+async def test_a_killed_server_is_started_again(servers: Stack, name: str) -> None:
+    child = servers.child(name)
+    before = child.pid
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    await _ready_again(child)
+    assert child.pid != before
+    assert "started again" in child.log.read_text()
+
+
+async def test_each_role_connects_to_its_own_database_only(servers: Stack) -> None:
+    await (await asyncpg.connect(servers.dsn("gateway"))).close()
+    for database in ("gatepost_delivery", "gatepost_sessions", "postgres"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await asyncpg.connect(servers.postgres.dsn(database, "gatepost_gateway"))
+
+
+async def test_no_service_role_and_no_owner_is_a_superuser(servers: Stack) -> None:
+    connection = await asyncpg.connect(servers.dsn("gateway", "postgres"))
+    try:
+        rows = await connection.fetch("SELECT rolname FROM pg_roles WHERE rolsuper")
+    finally:
+        await connection.close()
+    assert [row["rolname"] for row in rows] == ["postgres"]
+
+
+def test_no_process_list_shows_a_password(servers: Stack) -> None:
+    secrets = [part.encode() for part in (servers.folder / "postgres.json").read_text().split('"') if len(part) == 32]
+    assert len(secrets) == 5
+    for child in servers.children():
+        for shown in ("cmdline", "environ"):
+            text = Path(f"/proc/{child.pid}/{shown}").read_bytes()
+            assert not any(secret in text for secret in secrets)
+
+
+async def test_a_program_that_ends_at_once_is_reported_with_its_last_words(tmp_path: Path) -> None:
+    async def never() -> bool:
+        return False
+
+    child = Child(Program("broken", ["sh", "-c", "echo no such disk; exit 3"], never), tmp_path)
+    with pytest.raises(Trouble, match=r"(?s)broken ended with 3.*no such disk"):
+        await child.start()
+
+
+def test_a_busy_port_is_named_with_its_holder_and_the_variable_that_changes_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        ports = replace(free_ports(), gateway=held.getsockname()[1])
+        with pytest.raises(Trouble) as trouble:
+            must_be_free(ports)
+    assert f"process {os.getpid()}" in str(trouble.value)
+    assert "GATEPOST_LOCAL_GATEWAY_PORT" in str(trouble.value)
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "abc", "-1"])
+def test_a_port_that_is_none_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("GATEPOST_LOCAL_KAFKA_PORT", text)
+    with pytest.raises(Trouble, match="GATEPOST_LOCAL_KAFKA_PORT"):
+        from_environment()
