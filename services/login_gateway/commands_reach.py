@@ -1,34 +1,26 @@
-"""How the gateway's commands reach it: over HTTP as whoever signed in, or with database access by themselves.
-
-With GATEPOST_DATABASE (or _FILE) and GATEPOST_KEYS a command serves the gateway's own administrative calls to itself on
-a Unix socket that only this user can open: that is how the first client and the first administrator are made.
-"""
+"""How the gateway's commands reach it: over HTTP as whoever signed in, or with database access by themselves."""
 
 import asyncio
 import json
 import os
-import secrets
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import aiohttp
 import msgspec
-from aiohttp import web
 
 from services.platform import cli
 
+if TYPE_CHECKING:
+    import aiohttp
+
 T = TypeVar("T")
-TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=5, sock_read=60)
-OWN_KEYS: Final = ("grants", "contacts", "search")
 
 
 class Api:
     """Calls to the gateway's HTTP API."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: str, authorization: str) -> None:
+    def __init__(self, session: "aiohttp.ClientSession", base: str, authorization: str) -> None:
         self._session = session
         self._base = base
         self._headers = {"Authorization": authorization, "Content-Type": "application/json"}
@@ -57,6 +49,8 @@ def run(action: Callable[[Api], Awaitable[T]]) -> T:
 
 
 async def _run(action: Callable[[Api], Awaitable[T]]) -> T:
+    import aiohttp
+
     try:
         async with _reach() as api:
             return await action(api)
@@ -71,86 +65,18 @@ def has_database_access() -> bool:
 
 @asynccontextmanager
 async def _reach() -> AsyncIterator[Api]:
+    import aiohttp
+
+    timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_read=60)
     if has_database_access():
-        async with _by_ourselves() as api:
-            yield api
+        from services.login_gateway.commands_database import served_by_ourselves
+
+        async with served_by_ourselves(timeout) as (session, base, authorization):
+            yield Api(session, base, authorization)
         return
     saved = cli.saved()
-    async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+    async with aiohttp.ClientSession(timeout=timeout) as session:
         yield Api(session, saved.gateway, saved.authorization)
-
-
-@asynccontextmanager
-async def _by_ourselves() -> AsyncIterator[Api]:
-    async with AsyncExitStack() as stack:
-        secret = secrets.token_urlsafe(32)
-        app = await _application(stack, secret)
-        socket = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gatepost-"))) / "gateway"
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.UnixSite(runner, str(socket)).start()
-        connector = aiohttp.UnixConnector(str(socket))
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=TIMEOUT))
-        yield Api(session, "http://gateway", cli.basic(f"command-line:{secret}"))
-
-
-async def _application(stack: AsyncExitStack, secret: str) -> web.Application:
-    from services.login_gateway.routes import sessions
-    from services.login_gateway.routes.administration import mount
-    from services.login_gateway.who import COMMAND_LINE
-    from services.platform.auth import CHECK_CLIENT, Client
-    from services.platform.http import problems
-
-    async def check(client_id: str, given: str) -> Client | None:
-        return COMMAND_LINE if secrets.compare_digest(given, secret) else None
-
-    app = web.Application(middlewares=[problems])
-    app[CHECK_CLIENT] = check
-    mount(app, await _administration(stack))
-    sessions.add_routes(app)
-    return app
-
-
-async def _administration(stack: AsyncExitStack) -> Any:
-    from services.login_gateway.administration import Administration
-    from services.login_gateway.passwords import Passwords
-    from services.platform.clock import SystemClock
-    from services.platform.keys.contacts import Contacts
-    from services.platform.keys.grants import Signer
-    from services.platform.keys.keyring import Keyrings
-    from services.platform.postgres import connect
-    from services.platform.settings import secret_of
-
-    rings = Keyrings.load(Path(os.environ["GATEPOST_KEYS"]), OWN_KEYS)
-    pool = await connect(secret_of("DATABASE"), "command", 4)
-    stack.push_async_callback(pool.close)
-    passwords = Passwords()
-    stack.callback(passwords.close)
-    return Administration(
-        pool=pool,
-        signer=Signer(rings.secret("grants")),
-        contacts=Contacts(rings.secret("contacts")),
-        search=rings.secret("search"),
-        passwords=passwords,
-        clock=SystemClock(),
-        outbox=await _outbox(stack, pool),
-    )
-
-
-async def _outbox(stack: AsyncExitStack, pool: Any) -> Any:
-    """Publish at once where Kafka is named; otherwise a running gateway's sweeper does it."""
-    if "GATEPOST_KAFKA" not in os.environ:
-        return None
-    from services.platform.kafka import Connection, Producer
-    from services.platform.outbox import Outbox
-    from services.platform.settings import KafkaSettings, parsed
-
-    producer = Producer(Connection.of(parsed(KafkaSettings, os.environ)), "gateway-command")
-    outbox = Outbox(pool, producer)
-    stack.push_async_callback(producer.stop)
-    stack.push_async_callback(outbox.drain)
-    return outbox
 
 
 def _read(status: int, data: bytes) -> Any:
