@@ -193,7 +193,7 @@ async def test_a_code_whose_life_is_over_is_not_sent(world: World):
 
 
 async def test_a_hundred_logins_at_once_all_get_their_code(world: World):
-    logins = [Login(phone=f"+4477008{n:05d}") for n in range(100)]
+    logins = [Login() for _ in range(100)]
     await asyncio.gather(*(world.open(login) for login in logins))
     for login in logins:
         assert (await world.message(login.phone, 20)).endswith(world.code(login, "sms"))

@@ -28,7 +28,7 @@ class Login:
     login_id: UUID = field(default_factory=new_id)
     account: UUID = field(default_factory=new_id)
     user: UUID = field(default_factory=new_id)
-    phone: str | None = field(default_factory=lambda: f"+4477009{int.from_bytes(os.urandom(4), 'big') % 100000:05d}")
+    phone: str | None = field(default_factory=lambda: f"+447{int.from_bytes(os.urandom(8), 'big') % 10**9:09d}")
     email: str | None = field(default_factory=lambda: f"u{os.urandom(6).hex()}@example.com")
     salt: bytes = field(default_factory=lambda: os.urandom(16))
     seconds: float = 300
