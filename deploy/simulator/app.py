@@ -58,9 +58,7 @@ class Inbox:
             wait, limit = _wait(query.get("wait", "0")), _limit(query)
             found = await self._awaited(query.get("to"), query.get("channel"), query.get("after"), wait)
         except ValueError:
-            return _bad(
-                "wait is seconds from 0 to 30, limit a count, after a message's id or an RFC 3339 time with offset"
-            )
+            return _bad("wait is seconds, limit a count from 1, after a message's id or an RFC 3339 time with offset")
         return web.json_response({"messages": found[-limit:]})
 
     async def _awaited(self, to: str | None, channel: str | None, after: str | None, wait: float) -> list[Any]:
@@ -111,9 +109,9 @@ class Inbox:
 
 
 def _wait(given: str) -> float:
-    if not 0 <= (seconds := float(given)) <= LONGEST_WAIT:
+    if not (seconds := float(given)) >= 0:
         raise ValueError(given)
-    return seconds
+    return min(seconds, LONGEST_WAIT)
 
 
 def _limit(query: Mapping[str, str]) -> int:

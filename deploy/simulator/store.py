@@ -36,7 +36,7 @@ class Message:
     status: str = "received"
     code: str | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    at: str = field(default_factory=lambda: _now())
+    at: str = field(default_factory=_now)
 
     def __post_init__(self) -> None:
         found = CODE.search(self.body)
@@ -55,7 +55,7 @@ class Attempt:
     to: str
     mode: str | None
     answered: str
-    at: str = field(default_factory=lambda: _now())
+    at: str = field(default_factory=_now)
 
 
 class Store:
