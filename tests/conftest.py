@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from rich.console import Console
 
+from deploy.local import postgres
 from deploy.local.paths import STATE
 from deploy.local.ports import free_ports
 from deploy.local.stack import Stack
@@ -19,11 +20,14 @@ FOLDER = STATE / "test"
 async def stack(pytestconfig: pytest.Config) -> AsyncIterator[Stack]:
     """The running system; its logs stay in `.gatepost/test/logs` for a look afterwards."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    postgres.remove(FOLDER)
     shutil.rmtree(FOLDER, ignore_errors=True)
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     started = Stack(FOLDER, free_ports(), Console(stderr=True))
     with capture.global_and_fixture_disabled():
         await started.start()
-    yield started
-    await started.stop()
-    started.postgres.remove()
+    try:
+        yield started
+    finally:
+        await started.stop()
+        started.postgres.remove()

@@ -20,7 +20,7 @@ from services.login_gateway.limits import Names
 from services.login_gateway.openapi import DOCUMENT
 from services.login_gateway.passwords import Passwords
 from services.login_gateway.postgres.logins import Logins
-from services.login_gateway.routes import administration, logins, sessions
+from services.login_gateway.routes import administration, feed, logins, sessions
 from services.login_gateway.second_road import SessionStore
 from services.login_gateway.settings import GatewaySettings
 from services.login_gateway.status import follow_outcomes
@@ -78,6 +78,7 @@ def build_app(house: House, rings: Keyrings, store: SessionStore | None) -> web.
     app[auth.INTROSPECT] = _introspector(house, store)
     logins.add_routes(app)
     sessions.add_routes(app)
+    feed.add_routes(app)
     administration.mount(app, _administration(house))
     return app
 

@@ -61,10 +61,10 @@ async def sign_in(house: House, body: LoginBody, address: str, key: str | None) 
     user = await _who(house, body, address, started)
     if key is not None and (before := await _same(house, user, body, key)) is not None:
         return before
-    login = _new_login(house, user, body)
+    login = new_login(house, user, body.audience, body.context)
     if not login["channels"]:
-        return await _open_verified(house, login)
-    await _check_limits(house, user, login)
+        return await open_verified(house, login)
+    await check_limits(house, user, login)
     return await open_challenge(house, user, login, key, body)
 
 
@@ -128,7 +128,7 @@ async def _rehash(house: House, user: Mapping[str, Any], password: str) -> None:
     )
 
 
-def _new_login(house: House, user: Mapping[str, Any], body: LoginBody) -> dict[str, Any]:
+def new_login(house: House, user: Mapping[str, Any], audience: str, context: LoginContext) -> dict[str, Any]:
     """The columns of a new login; `send` is what goes out first, `channels` what a code may come back from."""
     now = house.clock.now()
     sms, mail = user["sms_on"] and user["phone"] is not None, user["email_on"] and user["email"] is not None
@@ -140,7 +140,7 @@ def _new_login(house: House, user: Mapping[str, Any], body: LoginBody) -> dict[s
         "login_id": new_id(),
         "account_id": user["account_id"],
         "user_id": user["user_id"],
-        "audience": body.audience,
+        "audience": audience,
         "digits": max(user["code_digits"], LONG_DIGITS if user["long_codes"] else 0),
         "salt": os.urandom(16),
         "code_key_id": house.codes.active_id(now),
@@ -152,8 +152,8 @@ def _new_login(house: House, user: Mapping[str, Any], body: LoginBody) -> dict[s
         "expires_at": now + timedelta(seconds=user["code_seconds"]),
         "account_epoch": user["account_epoch"],
         "user_epoch": user["epoch"],
-        "device": body.context.device_id,
-        "context": {"locale": body.context.locale or user["locale"], "origin": body.context.origin},
+        "device": context.device_id,
+        "context": {"locale": context.locale or user["locale"], "origin": context.origin},
         "fed_by": None,
         "reference": None,
         "role": user["role"],
@@ -161,9 +161,9 @@ def _new_login(house: House, user: Mapping[str, Any], body: LoginBody) -> dict[s
     }
 
 
-async def _open_verified(house: House, login: dict[str, Any]) -> Opened:
+async def open_verified(house: House, login: dict[str, Any]) -> Opened:
     """No second factor: the session begins at once."""
-    issued_at, mint_key = int(login["auth_time"].timestamp()), house.mint.active_id
+    issued_at, mint_key = int(login["created_at"].timestamp()), house.mint.active_id
     secret = house.mint.secret(login["login_id"], issued_at, mint_key)
     row = row_for(events.verified(login, issued_at, secret, None), house.signer)
     async with house.pool.acquire() as connection, connection.transaction():
@@ -176,7 +176,7 @@ async def _open_verified(house: House, login: dict[str, Any]) -> Opened:
     return Opened(login["login_id"], house.tokens.make(login["login_id"], issued_at, secret))
 
 
-async def _check_limits(house: House, user: Mapping[str, Any], login: dict[str, Any]) -> None:
+async def check_limits(house: House, user: Mapping[str, Any], login: dict[str, Any]) -> None:
     limits = house.settings
     if user["locked_at"] is not None:
         raise too_many("too-many-attempts", "This user is locked until an administrator unlocks it.", 3600)
@@ -231,12 +231,12 @@ def _contact(house: House, user: Mapping[str, Any], field: str) -> str | None:
 
 
 async def open_challenge(
-    house: House, user: Mapping[str, Any], login: dict[str, Any], key: str | None, body: LoginBody
+    house: House, user: Mapping[str, Any], login: dict[str, Any], key: str | None = None, body: LoginBody | None = None
 ) -> Opened:
     """Write login, event and idempotency key as one, then publish."""
     row = challenge(house, user, login, login["send"], "login")
     async with house.pool.acquire() as connection, connection.transaction():
-        if key is not None and not await _keep_key(house, connection, login, key, body):
+        if key is not None and body is not None and not await _keep_key(house, connection, login, key, body):
             raise Problem(409, "login-under-way", "A call with this Idempotency-Key is under way. Repeat it.")
         await connection.execute(sql.OPEN, *(login[name] for name in _COLUMNS))
         await insert(connection, [row])

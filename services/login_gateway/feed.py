@@ -1,0 +1,139 @@
+"""Logins whose password step a platform did itself: opened once for each reference (DESIGN 2.8, 4)."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from schemas.events import FedUser, LoginRefused
+from services.login_gateway import events
+from services.login_gateway.house import House
+from services.login_gateway.login import (
+    LoginContext,
+    check_limits,
+    new_login,
+    open_challenge,
+    open_verified,
+)
+from services.login_gateway.postgres import logins as sql
+from services.platform.clock import event_id
+from services.platform.http import Problem
+from services.platform.outbox import insert, row_for
+
+AHEAD: Final = timedelta(seconds=5)
+PHONE_LIKE: Final = re.compile(r"\+?[\d\s().-]{7,}")
+PRIVILEGED: Final = ("admin", "operator")
+
+
+class FedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reference: str
+    user: FedUser
+    authenticated_at: datetime
+    context: LoginContext = LoginContext()
+
+
+class FeedBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    logins: Annotated[list[FedLogin], msgspec.Meta(min_length=1, max_length=500)]
+
+
+class Fed(NamedTuple):
+    """What became of one item: a login, with its token where no code is needed, or a reason."""
+
+    reference: str
+    login_id: UUID | None = None
+    token: str | None = None
+    reason: str | None = None
+
+
+class Refusal(Exception):
+    """The text is the reason of `LoginRefused`."""
+
+
+async def feed(house: House, client_id: str, account_id: UUID, item: FedLogin) -> Fed:
+    """Open one fed login; the same reference again gives the same login."""
+    try:
+        _check_reference(item.reference)
+        if (known := await by_reference(house, account_id, item.reference)) is not None:
+            return Fed(item.reference, known["login_id"])
+        return await _open(house, client_id, account_id, item)
+    except asyncpg.UniqueViolationError:
+        known = await by_reference(house, account_id, item.reference)
+        return Fed(item.reference, known["login_id"] if known else None)
+    except Refusal as refusal:
+        await _tell(house, account_id, item.reference, str(refusal))
+        return Fed(item.reference, reason=str(refusal))
+    except Problem as problem:
+        return Fed(item.reference, reason=problem.name)
+
+
+async def by_reference(house: House, account_id: UUID, reference: str) -> Mapping[str, Any] | None:
+    query = "SELECT login_id FROM logins WHERE account_id = $1 AND reference = $2"
+    row = await house.pool.fetchrow(query, account_id, reference)
+    return None if row is None else dict(row)
+
+
+async def _open(house: House, client_id: str, account_id: UUID, item: FedLogin) -> Fed:
+    user = await _user(house, account_id, item.user)
+    login = new_login(house, user, "apps", item.context)
+    login |= {"fed_by": client_id, "reference": item.reference, "auth_time": item.authenticated_at}
+    _check_time(item.authenticated_at, user, login["created_at"])
+    if not login["channels"]:
+        if user["role"] in PRIVILEGED:
+            raise Refusal("second-factor-required")
+        opened = await open_verified(house, login)
+    else:
+        await check_limits(house, user, login)
+        opened = await open_challenge(house, user, login)
+    return Fed(item.reference, opened.login_id, opened.token)
+
+
+async def _user(house: House, account_id: UUID, wanted: FedUser) -> Mapping[str, Any]:
+    if (wanted.user_id is None) == (wanted.external_id is None):
+        raise Refusal("one-of-user-id-and-external-id")
+    try:
+        user_id = UUID(wanted.user_id) if wanted.user_id else None
+    except ValueError:
+        raise Refusal("unknown-user") from None
+    row = await house.pool.fetchrow(sql.BY_ID, account_id, user_id, wanted.external_id)
+    if row is None or row["disabled"]:
+        raise Refusal("unknown-user")
+    if row["account_state"] != "active":
+        raise Refusal("account-suspended")
+    return dict(row)
+
+
+def _check_reference(reference: str) -> None:
+    if not 1 <= len(reference) <= 128 or not reference.isprintable():
+        raise Problem(422, "bad-reference", "A reference has 1 to 128 printable characters.")
+    if "@" in reference or PHONE_LIKE.fullmatch(reference):
+        raise Problem(422, "bad-reference", "A reference travels in events: no e-mail address and no phone number.")
+
+
+def _check_time(authenticated_at: datetime, user: Mapping[str, Any], now: datetime) -> None:
+    """Never older than a code's life, never from the future, never before an ExpireAll."""
+    if authenticated_at.tzinfo is None:
+        raise Refusal("time-without-zone")
+    if authenticated_at > now + AHEAD:
+        raise Refusal("authenticated-in-the-future")
+    if now - authenticated_at > timedelta(seconds=user["code_seconds"]):
+        raise Refusal("too-old")
+    if authenticated_at.timestamp() * 1000 <= max(user["epoch"], user["account_epoch"]):
+        raise Refusal("sessions-expired")
+
+
+async def _tell(house: House, account_id: UUID, reference: str, reason: str) -> None:
+    event = LoginRefused(
+        id=event_id("LoginRefused", account_id, reference, reason),
+        source=events.SOURCE,
+        time=house.clock.now().astimezone(UTC),
+        account_id=str(account_id),
+        reference=reference,
+        reason=reason,
+    )
+    row = row_for(event)
+    await insert(house.pool, [row])
+    house.outbox.publish_soon([row])

@@ -1,0 +1,77 @@
+"""`/v1/feed/logins`: a platform's logins, by its own references."""
+
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from services.login_gateway import status
+from services.login_gateway.feed import Fed, FeedBody, by_reference, feed
+from services.login_gateway.house import HOUSE, House
+from services.login_gateway.resend import resend as send_again
+from services.login_gateway.routes.logins import ResendBody, signed_in
+from services.login_gateway.verify import VerifyBody, verify_code
+from services.login_gateway.who import caller
+from services.platform.auth import EVERY, Client
+from services.platform.http import LARGE_BODY_LIMIT, Problem, body, json_response
+
+PATH = "/v1/feed/logins"
+
+
+def add_routes(app: web.Application) -> None:
+    app.router.add_post(PATH, take)
+    app.router.add_get(f"{PATH}/{{reference}}", state)
+    app.router.add_post(f"{PATH}/{{reference}}/verify", verify)
+    app.router.add_post(f"{PATH}/{{reference}}/resend", resend)
+
+
+async def take(request: web.Request) -> web.Response:
+    """An answer for each item, in order; one that is refused does not stop the others."""
+    house, client, account = await _client(request)
+    given = await body(request, FeedBody, LARGE_BODY_LIMIT)
+    results = [await feed(house, client.client_id, account, item) for item in given.logins]
+    return json_response({"logins": [await _shown(house, fed) for fed in results]})
+
+
+async def state(request: web.Request) -> web.Response:
+    house, _, account = await _client(request)
+    return json_response(status.view(house, await house.logins.get(await _login(request, house, account)) or {}))
+
+
+async def verify(request: web.Request) -> web.Response:
+    house, _, account = await _client(request)
+    login_id = await _login(request, house, account)
+    code = (await body(request, VerifyBody)).code
+    done = await verify_code(house, login_id, code, request.headers.get("Idempotency-Key"))
+    return json_response(signed_in(house, done, await house.logins.get(login_id)))
+
+
+async def resend(request: web.Request) -> web.Response:
+    house, _, account = await _client(request)
+    login_id = await _login(request, house, account)
+    channel = (await body(request, ResendBody)).channel if request.can_read_body else None
+    return json_response(status.view(house, await send_again(house, login_id, channel)), 202)
+
+
+async def _client(request: web.Request) -> tuple[House, Client, UUID]:
+    who = await caller(request)
+    if not isinstance(who, Client) or who.account == EVERY:
+        raise Problem(403, "forbidden", "Feeding needs a client that belongs to one account.")
+    return request.app[HOUSE], who, UUID(who.account)
+
+
+async def _login(request: web.Request, house: House, account: UUID) -> UUID:
+    row = await by_reference(house, account, request.match_info["reference"].replace("\x00", ""))
+    if row is None:
+        raise Problem(404, "not-found", "There is no login with this reference.")
+    found: UUID = row["login_id"]
+    return found
+
+
+async def _shown(house: House, fed: Fed) -> dict[str, Any]:
+    if fed.reason is not None:
+        return {"reference": fed.reference, "status": "refused", "reason": fed.reason}
+    login = await house.logins.get(fed.login_id) if fed.login_id else None
+    shown = status.view(house, login) if login else {"status": "refused", "reason": "unknown"}
+    token = {"token": fed.token, "token_type": "Bearer"} if fed.token else {}
+    return {"reference": fed.reference, **shown, **token}
