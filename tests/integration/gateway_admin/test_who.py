@@ -70,8 +70,9 @@ async def test_without_good_credentials_nothing_is_answered(gateway, account, me
 
 @guarded()
 async def test_a_client_is_let_in_by_its_scopes_only(gateway, account, clients, method, path, row):
+    place = "every" if row.installation else "own"
     for scope in SCOPES:
-        status, name = await called(gateway, method, path, account, clients["every", scope])
+        status, name = await called(gateway, method, path, account, clients[place, scope])
         if scope in row.scopes:
             assert name not in ("unauthenticated", "forbidden"), scope
         else:
