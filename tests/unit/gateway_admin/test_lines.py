@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from services.login_gateway.imports import LONGEST_LINE, lines
@@ -33,8 +35,14 @@ def test_usernames_fold_by_compatibility_and_case():
 
 def test_only_role_kind_and_disabling_end_sessions():
     user = Profile.new(NewUser(username="ada"))
-    ends = {"role": "admin", "kind": "integration", "disabled": True}
-    keeps = {"phone": "+442079460101", "email": "a@example.com", "sms_on": True, "name": "A", "claims": {"a": 1}}
+    ends: dict[str, Any] = {"role": "admin", "kind": "integration", "disabled": True}
+    keeps: dict[str, Any] = {
+        "phone": "+442079460101",
+        "email": "a@example.com",
+        "sms_on": True,
+        "name": "A",
+        "claims": {"a": 1},
+    }
     for field, value in ends.items():
         assert Change.between(user, user._replace(**{field: value})).ends_sessions, field
     for field, value in keeps.items():
