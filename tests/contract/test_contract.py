@@ -79,7 +79,7 @@ def test_services_write_only_the_topics_that_are_theirs():
         (b'{"type": "Unheard", "id": "1", "account_id": "a"}', "unknown-type"),
         (b'{"type": "LoginClosed", "id": "1"}', "invalid"),
         (b" " * (1024 * 1024 + 1), "too-large"),
-        (b"{\"a\":" * 100_000, "not-json"),
+        (b'{"a":' * 100_000, "not-json"),
     ],
 )
 def test_bad_bytes_have_a_reason_and_never_a_value(data, reason):

@@ -4,6 +4,7 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -93,11 +94,11 @@ def test_a_sealed_contact_opens_only_in_its_own_place(keys):
 @pytest.mark.parametrize("change", ["login", "cause", "expiry", "event"])
 def test_a_copied_redirected_or_prolonged_challenge_does_not_open(keys, change):
     sealer, opener = (contacts.Contacts(ring(keys, s, "contacts")) for s in ("gateway", "delivery"))
-    place = {"event": "LoginChallenged", "login": str(uuid4()), "cause": "login", "expiry": NOW}
+    place: dict[str, Any] = {"event": "LoginChallenged", "login": str(uuid4()), "cause": "login", "expiry": NOW}
     secrets = contacts.LoginSecrets(salt=os.urandom(16), phone="+442079460958", email="ada@example.com")
     sealed = contacts.seal_login(sealer, *place.values(), secrets)
     assert contacts.open_login(opener, *place.values(), sealed) == secrets
-    other = {
+    other: dict[str, Any] = {
         "event": "EmailFallbackRequested",
         "login": str(uuid4()),
         "cause": "resend:1",

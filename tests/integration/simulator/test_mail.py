@@ -13,7 +13,12 @@ from tests.integration.simulator.drivers import MAIL, Inbox, mail
 
 
 async def post(simulator: Running, to: str = MAIL, **more: Any) -> None:
-    given = {"hostname": "127.0.0.1", "port": simulator.smtp_port, "start_tls": False, "timeout": 5} | more
+    given: dict[str, Any] = {
+        "hostname": "127.0.0.1",
+        "port": simulator.smtp_port,
+        "start_tls": False,
+        "timeout": 5,
+    } | more
     await aiosmtplib.send(mail(to), **given)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 import requests
@@ -46,7 +47,7 @@ async def test_a_message_can_be_fetched_and_listed_and_an_unknown_one_is_20404(s
     ],
 )
 async def test_a_bad_request_gets_twilios_own_code(
-    simulator: Running, inbox: Inbox, form: dict[str, str], status: int, code: int
+    simulator: Running, inbox: Inbox, form: dict[str, Any], status: int, code: int
 ) -> None:
     with pytest.raises(TwilioRestException) as caught:
         await send(simulator.http_url, **form)
