@@ -1,3 +1,4 @@
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from services.login_gateway.users import Change, NewUser, Profile, fold
 
 
 async def cut(*chunks: bytes):
-    async def stream():
+    async def stream() -> AsyncIterator[bytes]:
         for chunk in chunks:
             yield chunk
 
