@@ -91,21 +91,17 @@ def test_a_sealed_contact_opens_only_in_its_own_place(keys):
         sealer.open(blob, contacts.column_info("contacts", "users", "u2", "phone"))
 
 
-@pytest.mark.parametrize("change", ["login", "cause", "expiry", "event"])
+@pytest.mark.parametrize("change", ["login_id", "cause", "expires_at", "event"])
 def test_a_copied_redirected_or_prolonged_challenge_does_not_open(keys, change):
     sealer, opener = (contacts.Contacts(ring(keys, s, "contacts")) for s in ("gateway", "delivery"))
-    place: dict[str, Any] = {"event": "LoginChallenged", "login": str(uuid4()), "cause": "login", "expiry": NOW}
+    place: dict[str, Any] = {"event": "LoginChallenged", "login_id": uuid4(), "cause": "login", "expires_at": NOW}
     secrets = contacts.LoginSecrets(salt=os.urandom(16), phone="+442079460958", email="ada@example.com")
-    sealed = contacts.seal_login(sealer, *place.values(), secrets)
-    assert contacts.open_login(opener, *place.values(), sealed) == secrets
-    other: dict[str, Any] = {
-        "event": "EmailFallbackRequested",
-        "login": str(uuid4()),
-        "cause": "resend:1",
-        "expiry": NOW + timedelta(1),
-    }
+    sealed = contacts.seal_login(sealer, secrets=secrets, **place)
+    assert contacts.open_login(opener, sealed=sealed, **place) == secrets
+    later, other = NOW + timedelta(1), "EmailFallbackRequested"
+    changed = {"event": other, "login_id": uuid4(), "cause": "resend:1", "expires_at": later}
     with pytest.raises(contacts.SealBroken):
-        contacts.open_login(opener, *(place | {change: other[change]}).values(), sealed)
+        contacts.open_login(opener, sealed=sealed, **(place | {change: changed[change]}))
 
 
 def test_handles_and_tokens_are_read_back_and_every_alteration_is_refused(keys):
