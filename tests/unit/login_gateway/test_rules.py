@@ -1,0 +1,65 @@
+"""The login's rules that need no server."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.login_gateway.events import methods, strength
+from services.login_gateway.resend import allowed_channel, resend_at
+from services.login_gateway.verify import FORGIVEN, closed_problem
+from services.platform.http import Problem
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def login(**changes: Any) -> dict[str, Any]:
+    usual = {"sms_on": True, "email_on": False, "channels": ["sms", "email"], "sends": 1, "last_send_at": NOW}
+    return usual | changes
+
+
+@pytest.mark.parametrize(("sends", "pause"), [(1, 30), (2, 60), (3, 90)])
+def test_sends_are_thirty_sixty_and_ninety_seconds_apart(sends: int, pause: int) -> None:
+    assert resend_at(login(sends=sends)) == NOW + timedelta(seconds=pause)
+
+
+def test_after_four_sends_there_is_no_other() -> None:
+    assert resend_at(login(sends=4)) is None
+
+
+def test_a_resend_goes_by_sms_first() -> None:
+    assert allowed_channel(login(email_on=True), None) == "sms"
+
+
+def test_a_resend_by_email_needs_email_to_be_on() -> None:
+    with pytest.raises(Problem, match="channel-not-allowed"):
+        allowed_channel(login(), "email")
+    assert allowed_channel(login(email_on=True), "email") == "email"
+
+
+@pytest.mark.parametrize(
+    ("channel", "fed", "acr"),
+    [
+        (None, False, "pwd"),
+        ("sms", False, "pwd+sms"),
+        ("email", False, "pwd+email"),
+        (None, True, "fed"),
+        ("sms", True, "fed+sms"),
+    ],
+)
+def test_the_strength_says_which_steps_were_done(channel: str | None, fed: bool, acr: str) -> None:
+    assert strength(channel, fed) == f"urn:gatepost:acr:{acr}"
+    assert methods(channel, fed)[0] == ("fed" if fed else "pwd")
+    assert ("mfa" in methods(channel, fed)) == (channel is not None)
+
+
+@pytest.mark.parametrize("given", ["123 456", "123-456", " 123456 ", "12\u201334\u201356", "1 2 3 4 5 6", "123\t456\n"])
+def test_spaces_and_dashes_are_forgiven(given: str) -> None:
+    assert FORGIVEN.sub("", given) == "123456"
+
+
+@pytest.mark.parametrize("reason", ["used", "expired", "too-many-attempts", "sessions-expired", "contact-changed"])
+def test_a_closed_login_says_why_and_what_to_do(reason: str) -> None:
+    problem = closed_problem(reason)
+    assert (problem.status, problem.name, problem.more) == (410, "login-closed", {"reason": reason})
+    assert problem.detail.endswith(".")
