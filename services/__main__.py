@@ -64,8 +64,10 @@ def main() -> None:
 
 
 def _mount(root: typer.Typer) -> None:
-    from services.platform import commands
+    from services.platform import commands, commands_signin
 
+    for command in (commands_signin.login, commands_signin.logout, commands_signin.whoami):
+        root.command()(command)
     root.add_typer(commands.keys, name="keys")
     root.add_typer(commands.topics, name="topics")
     for package in PACKAGES.values():

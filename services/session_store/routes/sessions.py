@@ -152,8 +152,10 @@ async def _row(store: Store, session: Session) -> dict[str, Any]:
 
 
 def _may_see(who: Who, session: Session) -> bool:
-    """A client of an account sees that account's sessions; audience `gatepost` is for Gatepost's own services."""
-    if not isinstance(who, Client) or who.account not in (EVERY, str(session.account_id)):
+    """A user sees their own; a client of an account that account's; audience `gatepost` is for our own services."""
+    if not isinstance(who, Client):
+        return who.user_id == str(session.user_id)
+    if who.account not in (EVERY, str(session.account_id)):
         return False
     return session.aud == "apps" or "internal" in who.scopes
 

@@ -1,0 +1,57 @@
+"""`gatepost` as a person uses it, against the running system."""
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deploy.local.environment import gatepost
+from deploy.local.paths import ROOT
+from deploy.local.stack import Stack
+from deploy.local.story import Story
+
+
+class Terminal:
+    """Runs commands with a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self._environment = {**os.environ, "GATEPOST_HOME": str(home)}
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(
+            *gatepost(*arguments),
+            cwd=ROOT,
+            env=self._environment,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
+        )
+
+    async def run(self, *arguments: str) -> tuple[int | None, str]:
+        process = await self.start(*arguments)
+        out, problems = await process.communicate()
+        return process.returncode, (out + problems).decode()
+
+
+async def test_an_administrator_signs_in_on_the_command_line_and_out_again(story: Story, stack: Stack, tmp_path: Path):
+    contact = "console@example.com"
+    body = {"username": "console", "password": "quite long enough", "email": contact, "role": "admin"}
+    path = f"/v1/accounts/{story.account}/users"
+    await story.api.expect(201, "gateway", "POST", path, body | {"two_factor": {"email": True}})
+    terminal, before = Terminal(tmp_path), datetime.now(UTC)
+    urls = [part for name, url in story.api.urls.items() for part in (f"--{name.replace('_', '-')}", url)]
+    process = await terminal.start("login", "--username", "console", "--account", "demo", *urls)
+    assert process.stdin is not None
+    process.stdin.write(b"quite long enough\n")
+    await process.stdin.drain()
+    process.stdin.write((await story.code_for(contact, "email", before)).encode() + b"\n")
+    out, problems = await process.communicate()
+    assert process.returncode == 0, out + problems
+    status, said = await terminal.run("whoami")
+    assert (status, "admin" in said) == (0, True)
+    status, said = await terminal.run("users", "list", "--account", "demo", "--json")
+    assert (status, "console" in said) == (0, True), said
+    assert (await terminal.run("logout"))[0] == 0
+    assert (await terminal.run("whoami"))[0] == 2
