@@ -1,6 +1,7 @@
 """Events applied to memory in any order and any number of times leave the same truth."""
 
 import base64
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -65,13 +66,13 @@ def truth(events: list[SessionEvent]) -> dict[UUID, tuple[float, list[bool]]]:
     }
 
 
-def one_policy_each_instant(events: list[SessionEvent]) -> bool:
+def one_policy_each_instant(events: Sequence[SessionEvent]) -> bool:
     times = [e.effective_at for e in events if isinstance(e, SessionPolicyChanged)]
     return len(times) == len(set(times))
 
 
 @given(others=st.lists(OTHERS, max_size=8).filter(one_policy_each_instant), data=st.data())
-def test_order_and_repetition_change_nothing(others: list[SessionEvent], data: st.DataObject):
+def test_order_and_repetition_change_nothing(others: Sequence[SessionEvent], data: st.DataObject):
     events = [*FIRST, *others]
     repeated = events + data.draw(st.lists(st.sampled_from(events), max_size=6))
     assert truth(data.draw(st.permutations(repeated))) == truth(events)
