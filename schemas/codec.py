@@ -49,7 +49,7 @@ def decode(data: bytes | None) -> AnyEvent:
         event: AnyEvent = _decoder.decode(data)
     except msgspec.ValidationError as bad:
         raise _explained(data, str(bad)) from None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadEvent("not-json") from None
     return event
 
@@ -66,7 +66,7 @@ def peek(data: bytes | None) -> Envelope | None:
     """The envelope, where the bytes have one."""
     try:
         return _envelope.decode(data or b"")
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
