@@ -92,6 +92,8 @@ async def _open(house: House, client_id: str, account_id: UUID, item: FedLogin) 
 
 
 async def _user(house: House, account_id: UUID, wanted: FedUser) -> Mapping[str, Any]:
+    if "\x00" in (wanted.external_id or ""):
+        raise Refusal("unknown-user")
     if (wanted.user_id is None) == (wanted.external_id is None):
         raise Refusal("one-of-user-id-and-external-id")
     try:

@@ -77,6 +77,9 @@ def _check(body: LoginBody, key: str | None) -> None:
         raise Problem(400, "bad-request", "audience is apps or gatepost.")
     if any(len(value or "") > 512 for value in msgspec.structs.asdict(body.context).values()):
         raise Problem(400, "bad-request", "a value in context is longer than 512 characters.")
+    texts = (body.username, body.account, *msgspec.structs.asdict(body.context).values())
+    if any("\x00" in text for text in texts if text is not None):
+        raise Problem(400, "bad-request", "No value may hold the character U+0000.")
     if key is not None and not (22 <= len(key) <= 64 and key.isascii() and key.isprintable()):
         raise Problem(400, "bad-request", "Idempotency-Key has 22 to 64 characters; a random UUID will do.")
 

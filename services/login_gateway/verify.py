@@ -136,8 +136,10 @@ async def _not_open(house: House, login_id: UUID, code: str, key: str | None) ->
     login = await house.logins.get(login_id)
     if login is None:
         raise Problem(404, "not-found", "There is no such login.")
-    if login["state"] == "verified" and _repeats(house, login, code, key):
-        return _signed_in(house, login_id, login["issued_at"], login["mint_key_id"], login["channel"])
+    if login["state"] == "verified" and login["verify_key"] is not None:
+        if _repeats(house, login, code, key):
+            return _signed_in(house, login_id, login["issued_at"], login["mint_key_id"], login["channel"])
+        await house.pool.execute(sql.END_REPETITION, login_id)
     metrics.VERIFICATIONS.labels("refused").inc()
     reason = why_closed(house, login)
     if reason is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -26,7 +26,7 @@ from services.session_store.reader import Reader
 from services.session_store.routes import sessions
 from services.session_store.settings import SessionStoreSettings
 from services.session_store.store import STORE, Store
-from services.session_store.writer import OutsideTheLog, Writer
+from services.session_store.writer import Writer
 
 log = structlog.get_logger()
 
@@ -47,8 +47,8 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
     work = (
         outbox.run(),
         reader.keep_time(),
-        reader.run(),
-        _stopping_at_loss(writer),
+        _or_stop("reader", reader.run()),
+        _or_stop("writer", writer.run()),
         clients.follow(directory, connection, verifier, letters, NAME),
     )
     tasks = [asyncio.create_task(each) for each in work]
@@ -100,9 +100,12 @@ def _introspector(store: Store) -> auth.Introspect:
     return introspect
 
 
-async def _stopping_at_loss(writer: Writer) -> None:
-    """A stored offset outside the log means lost events: the process stops, so that somebody looks."""
+async def _or_stop(name: str, work: Coroutine[Any, Any, None]) -> None:
+    """Work that must never end: when it does, the process stops, so that its supervisor and somebody look."""
     try:
-        await writer.run()
-    except OutsideTheLog:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        log.critical("stopped", work=name, exc_info=error)
         os.kill(os.getpid(), signal.SIGTERM)

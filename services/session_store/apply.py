@@ -52,24 +52,35 @@ def read(verifier: Verifier, key: bytes, value: bytes, signature: bytes | None, 
     try:
         event = codec.decode_for(topics.SESSION_EVENTS.name, value)
     except codec.BadEvent as bad:
-        if bad.reason == "unknown-type" and found is not None:
+        if bad.reason == "unknown-type" and found is not None and _is_id(found.account_id):
             raise UnknownEvent(UUID(found.account_id), found.type) from None
         raise
     return _sensible(event, key, now)
 
 
 def _sensible(event: Any, key: bytes, now: datetime) -> SessionEvent:
-    if key != topics.key_of(event):
+    if not all(_is_id(each) for each in (event.account_id, event.user_id, event.login_id) if each is not None):
+        raise Refused("bad-id")
+    try:
+        expected = topics.key_of(event)
+    except ValueError:
+        raise Refused("bad-id") from None
+    if isinstance(event, Verified) and event.login_id is None:
+        raise Refused("bad-id")
+    if key != expected:
         raise Refused("wrong-key")
     if isinstance(event, ExpireAll) and event.floor > now.astimezone(UTC).timestamp() * 1000 + LATEST_FLOOR_MS:
         raise Refused("floor-in-the-future")
-    try:
-        for field in (event.account_id, event.user_id, event.login_id):
-            UUID(field or event.account_id)
-    except ValueError:
-        raise Refused("bad-id") from None
     found: SessionEvent = event
     return found
+
+
+def _is_id(text: str) -> bool:
+    """Whether it is a UUID in its one canonical form."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 async def write(connection: Any, events: Sequence[SessionEvent]) -> None:

@@ -60,6 +60,7 @@ CLOSE_VERIFIED: Final = """
 UPDATE logins SET state = 'verified', ended_at = now(), issued_at = $2, mint_key_id = $3, channel = $4, verify_key = $5
 WHERE login_id = $1
 """
+END_REPETITION: Final = "UPDATE logins SET verify_key = NULL WHERE login_id = $1"
 TAKE_BACK: Final = "UPDATE user_guard SET wrong_at = trim_array(wrong_at, 1), wrong_total = 0 WHERE user_id = $1"
 LOCK: Final = "UPDATE user_guard SET locked_at = now() WHERE user_id = $1 AND locked_at IS NULL"
 LONG_CODES: Final = "UPDATE user_guard SET long_codes_until = now() + interval '30 days' WHERE user_id = $1"

@@ -53,6 +53,7 @@ FIND: Final = "SELECT users.*, locked_at FROM users LEFT JOIN user_guard USING (
 BY_ID: Final = f"{FIND} AND user_id = $2"
 LOCKED: Final = f"{BY_ID} FOR UPDATE OF users"
 BY_EXTERNAL_ID: Final = f"{FIND} AND external_id = $2"
+GUARD_FIRST: Final = "SELECT FROM user_guard WHERE user_id = $1 FOR UPDATE"  # verify locks guard, then login
 PAGE: Final = f"""
 {FIND} AND ($2::uuid IS NULL OR user_id > $2) AND (
     $3::text IS NULL OR strpos(username_key, $3) > 0 OR strpos(lower(name), lower($4)) > 0 OR external_id = $4
@@ -154,6 +155,7 @@ async def delete(admin: Administration, who: Who, account_id: UUID, user: str) -
     async with admin.transaction() as (connection, events):
         row = await _row(connection, account_id, user, lock=True)
         may_touch(who, row["role"])
+        await connection.execute(GUARD_FIRST, row["user_id"])
         events += await sessions.expire_user(connection, admin.signer, row["user_id"], who.name)  # noqa: PLW2901
         await connection.execute("DELETE FROM users WHERE user_id = $1", row["user_id"])
         await audit.record(connection, who.name, "user.deleted", account_id, str(row["user_id"]))

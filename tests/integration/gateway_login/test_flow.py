@@ -195,7 +195,6 @@ async def test_the_same_verify_key_gives_the_same_token_and_another_key_none(des
     assert (await desk.verify(login, code, Idempotency_Key=KEY + "x")).status == 410
 
 
-@pytest.mark.xfail(strict=True, reason="verify_key outlives a mismatch (DESIGN 2.4): remove this mark when mended")
 async def test_the_first_mismatch_ends_the_repetition_of_a_token(desk: Desk) -> None:
     login = await desk.challenged(await desk.member())
     code = await desk.heard.code(login)
