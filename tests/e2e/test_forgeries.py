@@ -54,11 +54,12 @@ class Writer:
         return Signer(self.rings.secret("grants")).sign(topic, key, value)
 
     async def dead_letter(self, key: bytes) -> str:
-        """The reason of the next dead letter with that key."""
+        """Why the session store refused the record with that key; delivery reads the topic too and has its own say."""
         async with asyncio.timeout(20):
             async for record in self._consumer:
-                if record.key == key:
-                    return str(dict(record.headers)["reason"], "utf-8")
+                headers = dict(record.headers)
+                if record.key == key and headers["service"] == b"session-store":
+                    return str(headers["reason"], "utf-8")
         raise AssertionError("no dead letter")
 
 
