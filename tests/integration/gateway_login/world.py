@@ -27,7 +27,7 @@ from services.login_gateway.users import NewUser, TwoFactor
 from services.login_gateway.who import COMMAND_LINE
 from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Contacts, open_login
-from services.platform.keys.grants import Verifier
+from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.keyring import Keyrings
 
 PASSWORD = "correct horse battery"
@@ -59,7 +59,7 @@ class Heard:
 
     async def listen(self, consumer: Any) -> None:
         async for record in consumer:
-            with suppress(codec.BadEvent):
+            with suppress(codec.BadEvent, BadSignature):
                 event = codec.decode_for(record.topic, record.value)
                 if topics.is_signed(event):
                     signature = dict(record.headers).get(topics.SIGNATURE_HEADER)
