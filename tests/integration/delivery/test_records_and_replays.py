@@ -17,7 +17,7 @@ CHALLENGES = topics.LOGIN_CHALLENGES.name
 POISON = [
     ("empty", b""),
     ("not-json", b"{not json"),
-    ("not-json", os.urandom(2000)),
+    ("not-json", b"\xff" + os.urandom(2000)),  # a first byte like "[" would make it JSON of another kind
     ("unknown-type", b'{"type": "Nonsense", "id": "1", "source": "x", "account_id": "a"}'),
     ("invalid", b'{"type": "LoginChallenged", "id": "1", "source": "x"}'),
     ("not-json", b"x" * 1_000_000),
