@@ -174,6 +174,11 @@ class ExpireAll(Event, frozen=True, kw_only=True, tag=True):
     floor: int
     by: str
 
+    @property
+    def whose(self) -> str | None:
+        """The id of the user or account that the scope names."""
+        return self.user_id if self.scope == "user" else self.account_id
+
 
 class SessionPolicyChanged(Event, frozen=True, kw_only=True, tag=True):
     """From `effective_at` on, sessions of the account last `max_age` seconds. Signed."""

@@ -123,8 +123,10 @@ def key_of(event: e.Event) -> bytes:
             key: str | None = event.client_id
         case e.SessionRevoked():
             key = event.login_id
-        case e.SessionPolicyChanged() | e.ExpireAll(scope="account"):
+        case e.SessionPolicyChanged():
             key = event.account_id
+        case e.ExpireAll():
+            key = event.whose
         case e.LoginFed() | e.LoginRefused():
             key = event.user_id or event.reference
         case _:

@@ -129,8 +129,7 @@ async def _introduce(stack: Stack) -> None:
     """Make the demo account the first time, and write who can sign in to `credentials.json` (0600)."""
     if not CREDENTIALS.exists():
         async with aiohttp.ClientSession() as session:
-            urls = {n.replace("-", "_"): stack.environment.url(n) for n in ("gateway", "delivery", "session-store")}
-            account, made = await populate(Api(session, urls, stack.client()))
+            account, made = await populate(Api(session, stack.environment.urls(), stack.client()))
         _write(CREDENTIALS, _credentials(stack, account, made))
 
 

@@ -33,10 +33,7 @@ async def run() -> None:
 
 async def _play(stack: Stack, out: Console) -> None:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-        urls = {
-            name.replace("-", "_"): stack.environment.url(name) for name in ("gateway", "delivery", "session-store")
-        }
-        api = Api(session, urls, stack.client())
+        api = Api(session, stack.environment.urls(), stack.client())
         account, made = await populate(api)
         inbox = f"http://127.0.0.1:{stack.ports.inbox}"
         people = {person.username: person for person in made}

@@ -30,6 +30,10 @@ class Environment:
     def url(self, service: str) -> str:
         return f"http://127.0.0.1:{getattr(self.ports, PORT_OF[service])}"
 
+    def urls(self) -> dict[str, str]:
+        """Where the services are, by the name of their port."""
+        return {port: self.url(service) for service, port in PORT_OF.items()}
+
     def client_file(self, service: str) -> Path:
         return self.folder / "clients" / service
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import aiohttp
 
-ALL_SCOPES = ("introspect", "feed", "deliveries:read", "deliveries:replay", "accounts:write", "operate")
-
 
 @dataclass(frozen=True)
 class Person:

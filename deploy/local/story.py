@@ -205,15 +205,26 @@ async def _policy_is(story: Story, days: int) -> None:
 async def _old_session(story: Story) -> str:
     """A `Verified` of 40 days ago, signed with the gateway's key: what a long-running system would hold."""
     rings = Keyrings(story.gateway_keys)
-    login_id, born = new_id(), (datetime.now(UTC) - timedelta(days=40)).replace(microsecond=0)
-    secret = Mint(rings.secret("mint")).secret(login_id, int(born.timestamp()))
     users = await story.api.expect(200, "gateway", "GET", f"/v1/accounts/{story.account}/users?search=linus")
+    event, token = begun(rings, story.account, users["users"][0]["user_id"], datetime.now(UTC) - timedelta(days=40), 0)
+    row = row_for(event, Signer(rings.secret("grants")))
+    producer = Producer(Connection(story.kafka), "demo")
+    await producer.send(topics.SESSION_EVENTS.name, row.key, row.value, row.kafka_headers())
+    await producer.stop()
+    return token
+
+
+def begun(rings: Keyrings, account: str, user: str, born: datetime, epoch: int) -> tuple[Verified, str]:
+    """The `Verified` of a session that began then, and its token; unsigned as yet."""
+    login_id, issued_at = new_id(), int(born.timestamp())
+    born = datetime.fromtimestamp(issued_at, UTC)
+    secret = Mint(rings.secret("mint")).secret(login_id, issued_at)
     event = Verified(
         id=event_id("Verified", login_id),
         source="gatepost/demo",
         time=born,
-        account_id=story.account,
-        user_id=users["users"][0]["user_id"],
+        account_id=account,
+        user_id=user,
         login_id=str(login_id),
         issued_at=born,
         auth_time=born,
@@ -222,14 +233,10 @@ async def _old_session(story: Story) -> str:
         aud="apps",
         role="user",
         secret_hash=base64.urlsafe_b64encode(secret_hash(secret)).decode(),
-        account_epoch=0,
-        user_epoch=0,
+        account_epoch=epoch,
+        user_epoch=epoch,
     )
-    row = row_for(event, Signer(rings.secret("grants")))
-    producer = Producer(Connection(story.kafka), "demo")
-    await producer.send(topics.SESSION_EVENTS.name, row.key, row.value, row.kafka_headers())
-    await producer.stop()
-    return SessionTokens(rings.secret("session")).make(login_id, int(born.timestamp()), secret)
+    return event, SessionTokens(rings.secret("session")).make(login_id, issued_at, secret)
 
 
 async def _clear_all(story: Story, tokens: list[str]) -> None:

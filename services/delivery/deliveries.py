@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.platform.auth import EVERY, Client, Who
+from services.platform.auth import Who, own_account
 
 LIMIT = 200
 
@@ -111,9 +111,8 @@ async def page(reading: Reading, asked: ListQuery) -> Page:
 
 def account_of(who: Who) -> UUID | None:
     """The only account that `who` may see; None: all of them."""
-    if isinstance(who, Client):
-        return None if who.account == EVERY else UUID(who.account)
-    return None if who.role == "operator" else UUID(who.account_id)
+    own = own_account(who)
+    return None if own is None else UUID(own)
 
 
 def _cursor(last: Delivery) -> str:

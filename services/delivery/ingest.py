@@ -136,9 +136,8 @@ class Ingest:
                 return None
 
     def _check_signature(self, record: Record) -> None:
-        signature = dict(record.headers or ()).get(topics.SIGNATURE_HEADER)
         try:
-            self._verifier.verify(record.topic, record.key or b"", record.value or b"", signature)
+            self._verifier.verify_record(record)
         except BadSignature:
             metrics.FORGED.labels("session-event").inc()
             raise BadRecord("bad-signature") from None
@@ -146,8 +145,7 @@ class Ingest:
     def _floor(self, event: ExpireAll) -> Floor:
         if event.floor > (self._clock.now() + FLOOR_AHEAD).timestamp() * 1000:
             raise BadRecord("floor-ahead")
-        whose = event.user_id if event.scope == "user" else event.account_id
-        return Floor(event.scope, uuid_in(whose), event.floor)
+        return Floor(event.scope, uuid_in(event.whose), event.floor)
 
     def _outcome(self, record: Record) -> Closing | Floor | None:
         event = decoded(record)

@@ -84,7 +84,7 @@ def _outbox(stack: AsyncExitStack, pool: "asyncpg.Pool[asyncpg.Record]") -> Outb
     """Publish at once where Kafka is named; otherwise a running gateway's sweeper does it."""
     if "GATEPOST_KAFKA" not in os.environ:
         return None
-    producer = Producer(Connection.of(parsed(KafkaSettings, os.environ)), "gateway-command")
+    producer = Producer(Connection.of(parsed(KafkaSettings)), "gateway-command")
     outbox = Outbox(pool, producer)
     stack.push_async_callback(producer.stop)
     stack.push_async_callback(outbox.drain)

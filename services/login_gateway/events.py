@@ -33,13 +33,7 @@ def verified(login: Mapping[str, Any], issued_at: int, secret: bytes, channel: A
     fed = login["fed_by"] is not None
     issued = datetime.fromtimestamp(issued_at, UTC)
     return Verified(
-        id=event_id("Verified", login["login_id"]),
-        source=SOURCE,
-        time=issued,
-        account_id=str(login["account_id"]),
-        user_id=str(login["user_id"]),
-        login_id=str(login["login_id"]),
-        reference=login["reference"],
+        **_envelope("Verified", login, issued),
         issued_at=issued,
         auth_time=login["auth_time"],
         amr=methods(channel, fed),
@@ -58,12 +52,18 @@ def verified(login: Mapping[str, Any], issued_at: int, secret: bytes, channel: A
 def closed(login: Mapping[str, Any], reason: CloseReason, now: datetime) -> LoginClosed:
     """A login ended without a session."""
     return LoginClosed(
-        id=event_id("LoginClosed", login["login_id"]),
-        source=SOURCE,
-        time=now,
-        account_id=str(login["account_id"]),
-        user_id=str(login["user_id"]),
-        login_id=str(login["login_id"]),
-        reference=login["reference"],
+        **_envelope("LoginClosed", login, now),
         reason=reason,
     )
+
+
+def _envelope(kind: str, login: Mapping[str, Any], time: datetime) -> dict[str, Any]:
+    return {
+        "id": event_id(kind, login["login_id"]),
+        "source": SOURCE,
+        "time": time,
+        "account_id": str(login["account_id"]),
+        "user_id": str(login["user_id"]),
+        "login_id": str(login["login_id"]),
+        "reference": login["reference"],
+    }

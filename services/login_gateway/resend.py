@@ -15,7 +15,6 @@ from services.platform.outbox import insert
 
 MOST_SENDS: Final = 4
 PAUSES: Final = (30, 60, 90)
-GUARD: Final = "SELECT phone_hash, email_hash FROM users WHERE user_id = $1"
 
 
 async def resend(house: House, login_id: UUID, channel: Channel | None) -> Mapping[str, Any]:
@@ -27,8 +26,7 @@ async def resend(house: House, login_id: UUID, channel: Channel | None) -> Mappi
         raise closed_problem(reason)
     chosen = allowed_channel(login, channel)
     _not_too_soon(login)
-    hashes = await house.pool.fetchrow(GUARD, login["user_id"])
-    await count_send(house, {"user_id": login["user_id"], **dict(hashes or {})}, chosen)
+    await count_send(house, login, chosen)
     await _send(house, login, chosen)
     return await house.logins.get(login_id) or login
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from schemas.events import CloseReason, ExpireAll, SessionPolicyChanged
+from schemas.events import CloseReason, ExpireAll, ExpireScope, SessionPolicyChanged
 from services.login_gateway import events
 from services.login_gateway.postgres.logins import close_many
 from services.platform.clock import event_id
@@ -19,6 +19,7 @@ RAISE_ACCOUNT: Final = """
 UPDATE accounts SET epoch = greatest(epoch + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
 WHERE account_id = $1 RETURNING account_id, epoch, clock_timestamp() AS at
 """
+RAISE: Final[dict[ExpireScope, str]] = {"user": RAISE_USER, "account": RAISE_ACCOUNT}
 POLICY: Final = """
 UPDATE accounts SET session_seconds = $2,
     policy_at = greatest(clock_timestamp(), policy_at + interval '1 microsecond')
@@ -28,20 +29,20 @@ WHERE account_id = $1 RETURNING account_id, policy_at
 
 async def expire_user(connection: Any, signer: Signer, user_id: UUID, by: str) -> list[OutboxRow]:
     """End every session of a user and close their pending logins; gives the outbox rows to insert and publish."""
-    row = await connection.fetchrow(RAISE_USER, user_id)
-    if row is None:
-        return []
-    event = _expire_all(row, "user", by)
-    return [row_for(event, signer), *await close_pending(connection, "user_id = $1", user_id, "sessions-expired")]
+    return await _expire(connection, signer, "user", user_id, by)
 
 
 async def expire_account(connection: Any, signer: Signer, account_id: UUID, by: str) -> list[OutboxRow]:
-    """End every session of the account. Its pending logins are dead by their epoch; the closer tells of them."""
-    row = await connection.fetchrow(RAISE_ACCOUNT, account_id)
+    """The same for the account; what of its pending logins is left over is dead by its epoch, and the closer tells."""
+    return await _expire(connection, signer, "account", account_id, by)
+
+
+async def _expire(connection: Any, signer: Signer, scope: ExpireScope, of: UUID, by: str) -> list[OutboxRow]:
+    row = await connection.fetchrow(RAISE[scope], of)
     if row is None:
         return []
-    event = _expire_all(row, "account", by)
-    return [row_for(event, signer), *await close_pending(connection, "account_id = $1", account_id, "sessions-expired")]
+    expired = row_for(_expire_all(row, scope, by), signer)
+    return [expired, *await close_pending(connection, f"{scope}_id = $1", of, "sessions-expired")]
 
 
 async def change_policy(connection: Any, signer: Signer, account_id: UUID, seconds: int, by: str) -> list[OutboxRow]:
@@ -66,7 +67,7 @@ async def close_pending(connection: Any, which: str, value: UUID, reason: CloseR
     return [row_for(events.closed(login, reason, now)) for login in closed]
 
 
-def _expire_all(row: Any, scope: Any, by: str) -> ExpireAll:
+def _expire_all(row: Any, scope: ExpireScope, by: str) -> ExpireAll:
     user_id = str(row["user_id"]) if scope == "user" else None
     return ExpireAll(
         id=event_id("ExpireAll", scope, user_id or row["account_id"], row["epoch"]),

@@ -7,8 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
-from services.platform.auth import EVERY, SCOPES, Client, Right, Who, allow, authenticate, foreign, right
-from services.platform.http import Problem
+from services.platform import auth
+from services.platform.auth import EVERY, SCOPES, Client, Right, Who, allow, right
 
 ACCOUNT: Final = "/v1/accounts/{account}"
 USERS: Final = f"{ACCOUNT}/users"
@@ -54,33 +54,9 @@ RIGHTS: Final[dict[tuple[str, str], Right | None]] = {
 }
 
 
-def right_for(request: web.Request) -> Right:
-    """The row of the table for this call."""
-    resource = request.match_info.route.resource
-    row = RIGHTS.get((request.method, resource.canonical if resource is not None else ""))
-    if row is None:
-        raise Problem(403, "forbidden", "This call is not in the who table.")
-    return row
-
-
 async def caller(request: web.Request) -> Who:
-    """Who calls, if they may make this call at all; which account is asked afterwards, by `allow`."""
-    who = await authenticate(request)
-    allow(who, right_for(request))
-    return who
-
-
-def own_account(who: Who) -> str | None:
-    """The one account that the caller may see; None for all of them."""
-    if isinstance(who, Client):
-        return None if who.account == EVERY else who.account
-    return None if who.role == "operator" else who.account_id
-
-
-def in_account(who: Who, account_id: object) -> None:
-    """Raises 404 for an account that is not the caller's, as if it did not exist."""
-    if own_account(who) not in (None, str(account_id)):
-        raise foreign()
+    """Who calls, if they may make this call at all; which account is asked afterwards, by `in_account`."""
+    return await auth.caller(request, RIGHTS)
 
 
 def fresh(who: Who) -> None:

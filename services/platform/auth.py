@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
@@ -66,6 +66,10 @@ class Right(NamedTuple):
     fresh: bool = False
 
 
+Rights = Mapping[tuple[str, str], Right | None]
+"""A who table: (method, path pattern) to its row; None is a public call, which never asks who calls."""
+
+
 def right(*scopes: Scope, roles: tuple[str, ...] = (), installation: bool = False, fresh: bool = False) -> Right:
     return Right(frozenset(scopes), frozenset(roles), installation, fresh)
 
@@ -117,30 +121,45 @@ def _unauthenticated(detail: str) -> Problem:
 def allow(who: Who, needed: Right, account_id: str | None = None, now: datetime | None = None) -> None:
     """Whether `who` may do this to that account; raises 403 `forbidden`, 404 for a foreign account, 401 when stale."""
     if isinstance(who, Client):
-        _allow_client(who, needed, account_id)
-    else:
-        _allow_user(who, needed, account_id, now or datetime.now(UTC))
+        _allow_client(who, needed)
+    elif who.role not in needed.roles:
+        raise Problem(403, "forbidden", "Your role does not allow this.")
+    if account_id is not None:
+        in_account(who, account_id)
+    if isinstance(who, User) and needed.fresh and (now or datetime.now(UTC)) - who.auth_time > FRESH:
+        raise Problem(401, "fresh-sign-in-required", "Sign in again: this needs a sign-in younger than 15 minutes.")
 
 
-def _allow_client(who: Client, needed: Right, account_id: str | None) -> None:
+def _allow_client(who: Client, needed: Right) -> None:
     if not needed.scopes & who.scopes:
         wanted = " or ".join(sorted(needed.scopes)) or "no client"
         raise Problem(403, "forbidden", f"This call needs the scope {wanted}.")
-    if who.account == EVERY:
-        return
-    if needed.installation:
+    if needed.installation and who.account != EVERY:
         raise Problem(403, "forbidden", "This call concerns the whole installation: it needs a client of account *.")
-    if account_id is not None and who.account != account_id:
-        raise foreign()
 
 
-def _allow_user(who: User, needed: Right, account_id: str | None, now: datetime) -> None:
-    if who.role not in needed.roles:
-        raise Problem(403, "forbidden", "Your role does not allow this.")
-    if account_id is not None and who.role != "operator" and who.account_id != account_id:
+async def caller(request: web.Request, rights: Rights, account_id: str | None = None) -> Who:
+    """Who calls, if the who table lets them make this call (to that account); every service's one way in."""
+    who = await authenticate(request)
+    resource = request.match_info.route.resource
+    needed = rights.get((request.method, resource.canonical if resource is not None else ""))
+    if needed is None:
+        raise Problem(403, "forbidden", "This call is not in the who table.")
+    allow(who, needed, account_id)
+    return who
+
+
+def own_account(who: Who) -> str | None:
+    """The one account that the caller sees; None for all of them."""
+    if isinstance(who, Client):
+        return None if who.account == EVERY else who.account
+    return None if who.role == "operator" else who.account_id
+
+
+def in_account(who: Who, account_id: object) -> None:
+    """Raises 404 for an account that is not the caller's, as if it did not exist."""
+    if own_account(who) not in (None, str(account_id)):
         raise foreign()
-    if needed.fresh and now - who.auth_time > FRESH:
-        raise Problem(401, "fresh-sign-in-required", "Sign in again: this needs a sign-in younger than 15 minutes.")
 
 
 def foreign() -> Problem:

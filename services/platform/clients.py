@@ -93,9 +93,8 @@ async def _read_all(consumer: Any, directory: ClientDirectory, verifier: Verifie
 
 def checked(record: Any, verifier: Verifier) -> ClientChanged:
     """The event, if the gateway signed it under its own key; raises `BadSignature` or `BadEvent`."""
-    key, value = record.key or b"", record.value or b""
-    verifier.verify(record.topic, key, value, dict(record.headers).get(topics.SIGNATURE_HEADER))
-    event = codec.decode_for(record.topic, value)
-    if not isinstance(event, ClientChanged) or key != event.client_id.encode():
+    verifier.verify_record(record)
+    event = codec.decode_for(record.topic, record.value)
+    if not isinstance(event, ClientChanged) or record.key != event.client_id.encode():
         raise codec.BadEvent("wrong-topic")
     return event

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -88,4 +87,4 @@ def check() -> None:
 
 
 def _connection() -> Connection:
-    return Connection.of(parsed(KafkaSettings, os.environ))
+    return Connection.of(parsed(KafkaSettings))

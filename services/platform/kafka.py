@@ -94,16 +94,6 @@ class Producer:
                 raise Refused(type(error).__name__) from None
             raise BrokerAway(type(error).__name__) from None
 
-    async def reachable(self, timeout: float = 1.0) -> bool:
-        """Whether a broker answers a metadata request in time."""
-        try:
-            producer = await self._started(timeout)
-            async with asyncio.timeout(timeout):
-                await producer.client.fetch_all_metadata()
-        except (BrokerAway, KafkaError, TimeoutError, OSError):
-            return False
-        return True
-
     async def stop(self, timeout: float = 5.0) -> None:
         if self._current is not None:
             await _stop(self._current, timeout)

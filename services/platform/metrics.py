@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 PUBLISHED: Final = Counter("gatepost_events_published_total", "Events that Kafka has acknowledged.", ["topic"])
 PUBLISH_FAILED: Final = Counter("gatepost_publish_failed_total", "Sends that Kafka did not acknowledge.", ["topic"])
@@ -37,5 +37,4 @@ LOGIN_TO_CALL_SECONDS: Final = Histogram(
 CHECKS: Final = Counter(
     "gatepost_session_checks_total", "Tokens checked, by result and where it was known.", ["result"]
 )
-FEED_AGE: Final = Gauge("gatepost_session_feed_age_seconds", "Age of the oldest partition's last fetch answer.")
 UNKNOWN_EVENTS: Final = Counter("gatepost_unknown_session_events_total", "Signed session events of unknown type.")

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -62,28 +61,27 @@ class BadSettings(Exception):
     """Settings that stop the start: one line each, by the variable's name."""
 
 
-def load(kind: type[S], environ: Mapping[str, str] | None = None) -> S:
+def load(kind: type[S]) -> S:
     """Read and check the settings; raises `BadSettings` naming every variable that is missing or wrong."""
-    settings = parsed(kind, os.environ if environ is None else environ)
+    settings = parsed(kind)
     if unsafe := insecurities(settings) - settings.allow_insecure:
         raise BadSettings("\n".join(_EXPLAINED[name] for name in sorted(unsafe)))
     return settings
 
 
-def parsed(kind: type[K], environ: Mapping[str, str]) -> K:
+def parsed(kind: type[K]) -> K:
     try:
-        return kind(**_from_files(kind, environ))
+        return kind(**_from_files(kind))
     except ValidationError as bad:
         lines = [f"{PREFIX}{'_'.join(str(p) for p in e['loc']).upper()}: {e['msg']}" for e in bad.errors()]
         raise BadSettings("\n".join(lines)) from None
 
 
-def secret_of(name: str, environ: Mapping[str, str] | None = None) -> str:
+def secret_of(name: str) -> str:
     """`GATEPOST_<NAME>` or the content of `GATEPOST_<NAME>_FILE`; for commands that need nothing else."""
-    environ = os.environ if environ is None else environ
-    if path := environ.get(f"{PREFIX}{name}_FILE"):
+    if path := os.environ.get(f"{PREFIX}{name}_FILE"):
         return Path(path).read_text().strip()
-    if value := environ.get(f"{PREFIX}{name}"):
+    if value := os.environ.get(f"{PREFIX}{name}"):
         return value
     raise BadSettings(f"{PREFIX}{name} (or {PREFIX}{name}_FILE): not set")
 
@@ -96,13 +94,13 @@ def load_or_exit(kind: type[S]) -> S:
         raise SystemExit(2) from None
 
 
-def _from_files(kind: type[KafkaSettings], environ: Mapping[str, str]) -> dict[str, Any]:
+def _from_files(kind: type[KafkaSettings]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in kind.model_fields:
         variable = f"{PREFIX}{name.upper()}_FILE"
-        if variable in environ and not name.endswith("_file"):
+        if variable in os.environ and not name.endswith("_file"):
             try:
-                found[name] = Path(environ[variable]).read_text().strip()
+                found[name] = Path(os.environ[variable]).read_text().strip()
             except OSError as bad:
                 raise BadSettings(f"{variable}: {bad.strerror}") from None
     return found

@@ -90,8 +90,7 @@ async def write(connection: Any, events: Sequence[SessionEvent]) -> None:
             case Verified():
                 await connection.execute(SESSION, *_columns(event))
             case ExpireAll():
-                of = event.user_id if event.scope == "user" else event.account_id
-                await connection.execute(FLOOR, event.scope, of, event.floor)
+                await connection.execute(FLOOR, event.scope, event.whose, event.floor)
             case SessionPolicyChanged():
                 await connection.execute(POLICY, event.account_id, event.effective_at, event.max_age)
             case SessionRevoked():

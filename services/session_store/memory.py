@@ -104,8 +104,7 @@ class Memory:
                 session = Session.of_event(event)
                 self.sessions.setdefault(session.login_id, session)
             case ExpireAll():
-                of = event.user_id if event.scope == "user" else event.account_id
-                self.rules.raise_floor(event.scope, UUID(of), event.floor)
+                self.rules.raise_floor(event.scope, UUID(event.whose), event.floor)
             case SessionPolicyChanged():
                 policy = Policy(event.effective_at.timestamp(), event.max_age)
                 self.rules.add_policy(UUID(event.account_id), policy)

@@ -37,7 +37,6 @@ SELECT count(*) FILTER (WHERE issued_at > now() - interval '1 day') AS day,
        count(*) FILTER (WHERE issued_at > now() - interval '30 days') AS month, count(*) AS all
 FROM sessions WHERE account_id = $1 AND ($2::uuid IS NULL OR user_id = $2)
 """
-ACCOUNT_OF: Final = "SELECT account_id, user_id FROM sessions WHERE login_id = $1"
 
 
 class SentEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,10 +14,7 @@ from deploy.local.story import Story
 @pytest_asyncio.fixture(scope="session")
 async def story(stack: Stack) -> AsyncIterator[Story]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-        urls = {
-            name.replace("-", "_"): stack.environment.url(name) for name in ("gateway", "delivery", "session-store")
-        }
-        api = Api(session, urls, stack.client())
+        api = Api(session, stack.environment.urls(), stack.client())
         account, made = await populate(api)
         people = {person.username: person for person in made}
         inbox, keys = f"http://127.0.0.1:{stack.ports.inbox}", stack.environment.keys / "gateway"

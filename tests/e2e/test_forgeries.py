@@ -8,20 +8,18 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
-import msgspec
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer
 
-from deploy.local.story import Story
+from deploy.local.story import Story, begun
 from schemas import codec, topics
 from schemas.events import ClientChanged, ExpireAll, Verified
 from services.platform.auth import hash_secret
-from services.platform.clock import event_id, new_id
+from services.platform.clock import event_id
 from services.platform.kafka import Connection, Producer
 from services.platform.keys.grants import Signer
 from services.platform.keys.keyring import Keyrings
-from services.platform.keys.tokens import Mint, SessionTokens, secret_hash
 
 SESSIONS = topics.SESSION_EVENTS.name
 
@@ -71,30 +69,9 @@ async def writer(story: Story) -> Any:
     await made.stop()
 
 
-def verified(story: Story, writer: Writer, **more: Any) -> tuple[Verified, str]:
+def verified(story: Story, writer: Writer) -> tuple[Verified, str]:
     """A `Verified` of the forger's own, and the token that it would make good."""
-    login_id, now = new_id(), datetime.now(UTC) - timedelta(minutes=1)
-    issued = int(now.timestamp())
-    secret = Mint(writer.rings.secret("mint")).secret(login_id, issued)
-    event = Verified(
-        id=event_id("Verified", login_id),
-        source="gatepost/forger",
-        time=now,
-        account_id=story.account,
-        user_id=str(uuid4()),
-        login_id=str(login_id),
-        issued_at=now,
-        auth_time=now,
-        amr=("pwd",),
-        acr="urn:gatepost:acr:pwd",
-        aud="apps",
-        role="user",
-        secret_hash=base64.urlsafe_b64encode(secret_hash(secret)).decode(),
-        account_epoch=2**53,
-        user_epoch=2**53,
-    )
-    token = SessionTokens(writer.rings.secret("session")).make(login_id, issued, secret)
-    return msgspec.structs.replace(event, **more), token
+    return begun(writer.rings, story.account, str(uuid4()), datetime.now(UTC) - timedelta(minutes=1), 2**53)
 
 
 async def test_a_signed_verified_opens_its_session_so_that_the_forgeries_below_mean_something(story, writer):

@@ -20,7 +20,8 @@ from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
-from services.platform.auth import Who, allow, authenticate
+from services.platform import auth
+from services.platform.auth import Who
 from services.platform.clients import ClientDirectory
 from services.platform.clock import Clock
 from services.platform.http import Problem
@@ -50,11 +51,7 @@ PARTS = web.AppKey("parts", Parts)
 
 async def caller(request: web.Request, account: UUID | None = None) -> Who:
     """Whoever calls, if they may make this call (to that account). Raises 401, 403 or 404."""
-    who = await authenticate(request)
-    resource = request.match_info.route.resource
-    needed = RIGHTS[request.method, resource.canonical if resource else ""]
-    allow(who, needed, str(account) if account else None)
-    return who
+    return await auth.caller(request, RIGHTS, str(account) if account else None)
 
 
 def only_account(who: Who, asked: UUID | None) -> UUID | None:

@@ -16,9 +16,8 @@ from services.login_gateway.accounts import (
     name_taken,
 )
 from services.login_gateway.administration import Administration, Connection
-from services.login_gateway.who import in_account, own_account
 from services.platform import audit
-from services.platform.auth import EVERY, Client, Who, foreign
+from services.platform.auth import EVERY, Client, Who, foreign, in_account, own_account
 from services.platform.clock import new_id
 from services.platform.http import Problem
 from services.platform.outbox import OutboxRow

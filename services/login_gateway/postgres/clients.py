@@ -16,9 +16,8 @@ from services.login_gateway.clients import (
     new_client_id,
     new_secret,
 )
-from services.login_gateway.who import own_account
 from services.platform import audit
-from services.platform.auth import Who, hash_secret
+from services.platform.auth import Who, hash_secret, own_account
 from services.platform.http import Problem
 from services.platform.outbox import row_for
 

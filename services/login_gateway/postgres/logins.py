@@ -75,7 +75,7 @@ RETURNING login_id, account_id, user_id, reference
 """
 GET: Final = """
 SELECT l.*, u.role, u.claims, u.sms_on, u.email_on, u.epoch AS now_user_epoch, a.epoch AS now_account_epoch,
-       u.phone, u.email, u.phone_country, u.locale, g.locked_at, a.session_seconds,
+       u.phone, u.phone_hash, u.email, u.email_hash, u.phone_country, u.locale, g.locked_at, a.session_seconds,
        (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '15 minutes') AS wrong_lately,
        now() AS at
 FROM logins l

@@ -25,7 +25,6 @@ HOLDERS: Final[dict[str, tuple[str, ...]]] = {
     "dead-letters": ("delivery",),
     "dead-letters.pub": ("gateway", "delivery", "session-store"),
 }
-PAIRS: Final = ("grants", "dead-letters")
 SERVICES: Final = ("gateway", "delivery", "session-store")
 
 

@@ -1,8 +1,11 @@
 """Ed25519 signatures (RFC 8032) over what the gateway says about sessions and clients."""
 
+from typing import Any
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from schemas.topics import SIGNATURE_HEADER
 from services.platform.keys.keyring import Ring, UnknownKey
 
 
@@ -40,6 +43,11 @@ class Verifier:
             raise BadSignature("signed with an unknown key") from None
         except InvalidSignature:
             raise BadSignature("the signature does not match") from None
+
+    def verify_record(self, record: Any) -> None:
+        """The same for a Kafka record, whose signature is a header."""
+        signature = dict(record.headers or ()).get(SIGNATURE_HEADER)
+        self.verify(record.topic, record.key or b"", record.value or b"", signature)
 
 
 def _message(topic: str, key: bytes, value: bytes) -> bytes:

@@ -7,11 +7,11 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from services.platform.auth import EVERY, Client, Who
+from services.platform.auth import EVERY, Client, Who, in_account, own_account
 from services.platform.http import LARGE_BODY_LIMIT, Problem, body, json_response, query
 from services.session_store.memory import Session
 from services.session_store.store import STORE, SentEvent, Store
-from services.session_store.who import account_of, caller, in_account
+from services.session_store.who import caller
 
 COOKIES: Final = ("__Host-gatepost", "__Secure-gatepost")
 INACTIVE: Final = {"active": False}
@@ -79,7 +79,7 @@ async def end(request: web.Request) -> web.Response:
         session = await store.find(UUID(request.match_info["login_id"]))
     except ValueError:
         session = None
-    if session is None or account_of(who) not in (EVERY, str(session.account_id)):
+    if session is None or own_account(who) not in (None, str(session.account_id)):
         raise Problem(404, "not-found", "There is no such session.")
     return json_response({"effective": await store.revoke(session, who.name)})
 

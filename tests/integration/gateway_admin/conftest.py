@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +18,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from aiokafka import TopicPartition
 
-from schemas import codec, topics
+from schemas import topics
 from schemas.events import AnyEvent
 from services.login_gateway.administration import ADMINISTRATION, Administration
 from services.login_gateway.app import built
@@ -32,10 +30,8 @@ from services.login_gateway.who import COMMAND_LINE
 from services.platform.auth import EVERY, INTROSPECT, User
 from services.platform.cli import basic
 from services.platform.clock import new_id
-from services.platform.kafka import Connection, follower
-from services.platform.keys.grants import BadSignature, Verifier
-from services.platform.keys.keyring import Keyrings
 from services.platform.settings import load
+from tests.integration.heard import listening
 
 HEARD = (topics.SESSION_EVENTS.name, topics.LOGIN_OUTCOMES.name, topics.CLIENTS.name)
 PASSWORD = "correct horse battery"
@@ -137,32 +133,9 @@ def environ(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest_asyncio.fixture(scope="session")
 async def heard(environ: dict[str, str]) -> AsyncIterator[Heard]:
-    found = Heard()
-    consumer = follower(Connection(environ["GATEPOST_KAFKA"]), "gatepost-test-admin")
-    await consumer.start()
-    counts = {topic.name: topic.partitions for topic in topics.TOPICS}
-    places = [TopicPartition(name, n) for name in HEARD for n in range(counts[name])]
-    consumer.assign(places)
-    await consumer.seek_to_end(*places)
-    for place in places:
-        await consumer.position(place)
-    verifier = Verifier(Keyrings(Path(environ["GATEPOST_KEYS"])).secret("grants.pub"))
-    task = asyncio.create_task(_listen(consumer, verifier, found))
-    yield found
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-    await consumer.stop()
-
-
-async def _listen(consumer: Any, verifier: Verifier, found: Heard) -> None:
-    async for record in consumer:
-        with suppress(codec.BadEvent, BadSignature):
-            event = codec.decode_for(record.topic, record.value)
-            if topics.is_signed(event):
-                signature = dict(record.headers).get(topics.SIGNATURE_HEADER)
-                verifier.verify(record.topic, record.key, record.value, signature)
-            found.events.append(event)
+    found, keys = Heard(), Path(environ["GATEPOST_KEYS"])
+    async with listening(environ["GATEPOST_KAFKA"], keys, HEARD, "gatepost-test-admin", found.events):
+        yield found
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -4,21 +4,18 @@ With GATEPOST_TEST_KAFKA (and GATEPOST_TEST_DSNS, GATEPOST_TEST_KEYS) it uses wh
 `stack`.
 """
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiokafka import TopicPartition
 
 from schemas import topics
-from services.platform.kafka import Connection, follower
 from tests.integration.gateway_login.world import Desk, Heard, Place, Road, opened
+from tests.integration.heard import listening
 
 HEARD = (topics.LOGIN_CHALLENGES.name, topics.SESSION_EVENTS.name, topics.LOGIN_OUTCOMES.name)
 
@@ -37,20 +34,8 @@ def place(request: pytest.FixtureRequest) -> Place:
 async def heard(place: Place) -> AsyncIterator[Heard]:
     """What really goes out on the topics from now on."""
     found = Heard(place.keys)
-    consumer = follower(Connection(place.kafka), "gatepost-test-login")
-    await consumer.start()
-    counts = {topic.name: topic.partitions for topic in topics.TOPICS}
-    places = [TopicPartition(name, n) for name in HEARD for n in range(counts[name])]
-    consumer.assign(places)
-    await consumer.seek_to_end(*places)
-    for each in places:
-        await consumer.position(each)
-    task = asyncio.create_task(found.listen(consumer))
-    yield found
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-    await consumer.stop()
+    async with listening(place.kafka, place.keys, HEARD, "gatepost-test-login", found.events):
+        yield found
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -15,7 +15,6 @@ import aiohttp
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
-from schemas import codec, topics
 from schemas.events import LoginChallenged, Verified
 from services.login_gateway.accounts import NewAccount
 from services.login_gateway.administration import ADMINISTRATION
@@ -27,7 +26,6 @@ from services.login_gateway.users import NewUser, TwoFactor
 from services.login_gateway.who import COMMAND_LINE
 from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Contacts, open_login
-from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.keyring import Keyrings
 
 PASSWORD = "correct horse battery"
@@ -54,17 +52,7 @@ class Heard:
     def __init__(self, keys: Path) -> None:
         rings = Keyrings(keys)
         self.events: list[Any] = []
-        self._verifier = Verifier(rings.secret("grants.pub"))
         self._contacts, self._codes = Contacts(rings.secret("contacts")), Codes(rings.secret("code"))
-
-    async def listen(self, consumer: Any) -> None:
-        async for record in consumer:
-            with suppress(codec.BadEvent, BadSignature):
-                event = codec.decode_for(record.topic, record.value)
-                if topics.is_signed(event):
-                    signature = dict(record.headers).get(topics.SIGNATURE_HEADER)
-                    self._verifier.verify(record.topic, record.key, record.value, signature)
-                self.events.append(event)
 
     def all(self, kind: type, **wanted: Any) -> list[Any]:
         return [e for e in self.events if isinstance(e, kind) and all(getattr(e, k) == v for k, v in wanted.items())]
