@@ -28,12 +28,13 @@ class NewClient(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class EditClient(msgspec.Struct, forbid_unknown_fields=True):
-    """`rotate_secret` answers with a new secret; the old one is dead at once."""
+    """`rotate_secret` answers with a new secret; the old one is dead at once. `resume_feed` ends a `feed-stopped`."""
 
     name: str | UnsetType = UNSET
     scopes: set[Scope] | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     rotate_secret: bool = False
+    resume_feed: bool = False
 
 
 class ClientView(msgspec.Struct, omit_defaults=True):
@@ -46,6 +47,7 @@ class ClientView(msgspec.Struct, omit_defaults=True):
     enabled: bool
     revision: int
     created_at: datetime
+    feed_stopped_at: datetime | None = None
     client_secret: str | None = None
 
     @classmethod

@@ -1,11 +1,13 @@
 """Logins that nobody finished end in `LoginClosed`; old rows go, a few at a time."""
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 
-from services.login_gateway import events
+from services.login_gateway import events, guessing
 from services.login_gateway.house import House
 from services.login_gateway.limits import PURGE
 from services.login_gateway.postgres.logins import close_many
@@ -16,6 +18,12 @@ log = structlog.get_logger()
 
 EVERY_SECONDS: Final = 1.0
 OUTDATED: Final = "expires_at <= now() AND $1"
+PURGE_LOGINS: Final = """
+DELETE FROM logins WHERE login_id IN (
+    SELECT login_id FROM logins WHERE login_id < $1 AND state <> 'pending' ORDER BY login_id LIMIT 500
+    FOR UPDATE SKIP LOCKED
+)
+"""
 RAISED: Final = "account_id IN (SELECT account_id FROM accounts a WHERE a.epoch > logins.account_epoch) AND $1"
 
 
@@ -24,6 +32,8 @@ async def close_for_ever(house: House) -> None:
     while True:
         try:
             await sweep(house)
+            await guessing.lengthen_codes(house)
+            await purge(house)
         except AWAY as away:
             log.warning("closing_waits", error=type(away).__name__)
         await asyncio.sleep(EVERY_SECONDS)
@@ -37,7 +47,18 @@ async def sweep(house: House) -> int:
             for login in await close_many(connection, reason, which, True):
                 rows.append(row_for(events.closed(login, reason, house.clock.now())))  # type: ignore[arg-type]
         await insert(connection, rows)
-        await connection.execute(PURGE)
-        await connection.execute("DELETE FROM idempotency WHERE expires_at < now() - interval '1 minute'")
     house.outbox.publish_soon(rows)
     return len(rows)
+
+
+async def purge(house: House) -> None:
+    """Delete what no rule asks for any more. `republish` needs the verified logins of the topic's seven days."""
+    oldest = house.clock.now() - timedelta(days=house.settings.keep_logins_days)
+    await house.pool.execute(PURGE_LOGINS, first_id_of(oldest))
+    for statement in (PURGE, guessing.PURGE, "DELETE FROM idempotency WHERE expires_at < now() - interval '1 minute'"):
+        await house.pool.execute(statement)
+
+
+def first_id_of(instant: datetime) -> UUID:
+    """A login_id begins with the millisecond it was made (UUIDv7, RFC 9562): age is a range of the primary key."""
+    return UUID(int=int(instant.timestamp() * 1000) << 80)

@@ -36,7 +36,7 @@ def create(
 def listed(as_json: AsJson = False) -> None:
     """The clients that you may see."""
     found = run(_all)
-    cli.show(found, as_json, ["client_id", "name", "account", "scopes", "enabled"])
+    cli.show(found, as_json, ["client_id", "name", "account", "scopes", "enabled", "feed_stopped_at"])
 
 
 @app.command("disable")
@@ -49,6 +49,12 @@ def disable(client_id: str, as_json: AsJson = False) -> None:
 def enable(client_id: str, as_json: AsJson = False) -> None:
     """Take a disabled client again."""
     cli.show(run(lambda api: api("PATCH", f"/v1/clients/{client_id}", {"enabled": True})), as_json)
+
+
+@app.command("resume-feed")
+def resume_feed(client_id: str, as_json: AsJson = False) -> None:
+    """Let a client feed logins again whose feed was stopped for too many wrong codes."""
+    cli.show(run(lambda api: api("PATCH", f"/v1/clients/{client_id}", {"resume_feed": True})), as_json)
 
 
 @app.command("rotate")

@@ -12,13 +12,8 @@ import msgspec
 from schemas.events import FedUser, LoginRefused
 from services.login_gateway import events
 from services.login_gateway.house import House
-from services.login_gateway.login import (
-    LoginContext,
-    check_limits,
-    new_login,
-    open_challenge,
-    open_verified,
-)
+from services.login_gateway.login import first_channel, new_login, open_challenge, open_verified
+from services.login_gateway.password_step import LoginContext
 from services.login_gateway.postgres import logins as sql
 from services.platform.clock import event_id
 from services.platform.http import Problem
@@ -26,6 +21,13 @@ from services.platform.outbox import insert, row_for
 
 AHEAD: Final = timedelta(seconds=5)
 PHONE_LIKE: Final = re.compile(r"\+?[\d\s().-]{7,}")
+BY_REFERENCE: Final = """
+SELECT login_id FROM logins WHERE account_id = $1 AND reference = $2 AND created_at > now() - interval '48 hours'
+"""
+FREE_REFERENCE: Final = """
+UPDATE logins SET reference = NULL
+WHERE account_id = $1 AND reference = $2 AND created_at <= now() - interval '48 hours'
+"""
 PRIVILEGED: Final = ("admin", "operator")
 
 
@@ -41,11 +43,10 @@ class FeedBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fed(NamedTuple):
-    """What became of one item: a login, with its token where no code is needed, or a reason."""
+    """What became of one item: a login or a reason."""
 
     reference: str
     login_id: UUID | None = None
-    token: str | None = None
     reason: str | None = None
 
 
@@ -59,10 +60,7 @@ async def feed(house: House, client_id: str, account_id: UUID, item: FedLogin) -
         _check_reference(item.reference)
         if (known := await by_reference(house, account_id, item.reference)) is not None:
             return Fed(item.reference, known["login_id"])
-        return await _open(house, client_id, account_id, item)
-    except asyncpg.UniqueViolationError:
-        known = await by_reference(house, account_id, item.reference)
-        return Fed(item.reference, known["login_id"] if known else None)
+        return await _open_once(house, client_id, account_id, item)
     except Refusal as refusal:
         await _tell(house, account_id, item.reference, str(refusal))
         return Fed(item.reference, reason=str(refusal))
@@ -71,14 +69,24 @@ async def feed(house: House, client_id: str, account_id: UUID, item: FedLogin) -
 
 
 async def by_reference(house: House, account_id: UUID, reference: str) -> Mapping[str, Any] | None:
-    query = "SELECT login_id FROM logins WHERE account_id = $1 AND reference = $2"
-    row = await house.pool.fetchrow(query, account_id, reference)
+    """The login of a reference, for the 48 hours that it lives."""
+    row = await house.pool.fetchrow(BY_REFERENCE, account_id, reference)
     return None if row is None else dict(row)
+
+
+async def _open_once(house: House, client_id: str, account_id: UUID, item: FedLogin) -> Fed:
+    try:
+        return await _open(house, client_id, account_id, item)
+    except asyncpg.UniqueViolationError:
+        if (known := await by_reference(house, account_id, item.reference)) is not None:
+            return Fed(item.reference, known["login_id"])
+        await house.pool.execute(FREE_REFERENCE, account_id, item.reference)
+        return await _open(house, client_id, account_id, item)
 
 
 async def _open(house: House, client_id: str, account_id: UUID, item: FedLogin) -> Fed:
     user = await _user(house, account_id, item.user)
-    login = new_login(house, user, "apps", item.context)
+    login = new_login(house, user, "apps", item.context, user["at"])
     login |= {"fed_by": client_id, "reference": item.reference, "auth_time": item.authenticated_at}
     _check_time(item.authenticated_at, user, login["created_at"])
     if not login["channels"]:
@@ -86,9 +94,9 @@ async def _open(house: House, client_id: str, account_id: UUID, item: FedLogin) 
             raise Refusal("second-factor-required")
         opened = await open_verified(house, login)
     else:
-        await check_limits(house, user, login)
+        login["send"] = [await first_channel(house, user, login)]
         opened = await open_challenge(house, user, login)
-    return Fed(item.reference, opened.login_id, opened.token)
+    return Fed(item.reference, opened.login_id)
 
 
 async def _user(house: House, account_id: UUID, wanted: FedUser) -> Mapping[str, Any]:

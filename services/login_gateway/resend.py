@@ -24,22 +24,21 @@ async def resend(house: House, login_id: UUID, channel: Channel | None) -> Mappi
         raise Problem(404, "not-found", "There is no such login.")
     if (reason := why_closed(house, login)) is not None:
         raise closed_problem(reason)
-    chosen = allowed_channel(login, channel)
+    allowed = allowed_channels(login, channel)
     _not_too_soon(login)
-    await count_send(house, login, chosen)
-    await _send(house, login, chosen)
+    await _send(house, login, await count_send(house, login, allowed))
     return await house.logins.get(login_id) or login
 
 
-def allowed_channel(login: Mapping[str, Any], channel: Channel | None) -> Channel:
-    """SMS where it is on; e-mail only where it is on: a request must not pull a code into a mailbox."""
-    on: list[Channel] = [c for c in ("sms", "email") if login[f"{c}_on"] and c in login["channels"]]
-    if channel is None and on:
-        return on[0]
-    if channel is None or channel not in on:
-        detail = f"{channel or 'That channel'} is not on for this user. Use {' or '.join(on) or 'a new sign-in'}."
+def allowed_channels(login: Mapping[str, Any], channel: Channel | None) -> list[Channel]:
+    """The login's own factors, SMS first: a request must not pull a code into a mailbox that is off for its user."""
+    on: list[Channel] = login["factors"]
+    if channel is None:
+        return on
+    if channel not in on:
+        detail = f"{channel} is not on for this user. Use {' or '.join(on)}."
         raise Problem(409, "channel-not-allowed", detail)
-    return channel
+    return [channel]
 
 
 def resend_at(login: Mapping[str, Any]) -> datetime | None:
@@ -62,7 +61,7 @@ def _not_too_soon(login: Mapping[str, Any]) -> None:
 async def _send(house: House, login: Mapping[str, Any], channel: Channel) -> None:
     row = challenge(house, login, login, [channel], f"resend:{login['sends']}")
     async with house.pool.acquire() as connection, connection.transaction():
-        counted = await connection.fetchval(sql.COUNT_SEND, login["login_id"], login["sends"])
+        counted = await connection.fetchval(sql.COUNT_SEND, login["login_id"], login["sends"], channel)
         if counted is None:
             raise too_many("resend-too-soon", "The code was just sent again.", PAUSES[0])
         await insert(connection, [row])

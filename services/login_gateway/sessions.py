@@ -6,7 +6,7 @@ from uuid import UUID
 
 from schemas.events import CloseReason, ExpireAll, ExpireScope, SessionPolicyChanged
 from services.login_gateway import events
-from services.login_gateway.postgres.logins import close_many
+from services.login_gateway.postgres.logins import close_many, close_of_user
 from services.platform.clock import event_id
 from services.platform.keys.grants import Signer
 from services.platform.outbox import OutboxRow, row_for
@@ -42,7 +42,10 @@ async def _expire(connection: Any, signer: Signer, scope: ExpireScope, of: UUID,
     if row is None:
         return []
     expired = row_for(_expire_all(row, scope, by), signer)
-    return [expired, *await close_pending(connection, f"{scope}_id = $1", of, "sessions-expired")]
+    if scope == "user":
+        return [expired, *await close_logins(connection, of, "sessions-expired")]
+    closed = await close_many(connection, "sessions-expired", "account_id = $1", of)
+    return [expired, *_told(closed, "sessions-expired", row["at"])]
 
 
 async def change_policy(connection: Any, signer: Signer, account_id: UUID, seconds: int, by: str) -> list[OutboxRow]:
@@ -60,10 +63,13 @@ async def change_policy(connection: Any, signer: Signer, account_id: UUID, secon
     return [row_for(event, signer)]
 
 
-async def close_pending(connection: Any, which: str, value: UUID, reason: CloseReason) -> list[OutboxRow]:
-    """Close pending logins where `which` holds; gives their `LoginClosed` rows."""
-    closed = await close_many(connection, reason, which, value)
-    now: datetime = await connection.fetchval("SELECT now()")
+async def close_logins(connection: Any, user_id: UUID, reason: CloseReason) -> list[OutboxRow]:
+    """Close a user's pending logins; gives their `LoginClosed` rows."""
+    closed = await close_of_user(connection, reason, user_id)
+    return _told(closed, reason, await connection.fetchval("SELECT now()"))
+
+
+def _told(closed: list[Any], reason: CloseReason, now: datetime) -> list[OutboxRow]:
     return [row_for(events.closed(login, reason, now)) for login in closed]
 
 

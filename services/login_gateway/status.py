@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -43,13 +43,11 @@ def view(house: House, login: Mapping[str, Any]) -> dict[str, Any]:
 def delivery(login: Mapping[str, Any]) -> dict[str, Any]:
     """The newest word about the code: `queued` until delivery says something."""
     known: dict[str, dict[str, Any]] = login["delivery"]
-    first = "sms" if "sms" in login["channels"] and login["sms_on"] else "email"
-    channel = "email" if "email" in known else first
-    state = known.get(channel, {"state": "queued"})
+    channel, state = max(known.items(), key=lambda item: datetime.fromisoformat(item[1]["at"]))
     if state["state"] == "failed" and channel == "sms" and state.get("next") == "email":
         channel, state = "email", {"state": "queued"}
     to = login["masked"].get(channel)
-    if channel == "email" and not login["email_on"] and to:
+    if channel == "email" and "email" not in login["factors"] and to:
         to = to.partition("@")[0] + "@•••"
     return {"state": state["state"], "channel": channel, "to": to, "reason": state.get("reason")}
 

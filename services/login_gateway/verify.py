@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.events import CloseReason
 from services.login_gateway import events
+from services.login_gateway.guessing import count_wrong
 from services.login_gateway.house import House
 from services.login_gateway.postgres import logins as sql
 from services.platform import metrics
@@ -113,8 +114,10 @@ async def _count_wrong(house: House, connection: Any, login: Mapping[str, Any]) 
     limits = house.settings
     if login["wrong_total"] >= limits.wrong_codes_total:
         await connection.execute(sql.LOCK, login["user_id"])
-    if login["wrong_today"] >= limits.wrong_codes_for_long_codes:
+    if login["wrong_today"] >= limits.wrong_codes_for_long_codes or login["long_codes"]:
         await connection.execute(sql.LONG_CODES, login["user_id"])
+    if login["fed_by"] is not None:
+        await count_wrong(connection, limits, login["fed_by"])
     if login["attempts"] < limits.tries_per_login:
         return []
     closed = await connection.fetchrow(sql.CLOSE, login["login_id"], "too-many-attempts")

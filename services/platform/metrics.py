@@ -18,6 +18,9 @@ DEAD_LETTERS: Final = Counter("gatepost_dead_letters_total", "Records that could
 FORGED: Final = Counter("gatepost_forged_total", "Bad signatures, tokens, handles and receipts, by kind.", ["kind"])
 LOGINS: Final = Counter("gatepost_logins_total", "Logins by how the first step ended.", ["result"])
 VERIFICATIONS: Final = Counter("gatepost_verifications_total", "Codes tried, by result.", ["result"])
+GUESSING_ALARMS: Final = Counter(
+    "gatepost_guessing_alarms_total", "Codes guessed across logins: longer codes or a stopped feed.", ["scope"]
+)
 SENDS: Final = Counter(
     "gatepost_sends_total", "Submissions to providers, by result.", ["channel", "provider", "result"]
 )

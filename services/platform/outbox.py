@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -26,12 +27,17 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[], $5::jsonb
 ON CONFLICT (id) DO NOTHING
 """
 CLAIM: Final = """
-UPDATE outbox SET tries = tries + 1, due_at = now() + least(interval '30 seconds', interval '1 second' * 2 ^ tries)
+UPDATE outbox SET tries = tries + 1, due_at = now() + interval '15 seconds'
 WHERE id IN (
     SELECT id FROM outbox WHERE parked IS NULL AND due_at <= now() ORDER BY due_at, seq LIMIT $1 FOR UPDATE SKIP LOCKED
 ) RETURNING id, topic, key, value, headers, seq
 """
+# A process that cannot reach Kafka gives back what it took: another one may.
+GIVE_BACK: Final = """
+UPDATE outbox SET due_at = now() + random() * interval '1 second' WHERE id = ANY($1::uuid[]) AND parked IS NULL
+"""
 SWEEP_SECONDS: Final = 1.0
+LONGEST_PAUSE: Final = 10.0
 BATCH: Final = 200
 FIRST_ROAD_SECONDS: Final = 1.0
 
@@ -85,6 +91,7 @@ class Outbox:
         self._second_road = second_road
         self._tasks: set[asyncio.Task[bool]] = set()
         self._done: list[UUID] = []
+        self._answered = False
         self._something_done = asyncio.Event()
 
     def publish_soon(self, rows: Iterable[OutboxRow]) -> list[asyncio.Task[bool]]:
@@ -135,6 +142,7 @@ class Outbox:
             metrics.PUBLISH_FAILED.labels(row.topic).inc()
             return False
         self._done.append(row.id)
+        self._answered = True
         self._something_done.set()
         metrics.PUBLISHED.labels(row.topic).inc()
         return True
@@ -161,19 +169,32 @@ class Outbox:
             log.warning("outbox_not_cleaned", rows=len(done), error=type(away).__name__)
 
     async def _sweep(self) -> None:
-        healthy = True
+        """While a probe fails, only the oldest row is tried, ever more seldom: a healthy process is there first."""
+        pause = SWEEP_SECONDS
         while True:
-            try:
-                taken = await self._sweep_once(BATCH if healthy else 1)
-            except AWAY as away:
-                log.warning("outbox_sweep_failed", error=type(away).__name__)
-                taken = []
-            healthy = all(taken)
+            limit = BATCH if pause == SWEEP_SECONDS else 1
+            taken = await self._swept(limit)
+            pause = SWEEP_SECONDS if all(taken) or self._kafka_answered() else min(pause * 2, LONGEST_PAUSE)
             if len(taken) < BATCH:
-                await asyncio.sleep(SWEEP_SECONDS)
+                await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
+
+    def _kafka_answered(self) -> bool:
+        """Whether a send was acknowledged since the last look."""
+        answered, self._answered = self._answered, False
+        return answered
+
+    async def _swept(self, limit: int) -> list[bool]:
+        try:
+            return await self._sweep_once(limit)
+        except AWAY as away:
+            log.warning("outbox_sweep_failed", error=type(away).__name__)
+            return []
 
     async def _sweep_once(self, limit: int) -> list[bool]:
         """Claim in a statement of its own, then publish: no lock is held while Kafka is asked."""
         found = await self._pool.fetch(CLAIM, limit)
-        rows = sorted(found, key=lambda r: r["seq"])
-        return await asyncio.gather(*(self._send(OutboxRow(*tuple(row)[:5])) for row in rows))
+        rows = [OutboxRow(*tuple(row)[:5]) for row in sorted(found, key=lambda r: r["seq"])]
+        taken = await asyncio.gather(*(self._send(row) for row in rows))
+        if left := [row.id for row, took in zip(rows, taken, strict=True) if not took]:
+            await self._pool.execute(GIVE_BACK, left)
+        return taken

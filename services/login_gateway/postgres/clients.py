@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from services.login_gateway import guessing
 from services.login_gateway.accounts import as_id
 from services.login_gateway.administration import Administration, Connection
 from services.login_gateway.clients import (
@@ -23,28 +24,33 @@ from services.platform.outbox import row_for
 
 INSERT: Final = """
 INSERT INTO clients (client_id, secret_hash, account, scopes, enabled, revision, name)
-VALUES ($1, $2, $3, $4, true, floor(extract(epoch FROM clock_timestamp()) * 1000), $5) RETURNING *
+VALUES ($1, $2, $3, $4, true, floor(extract(epoch FROM clock_timestamp()) * 1000), $5)
+RETURNING *, feed_stopped_at(clients)
 """
 UPDATE: Final = """
 UPDATE clients SET secret_hash = $2, scopes = $3, enabled = $4, name = $5,
     revision = greatest(revision + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
-WHERE client_id = $1 RETURNING *
+WHERE client_id = $1 RETURNING *, feed_stopped_at(clients)
 """
-FIND: Final = "SELECT * FROM clients WHERE client_id = $1"
+FIND: Final = "SELECT *, feed_stopped_at(clients) FROM clients WHERE client_id = $1"
 LOCKED: Final = f"{FIND} FOR UPDATE"
-PAGE: Final = 100
+PAGE: Final = """
+SELECT *, feed_stopped_at(clients) FROM clients
+WHERE ($1::text IS NULL OR account = $1) AND client_id > $2 ORDER BY client_id LIMIT $3
+"""
+PAGE_SIZE: Final = 100
 
 
 async def listed(admin: Administration, who: Who, after: str | None = None) -> tuple[list[ClientView], str | None]:
     """The caller's clients (of all accounts for account `*`), by id; and where to go on."""
     rows = await admin.pool.fetch(
-        "SELECT * FROM clients WHERE ($1::text IS NULL OR account = $1) AND client_id > $2 ORDER BY client_id LIMIT $3",
+        PAGE,
         own_account(who),
         after or "",
-        PAGE + 1,
+        PAGE_SIZE + 1,
     )
-    views = [ClientView.of(row) for row in rows[:PAGE]]
-    return views, views[-1].client_id if len(rows) > PAGE else None
+    views = [ClientView.of(row) for row in rows[:PAGE_SIZE]]
+    return views, views[-1].client_id if len(rows) > PAGE_SIZE else None
 
 
 async def one(admin: Administration, who: Who, client_id: str) -> ClientView:
@@ -71,8 +77,11 @@ async def change(admin: Administration, who: Who, client_id: str, edit: EditClie
         old = await _row(connection, who, client_id, lock=True)
         values = _edited(old, edit, secret)
         may_grant(who, old["account"], {*old["scopes"], *values[1]})
+        if edit.resume_feed:
+            await guessing.resume(connection, client_id)
         row = await connection.fetchrow(UPDATE, client_id, *values)
-        await _recorded(admin, connection, events, who, "client.changed", row, rotated=edit.rotate_secret)
+        more = {"rotated": edit.rotate_secret, "feed_resumed": edit.resume_feed}
+        await _recorded(admin, connection, events, who, "client.changed", row, **more)
     await admin.announce(events)
     return ClientView.of(row, secret)
 

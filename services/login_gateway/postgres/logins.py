@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,9 +11,9 @@ import asyncpg
 
 FIND_USER: Final = """
 SELECT u.*, a.name AS account_name, a.state AS account_state, a.epoch AS account_epoch, a.code_digits, a.code_seconds,
-       coalesce(greatest(a.long_codes_until, g.long_codes_until) > now(), false) AS long_codes,
-       g.locked_at, g.wrong_total,
-       (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') AS wrong_today
+       coalesce(greatest(a.long_codes_until, g.long_codes_until, (SELECT long_codes_until FROM installation)) > now(),
+                false) AS long_codes,
+       g.locked_at, now() AS at
 FROM accounts a JOIN users u USING (account_id) JOIN user_guard g USING (user_id)
 """
 BY_USERNAME: Final = FIND_USER + " WHERE a.account_id = $1 AND u.username_key = $2"
@@ -21,8 +22,12 @@ ACCOUNT: Final = "SELECT account_id FROM accounts WHERE name = $1 OR account_id:
 ONLY_ACCOUNT: Final = "SELECT account_id FROM accounts LIMIT 2"
 OPEN: Final = """
 INSERT INTO logins (login_id, account_id, user_id, state, audience, digits, salt, code_key_id, channels, masked,
-                    auth_time, expires_at, account_epoch, user_epoch, device, context, fed_by, reference, created_at)
-VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                    auth_time, expires_at, account_epoch, user_epoch, device, context, fed_by, reference, created_at,
+                    factors, delivery)
+SELECT $1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20
+FROM users WHERE user_id = $3 AND phone_hash IS NOT DISTINCT FROM $21 AND email_hash IS NOT DISTINCT FROM $22
+FOR SHARE
+RETURNING true
 """
 OPEN_VERIFIED: Final = """
 INSERT INTO logins (login_id, account_id, user_id, state, audience, digits, salt, code_key_id, channels, auth_time,
@@ -31,7 +36,10 @@ VALUES ($1, $2, $3, 'verified', $4, 0, '', 0, '{}', $5, $6, $7, $8, $9, $10, $11
 """
 IDEMPOTENT: Final = """
 INSERT INTO idempotency (user_id, key, body_mac, login_id, expires_at) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (user_id, key) DO NOTHING RETURNING true
+ON CONFLICT (user_id, key) DO UPDATE
+SET body_mac = excluded.body_mac, login_id = excluded.login_id, expires_at = excluded.expires_at
+WHERE idempotency.expires_at <= now()
+RETURNING true
 """
 SAME_KEY: Final = "SELECT body_mac, login_id FROM idempotency WHERE user_id = $1 AND key = $2 AND expires_at > now()"
 
@@ -46,7 +54,7 @@ FROM logins l
 WHERE l.login_id = $1 AND g.user_id = l.user_id AND g.locked_at IS NULL AND g.wrong_total < $4
   AND (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '15 minutes') < $2
   AND (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') < $3
-RETURNING g.wrong_total, cardinality(g.wrong_at) AS wrong_today
+RETURNING g.wrong_total, cardinality(g.wrong_at) AS wrong_today, g.long_codes_until > now() AS long_codes
 """
 COUNT_TRY: Final = """
 UPDATE logins l SET attempts = attempts + 1
@@ -73,6 +81,14 @@ UPDATE logins SET state = 'closed', closed_why = $2, ended_at = now()
 WHERE login_id IN (SELECT login_id FROM logins WHERE state = 'pending' AND {which} LIMIT 500 FOR UPDATE SKIP LOCKED)
 RETURNING login_id, account_id, user_id, reference
 """
+# A user's logins are few, and not one may be passed over because something else is writing to it just now.
+CLOSE_OF_USER: Final = """
+UPDATE logins SET state = 'closed', closed_why = $2, ended_at = now()
+WHERE login_id IN (
+    SELECT login_id FROM logins WHERE state = 'pending' AND user_id = $1 ORDER BY login_id FOR NO KEY UPDATE
+)
+RETURNING login_id, account_id, user_id, reference
+"""
 GET: Final = """
 SELECT l.*, u.role, u.claims, u.sms_on, u.email_on, u.epoch AS now_user_epoch, a.epoch AS now_account_epoch,
        u.phone, u.phone_hash, u.email, u.email_hash, u.phone_country, u.locale, g.locked_at, a.session_seconds,
@@ -83,7 +99,8 @@ JOIN users u USING (user_id) JOIN user_guard g USING (user_id) JOIN accounts a O
 WHERE login_id = $1
 """
 COUNT_SEND: Final = """
-UPDATE logins SET sends = sends + 1, last_send_at = now()
+UPDATE logins SET sends = sends + 1, last_send_at = now(),
+    delivery = delivery || jsonb_build_object($3::text, jsonb_build_object('state', 'queued', 'at', now()))
 WHERE login_id = $1 AND state = 'pending' AND expires_at > now() AND sends = $2 RETURNING sends
 """
 SET_DELIVERY: Final = """
@@ -92,6 +109,11 @@ UPDATE logins SET delivery = delivery || jsonb_build_object($2::text, $3::jsonb)
 
 
 Row = Mapping[str, Any]
+
+
+def queued(channel: str, at: datetime) -> dict[str, dict[str, str]]:
+    """What `logins.delivery` says before delivery does."""
+    return {channel: {"state": "queued", "at": at.astimezone(UTC).isoformat()}}
 
 
 def _dict(row: asyncpg.Record | None) -> Row | None:
@@ -120,6 +142,11 @@ class Logins:
 
     async def same_key(self, user_id: UUID, key: bytes) -> asyncpg.Record | None:
         return await self.pool.fetchrow(SAME_KEY, user_id, key)
+
+
+async def close_of_user(connection: Any, why: str, user_id: UUID) -> list[Any]:
+    """Close all pending logins of a user, waiting for whoever is writing to one."""
+    return list(await connection.fetch(CLOSE_OF_USER, user_id, why))
 
 
 async def close_many(connection: Any, why: str, which: str, value: Any) -> list[Any]:

@@ -219,7 +219,8 @@ async def _consequences(
     if ends_sessions:
         return await sessions.expire_user(connection, admin.signer, row["user_id"], who.name)
     if closes_logins:
-        return await sessions.close_pending(connection, "user_id = $1", row["user_id"], "contact-changed")
+        await connection.execute(GUARD_FIRST, row["user_id"])
+        return await sessions.close_logins(connection, row["user_id"], "contact-changed")
     return []
 
 

@@ -7,9 +7,10 @@ from aiohttp import web
 
 from services.login_gateway import status
 from services.login_gateway.feed import Fed, FeedBody, by_reference, feed
+from services.login_gateway.guessing import count_fed, may_feed
 from services.login_gateway.house import HOUSE, House
 from services.login_gateway.resend import resend as send_again
-from services.login_gateway.routes.logins import ResendBody, signed_in
+from services.login_gateway.routes.logins import ResendBody, shown_at_once, signed_in
 from services.login_gateway.verify import VerifyBody, verify_code
 from services.login_gateway.who import caller
 from services.platform.auth import EVERY, Client
@@ -28,7 +29,9 @@ def add_routes(app: web.Application) -> None:
 async def take(request: web.Request) -> web.Response:
     """An answer for each item, in order; one that is refused does not stop the others."""
     house, client, account = await _client(request)
+    await may_feed(house, client.client_id)
     given = await body(request, FeedBody, LARGE_BODY_LIMIT)
+    await count_fed(house, client.client_id, len(given.logins))
     results = [await feed(house, client.client_id, account, item) for item in given.logins]
     return json_response({"logins": [await _shown(house, fed) for fed in results]})
 
@@ -72,6 +75,6 @@ async def _shown(house: House, fed: Fed) -> dict[str, Any]:
     if fed.reason is not None:
         return {"reference": fed.reference, "status": "refused", "reason": fed.reason}
     login = await house.logins.get(fed.login_id) if fed.login_id else None
-    shown = status.view(house, login) if login else {"status": "refused", "reason": "unknown"}
-    token = {"token": fed.token, "token_type": "Bearer"} if fed.token else {}
-    return {"reference": fed.reference, **shown, **token}
+    if login is None:
+        return {"reference": fed.reference, "status": "refused", "reason": "unknown-user"}
+    return {"reference": fed.reference, **(shown_at_once(house, login) or status.view(house, login))}

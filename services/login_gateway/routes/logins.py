@@ -12,6 +12,7 @@ from aiohttp_sse import sse_response
 
 from services.login_gateway import events, login, status
 from services.login_gateway.house import HOUSE, House
+from services.login_gateway.password_step import LoginBody
 from services.login_gateway.resend import resend as send_again
 from services.login_gateway.verify import SignedIn, VerifyBody, verify_code
 from services.platform import metrics
@@ -38,11 +39,11 @@ def add_routes(app: web.Application) -> None:
 
 async def sign_in(request: web.Request) -> web.Response:
     house = request.app[HOUSE]
-    given = await body(request, login.LoginBody)
+    given = await body(request, LoginBody)
     opened = await login.sign_in(house, given, await _address(request, given), request.headers.get("Idempotency-Key"))
     found = await _found(house, opened.login_id)
-    if found["state"] == "verified" and found["channel"] is None:
-        return json_response(_with_token(house, found))
+    if (shown := shown_at_once(house, found)) is not None:
+        return json_response(shown)
     return json_response(status.view(house, found), 202)
 
 
@@ -92,7 +93,10 @@ def signed_in(house: House, done: SignedIn, found: Any) -> dict[str, Any]:
     }
 
 
-def _with_token(house: House, found: Any) -> dict[str, Any]:
+def shown_at_once(house: House, found: Any) -> dict[str, Any] | None:
+    """The answer with its token for a login that needed no code; a repetition within the code's life gives it again."""
+    if found["state"] != "verified" or found["channel"] is not None or found["expires_at"] <= found["at"]:
+        return None
     secret = house.mint.secret(found["login_id"], found["issued_at"], found["mint_key_id"])
     token = house.tokens.make(found["login_id"], found["issued_at"], secret)
     return signed_in(house, SignedIn(found["login_id"], token, found["issued_at"], None), found)
@@ -122,7 +126,7 @@ def _handle(request: web.Request) -> UUID:
         raise Problem(404, "not-found", "There is no such login. Use the lg_ handle that the sign-in gave.") from None
 
 
-async def _address(request: web.Request, given: login.LoginBody) -> str:
+async def _address(request: web.Request, given: LoginBody) -> str:
     """The address that wrong passwords are counted for; `context.ip` counts only from an authenticated client."""
     address = request.remote or ""
     if address in request.app[HOUSE].settings.trusted_proxies:
@@ -139,4 +143,5 @@ def _network(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return "unknown"
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)

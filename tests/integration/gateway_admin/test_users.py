@@ -1,3 +1,4 @@
+import asyncio
 import secrets
 from datetime import timedelta
 from typing import Any
@@ -6,6 +7,7 @@ import pytest
 
 from services.platform.clock import new_id
 from tests.integration.gateway_admin.conftest import PASSWORD
+from tests.integration.gateway_login.world import eventually
 
 PHONE = "+442079460101"
 EMAIL = "ada@example.com"
@@ -224,6 +226,25 @@ async def test_replacing_a_contact_closes_a_login_under_way(gateway, account, he
     await gateway("PATCH", path(made), change)
     event = await heard.wait(lambda e: e.login_id == login.data["login_id"] and getattr(e, "reason", ""))
     assert event.reason == "contact-changed"
+
+
+async def test_a_login_is_closed_even_while_something_else_writes_to_it(gateway, account, heard, database):
+    made = await gateway.make(account, **SMS_ON)
+    body = {"account": account["name"], "username": made["username"], "password": PASSWORD}
+    login = await gateway("POST", "/v1/logins", body, who=None)
+    async with database.transaction():
+        await database.execute("UPDATE logins SET sends = 2 WHERE login_id = $1::text::uuid", login.data["login_id"])
+        change = asyncio.create_task(gateway("PATCH", path(made), {"phone": "+442079460108"}))
+        await waiting(database)
+    assert (await change).status == 200
+    event = await heard.wait(lambda e: e.login_id == login.data["login_id"] and getattr(e, "reason", ""))
+    assert event.reason == "contact-changed"
+
+
+async def waiting(database: Any) -> None:
+    """Until somebody waits for what this transaction holds."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    await eventually(lambda: database.fetchval(query))
 
 
 async def test_a_deleted_user_is_gone_and_their_sessions_end(gateway, account, heard):

@@ -229,6 +229,15 @@ async def test_email_cannot_be_asked_for_where_it_is_off(desk: Desk) -> None:
     assert answer.problem == "channel-not-allowed"
 
 
+async def test_a_login_under_way_keeps_its_factors(desk: Desk) -> None:
+    who = await desk.member(email=True)
+    login = await desk.challenged(who)
+    await desk.pool.execute("UPDATE users SET sms_on = false WHERE user_id = $1", who.user_id)
+    await desk.age(login, "last_send_at", 31)
+    answer = await desk("POST", f"/v1/logins/{login['login']}/resend")
+    assert (answer.status, answer.data["delivery"]["channel"]) == (202, "sms")
+
+
 async def test_email_can_be_asked_for_where_it_is_on(desk: Desk) -> None:
     login = await desk.challenged(await desk.member(email=True))
     await desk.age(login, "last_send_at", 31)

@@ -1,14 +1,20 @@
 """What somebody who guesses can do: as much as the counts allow, however many calls they make at once."""
 
 import asyncio
+import base64
+import os
 from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from schemas.events import LoginChallenged, Verified
 from services.login_gateway.administration import ADMINISTRATION
-from services.login_gateway.postgres import users
+from services.login_gateway.clients import EditClient
+from services.login_gateway.postgres import clients, users
 from services.login_gateway.users import NewUser, TwoFactor
 from services.login_gateway.who import COMMAND_LINE
-from tests.integration.gateway_login.world import PASSWORD, Answer, Desk, Member, Place, opened, wrong
+from tests.integration.gateway_login.world import PASSWORD, Answer, Desk, Member, Place, eventually, opened, wrong
 
 NINE_AN_HOUR_AGO = """
 UPDATE user_guard SET wrong_at = array_fill(now() - interval '1 hour', ARRAY[9]) WHERE user_id = $1
@@ -125,25 +131,108 @@ async def test_unknown_users_are_counted_and_answered_like_known_ones(desk: Desk
     assert Counter([(await desk.sign_in(ghost)).status for _ in range(12)]) == {401: 9, 429: 3}
 
 
-async def test_one_idempotency_key_in_parallel_opens_one_login(desk: Desk) -> None:
-    who = await desk.member()
+@pytest.mark.parametrize("sms", [True, False], ids=["with a code", "without"])
+async def test_one_idempotency_key_in_parallel_opens_one_login(desk: Desk, sms: bool) -> None:
+    who = await desk.member(sms=sms)
     answers = await asyncio.gather(*(desk.sign_in(who, Idempotency_Key="k" * 30) for _ in range(5)))
-    assert {answer.status for answer in answers} <= {202, 409}
-    opened = {answer.data["login_id"] for answer in answers if answer.status == 202}
-    assert len(opened) == 1
+    assert {answer.status for answer in answers} == {202 if sms else 200}
+    assert len({answer.data["login_id"] for answer in answers}) == 1
+    assert len({answer.data.get("token") for answer in answers}) == 1
 
 
-async def test_parallel_sign_ins_of_one_user_do_not_hinder_each_other(place: Place, desk: Desk) -> None:
-    async with opened(place.but(wrong_passwords_user_15min=1000), desk.heard) as busy:
-        who = await busy.member(sms=False)
-        answers: list[Answer] = await asyncio.gather(*(busy.sign_in(who) for _ in range(40)))
-        assert Counter(answer.status for answer in answers) == {200: 40}
+async def test_an_idempotency_key_that_has_expired_opens_a_new_login(desk: Desk) -> None:
+    who = await desk.member()
+    first = await desk.sign_in(who, Idempotency_Key="k" * 30)
+    await desk.pool.execute("UPDATE idempotency SET expires_at = now() WHERE user_id = $1", who.user_id)
+    second = await desk.sign_in(who, Idempotency_Key="k" * 30)
+    assert (first.status, second.status) == (202, 202)
+    assert first.data["login_id"] != second.data["login_id"]
 
 
-async def test_two_sign_ins_at_once_leave_no_wrong_password_behind(desk: Desk) -> None:
+async def test_parallel_sign_ins_of_one_user_do_not_hinder_each_other(desk: Desk) -> None:
     who = await desk.member(sms=False)
-    for _ in range(4):
-        assert {a.status for a in await asyncio.gather(*(desk.sign_in(who) for _ in range(5)))} == {200}
+    answers: list[Answer] = await asyncio.gather(*(desk.sign_in(who) for _ in range(40)))
+    assert Counter(answer.status for answer in answers) == {200: 40}
+
+
+async def test_right_passwords_leave_no_count_behind(desk: Desk) -> None:
+    who = await desk.member(sms=False)
+    await asyncio.gather(*(desk.sign_in(who) for _ in range(20)))
+    answers = await asyncio.gather(*(desk.sign_in(who, f"wrong {n}") for n in range(12)))
+    assert Counter(answer.status for answer in answers) == {401: 10, 429: 2}
+
+
+async def test_a_limited_address_does_not_use_up_what_its_victim_may_try(place: Place, desk: Desk) -> None:
+    async with opened(place.but(wrong_passwords_address_15min=3), desk.heard) as strict:
+        guesser = await strict.client("introspect")
+        victim, other = await strict.member(sms=False), await strict.member(sms=False)
+        there = {"context": {"ip": f"203.0.113.{os.urandom(1)[0]}"}}
+        statuses = [(await strict.sign_in(other, "wrong", there, Authorization=guesser)).status for _ in range(4)]
+        assert statuses == [401, 401, 401, 429]
+        for _ in range(12):
+            assert (await strict.sign_in(victim, "wrong", there, Authorization=guesser)).status == 429
+        assert (await desk.sign_in(victim)).status == 200
+
+
+async def test_a_wrong_code_in_the_time_of_long_codes_prolongs_it(desk: Desk) -> None:
+    who = await desk.member()
+    login = await desk.challenged(who)
+    await desk.pool.execute(
+        "UPDATE user_guard SET long_codes_until = now() + interval '1 day' WHERE user_id = $1", who.user_id
+    )
+    await desk.verify(login, wrong(await desk.heard.code(login)))
+    until = (await desk.guard(who))["long_codes_until"]
+    assert until > datetime.now(UTC) + timedelta(days=29)
+
+
+async def test_an_account_where_guessed_logins_pile_up_gets_eight_digits(place: Place, desk: Desk) -> None:
+    async with opened(place.but(guessed_logins_account_hour=2), desk.heard) as watched:
+        who, bystander = await watched.member(), await watched.member()
+        for _ in range(2):
+            login = await watched.challenged(who)
+            await watched.verify(login, wrong(await watched.heard.code(login)))
+            await watched.age(login, "expires_at", 400)
+        query = "SELECT long_codes_until > now() FROM accounts WHERE account_id = $1"
+        await eventually(lambda: watched.pool.fetchval(query, who.account_id))
+        assert len(await watched.heard.code(await watched.challenged(who))) == 8
+        assert len(await watched.heard.code(await watched.challenged(bystander))) == 6
+
+
+async def test_an_installation_where_guessed_logins_pile_up_gets_eight_digits(place: Place, desk: Desk) -> None:
+    who, bystander = await desk.member(), await desk.member()
+    login = await desk.challenged(who)
+    await desk.verify(login, wrong(await desk.heard.code(login)))
+    try:
+        async with opened(place.but(guessed_logins_hour=1), desk.heard) as watched:
+            await watched.age(login, "expires_at", 400)
+            await eventually(lambda: watched.pool.fetchval("SELECT long_codes_until > now() FROM installation"))
+            assert len(await watched.heard.code(await watched.challenged(bystander))) == 8
+    finally:
+        await desk.pool.execute("UPDATE installation SET long_codes_until = NULL")
+
+
+async def test_a_client_whose_fed_logins_see_too_many_wrong_codes_stops(place: Place, desk: Desk) -> None:
+    async with opened(place.but(feed_wrong_codes_hour=3), desk.heard) as strict:
+        who = await strict.member()
+        platform = await strict.client("feed", account=str(who.account_id))
+        fed = await strict.feed(platform, who, "a-1")
+        code = await strict.heard.code(fed.data["logins"][0])
+        guess = {"code": wrong(code)}
+        for _ in range(4):
+            answer = await strict("POST", "/v1/feed/logins/a-1/verify", guess, Authorization=platform)
+            assert answer.problem == "wrong-code"
+        stopped = await strict.feed(platform, who, "a-2")
+        assert (stopped.status, stopped.problem) == (403, "feed-stopped")
+        client_id = base64.b64decode(platform.split()[1]).decode().partition(":")[0]
+        shown = await clients.change(strict.app[ADMINISTRATION], COMMAND_LINE, client_id, EditClient(resume_feed=True))
+        assert shown.feed_stopped_at is None
+        assert (await strict.feed(platform, who, "a-2")).status == 200
+
+
+async def test_a_spent_sms_limit_goes_to_email_where_that_is_on(desk: Desk) -> None:
+    who = await desk.member(email=True)
+    shown = [(await desk.sign_in(who)).data["delivery"]["channel"] for _ in range(6)]
+    assert shown == ["sms"] * 5 + ["email"]
 
 
 async def _with_the_phone_of(desk: Desk, other: Member) -> Member:

@@ -62,6 +62,13 @@ async def test_with_kafka_away_a_login_is_queued_and_another_gateway_sends_it(pl
     await desk.heard.one(LoginChallenged, seconds=40, login_id=login["login_id"])
 
 
+async def test_a_gateway_cut_off_from_kafka_keeps_nothing_from_a_healthy_one(place: Place, desk: Desk) -> None:
+    async with without_kafka(place, desk) as (alone, _):
+        logins = [await alone.challenged(await alone.member()) for _ in range(12)]
+        for login in logins:
+            await desk.heard.one(LoginChallenged, seconds=20, login_id=login["login_id"])
+
+
 async def test_with_kafka_away_a_verified_login_takes_the_second_road(place: Place, desk: Desk) -> None:
     async with without_kafka(place, desk) as (alone, store):
         login = await alone.challenged(await alone.member())

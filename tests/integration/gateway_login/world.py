@@ -19,11 +19,13 @@ from schemas.events import LoginChallenged, Verified
 from services.login_gateway.accounts import NewAccount
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.app import built
+from services.login_gateway.clients import NewClient
 from services.login_gateway.house import HOUSE
-from services.login_gateway.postgres import accounts, users
+from services.login_gateway.postgres import accounts, clients, users
 from services.login_gateway.settings import GatewaySettings
 from services.login_gateway.users import NewUser, TwoFactor
 from services.login_gateway.who import COMMAND_LINE
+from services.platform.cli import basic
 from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Contacts, open_login
 from services.platform.keys.keyring import Keyrings
@@ -157,6 +159,15 @@ class Desk:
     async def verify(self, login: dict[str, Any], code: str, **headers: str) -> Answer:
         return await self("POST", f"/v1/logins/{login['login']}/verify", {"code": code}, **headers)
 
+    async def client(self, *scopes: Any, account: str = "*") -> str:
+        """The Authorization of a new client."""
+        made = await clients.create(self.app[ADMINISTRATION], COMMAND_LINE, NewClient(set(scopes)), account)
+        return basic(f"{made.client_id}:{made.client_secret}")
+
+    async def feed(self, platform: str, who: Member, reference: str) -> Answer:
+        item = {"reference": reference, "user": {"user_id": str(who.user_id)}, "authenticated_at": _now()}
+        return await self("POST", "/v1/feed/logins", {"logins": [item]}, Authorization=platform)
+
     async def guard(self, who: Member) -> Any:
         query = "SELECT *, cardinality(wrong_at) AS wrong FROM user_guard WHERE user_id = $1"
         return await self.pool.fetchrow(query, who.user_id)
@@ -168,6 +179,10 @@ class Desk:
     async def verified(self, login: dict[str, Any]) -> Verified:
         found: Verified = await self.heard.one(Verified, login_id=login["login_id"])
         return found
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def wrong(code: str, step: int = 1) -> str:

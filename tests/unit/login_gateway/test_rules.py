@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.login_gateway.events import methods, strength
-from services.login_gateway.resend import allowed_channel, resend_at
+from services.login_gateway.resend import allowed_channels, resend_at
 from services.login_gateway.verify import FORGIVEN, closed_problem
 from services.platform.http import Problem
 
@@ -14,7 +14,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def login(**changes: Any) -> dict[str, Any]:
-    usual = {"sms_on": True, "email_on": False, "channels": ["sms", "email"], "sends": 1, "last_send_at": NOW}
+    usual = {"factors": ["sms"], "channels": ["sms", "email"], "sends": 1, "last_send_at": NOW}
     return usual | changes
 
 
@@ -28,13 +28,13 @@ def test_after_four_sends_there_is_no_other() -> None:
 
 
 def test_a_resend_goes_by_sms_first() -> None:
-    assert allowed_channel(login(email_on=True), None) == "sms"
+    assert allowed_channels(login(factors=["sms", "email"]), None) == ["sms", "email"]
 
 
 def test_a_resend_by_email_needs_email_to_be_on() -> None:
     with pytest.raises(Problem, match="channel-not-allowed"):
-        allowed_channel(login(), "email")
-    assert allowed_channel(login(email_on=True), "email") == "email"
+        allowed_channels(login(), "email")
+    assert allowed_channels(login(factors=["sms", "email"]), "email") == ["email"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,49 @@
+"""`Idempotency-Key`: scoped to the user, bound to the body, living as long as the code (DESIGN 2.4)."""
+
+import hmac
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from services.login_gateway.house import House
+from services.login_gateway.password_step import LoginBody
+from services.login_gateway.postgres import logins as sql
+from services.platform.http import Problem
+
+
+class Kept(NamedTuple):
+    """What is kept of an `Idempotency-Key`: keyed hashes of it and of the body without its password."""
+
+    key: bytes
+    body_mac: bytes
+
+
+async def keep(connection: Any, login: Mapping[str, Any], kept: Kept) -> bool:
+    values = (login["user_id"], *kept, login["login_id"], login["expires_at"])
+    return bool(await connection.fetchval(sql.IDEMPOTENT, *values))
+
+
+def kept_of(house: House, key: str, body: LoginBody) -> Kept:
+    """The body without its password."""
+    rest = msgspec.json.encode(msgspec.structs.replace(body, password="")).decode()
+    return Kept(house.names.of("key", key), house.names.of("body", rest))
+
+
+async def login_of(house: House, user_id: UUID, kept: Kept) -> UUID | None:
+    """The login that an earlier call with this key opened. Ask only after the password was found right."""
+    row = await house.logins.same_key(user_id, kept.key)
+    if row is None:
+        return None
+    if not hmac.compare_digest(row["body_mac"], kept.body_mac):
+        raise Problem(422, "idempotency-key-reused", "This Idempotency-Key was used for another request.")
+    found: UUID = row["login_id"]
+    return found
+
+
+async def winner(house: House, user_id: UUID, kept: Kept) -> UUID:
+    """The insert waited for a call with the same key, and that one won."""
+    if (won := await login_of(house, user_id, kept)) is None:
+        raise Problem(409, "login-under-way", "A call with this Idempotency-Key is under way. Repeat it.")
+    return won
