@@ -3,7 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -40,9 +40,7 @@ def show(folder: Folder, as_json: Annotated[bool, typer.Option("--json")] = Fals
 @keys.command("rotate")
 def rotate(purpose: str, folder: Folder) -> None:
     """Distribute a new key. Once every service's /readyz reports it, run `gatepost keys activate`."""
-    if purpose not in files.HOLDERS or purpose.endswith(".pub") or purpose == "code":
-        known = ", ".join(p for p in files.HOLDERS if not p.endswith(".pub") and p != "code")
-        raise typer.BadParameter(f"one of {known} (the code key rotates daily by itself)")
+    _rotates_by_hand(purpose)
     key_id = files.add_key(folder, purpose)
     typer.echo(
         f"key {key_id} of {purpose} is distributed; copy the files to the services, look at their /readyz, then:"
@@ -58,6 +56,37 @@ def activate(purpose: str, key_id: int, folder: Folder) -> None:
         raise KeyringError(f"{purpose}: there is no key {key_id}; run `gatepost keys list --dir {folder}`")
     files.activate(folder, purpose, key_id)
     typer.echo(f"key {key_id} of {purpose} is active")
+
+
+ENDS: Final = {
+    "login": "logins under way",
+    "session": "the sessions whose tokens name it",
+    "mint": "repeated answers of verifications that name it",
+    "grants": "events and clients signed with it that were not applied yet",
+    "web": "sign-in pages under way",
+    "receipts": "receipts of messages that are on their way",
+    "contacts": "EVERY CONTACT THAT IS SEALED WITH IT: they can be read by nobody any more",
+    "search": "the finding of contacts, and counts, made with it",
+    "dead-letters": "the dead letters that were sealed for it",
+}
+
+
+@keys.command("revoke")
+def revoke(
+    purpose: str, key_id: int, folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
+) -> None:
+    """Take a leaked key out of every keyring: what names it ends at once."""
+    _rotates_by_hand(purpose)
+    typer.echo(f"this ends {ENDS[purpose]}")
+    if not yes:
+        typer.confirm("revoke it?", abort=True)
+    files.revoke(folder, purpose, key_id)
+    typer.echo(f"key {key_id} of {purpose} is revoked; copy the files to the services")
+
+
+def _rotates_by_hand(purpose: str) -> None:
+    if purpose not in ENDS:
+        raise typer.BadParameter(f"one of {', '.join(ENDS)} (the code key rotates daily by itself)")
 
 
 def _states(path: Path) -> dict[int, str]:

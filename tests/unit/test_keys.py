@@ -5,10 +5,12 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from typer.testing import CliRunner
 
+from services.platform import commands
 from services.platform.keys import contacts, deadletters, files, grants, tokens
 from services.platform.keys.codes import Codes, RetiredKey
 from services.platform.keys.keyring import KeyringError, Keyrings, Ring
@@ -154,6 +156,26 @@ def test_a_new_key_is_distributed_before_it_is_active(keys, tmp_path):
     files.activate(tmp_path, "grants", key_id)
     signer = grants.Signer(ring(tmp_path, "gateway", "grants"))
     grants.Verifier(ring(tmp_path, "delivery", "grants.pub")).verify("t", b"", b"", signer.sign("t", b"", b""))
+
+
+def test_a_revoked_session_key_ends_the_tokens_that_name_it(keys, tmp_path):
+    files.make_keys(tmp_path)
+    ends, stays = UUID(int=1), UUID(int=2)
+    before = tokens.SessionTokens(ring(tmp_path, "gateway", "session")).make(ends, 1, b"s" * 16)
+    files.activate(tmp_path, "session", files.add_key(tmp_path, "session"))
+    after = tokens.SessionTokens(ring(tmp_path, "gateway", "session")).make(stays, 1, b"s" * 16)
+    done = CliRunner().invoke(commands.keys, ["revoke", "session", "1", "--dir", str(tmp_path), "--yes"])
+    assert (done.exit_code, "the sessions" in done.output) == (0, True)
+    store = tokens.SessionTokens(ring(tmp_path, "session-store", "session"))
+    assert store.read(after).login_id == stays
+    with pytest.raises(tokens.BadToken):
+        store.read(before)
+
+
+def test_the_active_key_is_not_revoked(keys, tmp_path):
+    files.make_keys(tmp_path)
+    with pytest.raises(KeyringError, match="is active"):
+        files.revoke(tmp_path, "session", 1)
 
 
 @pytest.mark.parametrize(

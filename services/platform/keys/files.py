@@ -103,6 +103,21 @@ def activate(folder: Path, purpose: str, key_id: int) -> None:
             write_ring(path, raw)
 
 
+def revoke(folder: Path, purpose: str, key_id: int) -> None:
+    """Take a key out of every holder's file: within two seconds all that names it ends. Never the active one."""
+    present = {key["id"]: key["state"] for key in read_ring(folder / HOLDERS[purpose][0] / f"{purpose}.json")["keys"]}
+    if key_id not in present:
+        raise KeyringError(f"{purpose}: there is no key {key_id}; run `gatepost keys list --dir {folder}`")
+    if present[key_id] == "active":
+        raise KeyringError(f"{purpose}: key {key_id} is active; first run `gatepost keys rotate` and `keys activate`")
+    for name in (purpose, f"{purpose}.pub"):
+        for holder in HOLDERS.get(name, ()):
+            path = folder / holder / f"{name}.json"
+            raw = read_ring(path)
+            raw["keys"] = [key for key in raw["keys"] if key["id"] != key_id]
+            write_ring(path, raw)
+
+
 def _append(folder: Path, name: str, key: dict[str, Any]) -> None:
     for holder in HOLDERS[name]:
         path = folder / holder / f"{name}.json"
