@@ -48,7 +48,7 @@ class Story:
             self.out.print(f"    {name}: {text}", style="dim", markup=False, highlight=False)
 
     async def sign_in(self, username: str) -> tuple[int, dict[str, Any]]:
-        body = {"account": "demo", "username": username, "password": self.people[username].password}
+        body = {"account": self.account, "username": username, "password": self.people[username].password}
         return await self.api.call("gateway", "POST", "/v1/logins", body, authenticated=False)
 
     async def code_for(self, contact: str, channel: str, after: datetime) -> str:

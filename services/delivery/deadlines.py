@@ -10,6 +10,7 @@ from services.delivery.states import Reason, State
 SMS_WINDOW: Final = timedelta(seconds=10)
 CALL_SECONDS: Final = {"sms": 4.0, "email": 8.0}
 SHORTEST_CALL: Final = 1.0
+SHORTEST_PAUSE: Final = 0.5
 MOST_TRIES: Final = {"sms": 4, "email": 40}
 WORTH_A_SECOND_MESSAGE: Final = timedelta(seconds=20)
 RECEIPT_AFTER_CHALLENGE: Final = timedelta(seconds=25)
@@ -61,10 +62,11 @@ def after_trouble(job: Job, trouble: Trouble, now: datetime, has_email: bool) ->
 
 
 def _again(job: Job, trouble: Retryable, now: datetime) -> Result:
-    pause = max(back_off(job), trouble.after or 0.0)
+    """Later, as often as the window allows; the last try is made just before it closes."""
     last = job.expires_at if job.channel == "email" or job.doubtful else job.challenged_at + SMS_WINDOW
-    late = now + timedelta(seconds=pause + SHORTEST_CALL) > min(last, job.expires_at)
-    if late or job.tries >= MOST_TRIES[job.channel]:
+    left = (min(last, job.expires_at) - now).total_seconds() - SHORTEST_CALL
+    pause = max(min(back_off(job), left), SHORTEST_PAUSE, trouble.after or 0.0)
+    if pause > left or job.tries >= MOST_TRIES[job.channel]:
         return Result(state=State.FAILED, reason=trouble.reason)
     return Result(state=State.QUEUED, reason=trouble.reason, pause=pause)
 

@@ -99,8 +99,10 @@ class Outbox:
         return [self._start(row) for row in rows]
 
     async def effective(self, rows: Iterable[OutboxRow]) -> str:
-        """`now` when every row was taken by Kafka or by the second road, else `queued`."""
-        took = await asyncio.gather(*self.publish_soon(rows))
+        """`now` when every session event was taken by Kafka or by the second road, else `queued`."""
+        rows = list(rows)
+        tasks = zip(rows, self.publish_soon(rows), strict=True)
+        took = await asyncio.gather(*(task for row, task in tasks if row.topic == topics.SESSION_EVENTS.name))
         return "now" if all(took) else "queued"
 
     async def run(self) -> None:

@@ -16,6 +16,7 @@ from tests.unit.delivery.jobs import NOW, job
 OPEN, CLOSED, MADE = LoginNow(None, False), LoginNow("verified", False), LoginNow(None, True)
 MAIL = "a@example.com"
 LATE = NOW + timedelta(seconds=290)
+END = NOW + timedelta(seconds=299)
 
 FALLBACK = [
     ("a refused SMS", "sms", State.FAILED, OPEN, MAIL, NOW, True),
@@ -105,8 +106,15 @@ def test_a_retry_after_beyond_the_window_is_a_failure():
 
 def test_an_email_is_tried_until_its_code_ends():
     email = job(channel="email", tries=9)
-    assert deadlines.after_trouble(email, Retryable("x"), NOW, True).state == State.QUEUED
-    assert deadlines.after_trouble(email, Retryable("x"), LATE, True).state == State.FAILED
+    assert deadlines.after_trouble(email, Retryable("x"), NOW, True).pause == 15.0
+    assert deadlines.after_trouble(email, Retryable("x"), LATE, True).pause == 9.0
+    assert deadlines.after_trouble(email, Retryable("x"), END, True).state == State.FAILED
+
+
+def test_an_email_whose_server_says_when_is_not_asked_before():
+    busy = Retryable("x", 30)
+    assert deadlines.after_trouble(job(channel="email"), busy, NOW, True).pause == 30.0
+    assert deadlines.after_trouble(job(channel="email"), busy, LATE, True).state == State.FAILED
 
 
 def test_doubt_leads_to_the_next_channel_where_there_is_one():
