@@ -4,15 +4,19 @@ from typing import Final, Literal
 
 import msgspec
 
-from schemas.events import AnyEvent, Event
+from schemas.events import EVENTS, AnyEvent, Event, Instant
 from schemas.topics import TOPICS
 
 Reason = Literal["empty", "too-large", "not-json", "unknown-type", "invalid", "wrong-topic"]
 LARGEST: Final = 1024 * 1024
+YEARS: Final = range(1970, 9999)  # beyond them an instant may have no UTC, which is where readers fall over
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(AnyEvent)
 _TYPES: Final = {topic.name: topic.events for topic in TOPICS}
+_INSTANTS: Final = {
+    event: tuple(f.name for f in msgspec.structs.fields(event) if f.type == Instant) for event in EVENTS
+}
 
 
 class BadEvent(Exception):
@@ -51,6 +55,7 @@ def decode(data: bytes | None) -> AnyEvent:
         raise _explained(data, str(bad)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadEvent("not-json") from None
+    _check_years(event)
     return event
 
 
@@ -68,6 +73,12 @@ def peek(data: bytes | None) -> Envelope | None:
         return _envelope.decode(data or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _check_years(event: Event) -> None:
+    for name in _INSTANTS[type(event)]:
+        if getattr(event, name).year not in YEARS:
+            raise BadEvent("invalid", f"`$.{name}`")
 
 
 def _explained(data: bytes, text: str) -> BadEvent:

@@ -1,13 +1,35 @@
 """The events: facts in the past tense (one command: `ExpireAll`), flat JSON with CloudEvents' names.
 
-Instants are aware UTC, as RFC 3339. Ids are UUIDs as text. Unknown fields are ignored, new fields have defaults,
-and a breaking change is a new type.
+Instants carry their offset, as RFC 3339. Ids are UUIDs as text. Unknown fields are ignored, new fields have defaults,
+and a breaking change is a new type. Numbers and texts are bounded to what they mean, so that whoever stores or compares
+one need not look again.
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
+
+EXACT: Final = 2**53 - 1  # the largest whole number that every JSON reader keeps exactly; Postgres' bigint holds it too
+
+Instant = Annotated[datetime, Meta(tz=True)]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Word = Annotated[str, Meta(max_length=128)]
+Text = Annotated[str, Meta(max_length=512)]
+Reference = Annotated[str, Meta(min_length=1, max_length=128)]
+Cause = Annotated[str, Meta(min_length=1, max_length=128)]
+Sealed = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[A-Za-z0-9_-]+={0,2}$")]
+Masked = Annotated[str, Meta(max_length=320)]
+Country = Annotated[str, Meta(pattern=r"^[A-Z0-9]{2,3}$")]
+Hash16 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22}==$")]
+Hash32 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}=$")]
+Version = Annotated[int, Meta(ge=1, le=999)]
+KeyId = Annotated[int, Meta(ge=0, le=255)]
+Digits = Annotated[int, Meta(ge=6, le=10)]
+Seconds = Annotated[int, Meta(ge=1, le=365 * 86_400)]
+Milliseconds = Annotated[int, Meta(ge=0, le=EXACT)]
+Revision = Annotated[int, Meta(ge=1, le=EXACT)]
 
 Channel = Literal["sms", "email"]
 Audience = Literal["apps", "gatepost"]
@@ -21,47 +43,47 @@ ExpireScope = Literal["user", "account"]
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """The envelope. `id` is made from what the event says, so that a repetition is recognised."""
 
-    id: str
-    source: str
-    time: datetime
-    version: int = 1
-    account_id: str
-    user_id: str | None = None
-    login_id: str | None = None
-    reference: str | None = None
+    id: Id
+    source: Word
+    time: Instant
+    version: Version = 1
+    account_id: Id
+    user_id: Id | None = None
+    login_id: Id | None = None
+    reference: Reference | None = None
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Where a login came from, as far as it may travel: no address, no user agent."""
 
-    locale: str | None = None
-    origin: str | None = None
-    device: str | None = None
+    locale: Text | None = None
+    origin: Text | None = None
+    device: Text | None = None
 
 
 class FedContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a platform knows of a login that it feeds; address and user agent stay in the gateway."""
 
-    ip: str | None = None
-    user_agent: str | None = None
-    locale: str | None = None
-    origin: str | None = None
-    device_id: str | None = None
+    ip: Text | None = None
+    user_agent: Text | None = None
+    locale: Text | None = None
+    origin: Text | None = None
+    device_id: Text | None = None
 
 
 class FedUser(msgspec.Struct, frozen=True, kw_only=True):
     """Exactly one of the two; never a username."""
 
-    user_id: str | None = None
-    external_id: str | None = None
+    user_id: Id | None = None
+    external_id: Reference | None = None
 
 
 class LoginFed(Event, frozen=True, kw_only=True, tag=True):
     """A platform did the password step and asks for the second one. `reference` is its own id for the login."""
 
-    reference: str
+    reference: Reference
     user: FedUser
-    authenticated_at: datetime
+    authenticated_at: Instant
     context: FedContext | None = None
 
 
@@ -72,73 +94,73 @@ class LoginChallenged(Event, frozen=True, kw_only=True, tag=True):
     contact, the fallback included.
     """
 
-    cause: str
-    channels: tuple[Channel, ...]
-    sealed: str
-    masked: dict[Channel, str]
-    country: str | None = None
-    code_key_id: int
-    digits: int
-    issued_at: datetime
-    expires_at: datetime
-    account_epoch: int
-    user_epoch: int
+    cause: Cause
+    channels: Annotated[tuple[Channel, ...], Meta(min_length=1, max_length=2)]
+    sealed: Sealed
+    masked: dict[Channel, Masked]
+    country: Country | None = None
+    code_key_id: KeyId
+    digits: Digits
+    issued_at: Instant
+    expires_at: Instant
+    account_epoch: Milliseconds
+    user_epoch: Milliseconds
     context: Context = Context()
 
 
 class EmailFallbackRequested(Event, frozen=True, kw_only=True, tag=True):
     """An SMS did not arrive, for `reason`: the code is due by e-mail."""
 
-    cause: str
-    reason: str
-    sealed: str
-    masked: str
-    code_key_id: int
-    digits: int
-    issued_at: datetime
-    expires_at: datetime
+    cause: Cause
+    reason: Word
+    sealed: Sealed
+    masked: Masked
+    code_key_id: KeyId
+    digits: Digits
+    issued_at: Instant
+    expires_at: Instant
 
 
 class CodeSent(Event, frozen=True, kw_only=True, tag=True):
     """A provider took the message. `ms_since_login` is in milliseconds."""
 
-    cause: str
+    cause: Cause
     channel: Channel
-    provider: str
-    masked: str
-    country: str | None = None
-    ms_since_login: int
+    provider: Word
+    masked: Masked
+    country: Country | None = None
+    ms_since_login: Milliseconds
 
 
 class CodeDelivered(Event, frozen=True, kw_only=True, tag=True):
     """A receipt says that the message reached the device."""
 
-    cause: str
+    cause: Cause
     channel: Channel
-    provider: str
-    masked: str
-    country: str | None = None
-    ms_since_login: int
+    provider: Word
+    masked: Masked
+    country: Country | None = None
+    ms_since_login: Milliseconds
 
 
 class DeliveryFailed(Event, frozen=True, kw_only=True, tag=True):
     """A message did not arrive, or may not have; `next` is what happens now."""
 
-    cause: str
+    cause: Cause
     channel: Channel
-    provider: str | None = None
+    provider: Word | None = None
     state: FailedState
-    reason: str
+    reason: Word
     next: NextStep
-    masked: str | None = None
-    country: str | None = None
+    masked: Masked | None = None
+    country: Country | None = None
 
 
 class LoginRefused(Event, frozen=True, kw_only=True, tag=True):
     """A fed login could not be opened."""
 
-    reference: str
-    reason: str
+    reference: Reference
+    reason: Word
 
 
 class LoginClosed(Event, frozen=True, kw_only=True, tag=True):
@@ -153,26 +175,26 @@ class Verified(Event, frozen=True, kw_only=True, tag=True):
     `secret_hash` is base64url of the first 16 bytes of the SHA-256 of the token's secret; epochs are in milliseconds.
     """
 
-    issued_at: datetime
-    auth_time: datetime
-    amr: tuple[str, ...]
-    acr: str
+    issued_at: Instant
+    auth_time: Instant
+    amr: Annotated[tuple[Word, ...], Meta(min_length=1, max_length=8)]
+    acr: Word
     aud: Audience
     channel: Channel | None = None
     role: Role
     claims: dict[str, Any] = {}
-    device: str | None = None
-    secret_hash: str
-    account_epoch: int
-    user_epoch: int
+    device: Text | None = None
+    secret_hash: Hash16
+    account_epoch: Milliseconds
+    user_epoch: Milliseconds
 
 
 class ExpireAll(Event, frozen=True, kw_only=True, tag=True):
     """Every session of the user or account whose epoch is below `floor` (milliseconds) is over. Signed."""
 
     scope: ExpireScope
-    floor: int
-    by: str
+    floor: Milliseconds
+    by: Word
 
     @property
     def whose(self) -> str | None:
@@ -183,15 +205,15 @@ class ExpireAll(Event, frozen=True, kw_only=True, tag=True):
 class SessionPolicyChanged(Event, frozen=True, kw_only=True, tag=True):
     """From `effective_at` on, sessions of the account last `max_age` seconds. Signed."""
 
-    max_age: int
-    effective_at: datetime
-    by: str
+    max_age: Seconds
+    effective_at: Instant
+    by: Word
 
 
 class SessionRevoked(Event, frozen=True, kw_only=True, tag=True):
     """One session was ended, by its holder or an administrator."""
 
-    by: str
+    by: Word
 
 
 class ClientChanged(Event, frozen=True, kw_only=True, tag=True):
@@ -200,12 +222,12 @@ class ClientChanged(Event, frozen=True, kw_only=True, tag=True):
     `secret_hash` is base64url of the SHA-256 of the client's secret.
     """
 
-    client_id: str
-    secret_hash: str
-    account: str
-    scopes: tuple[str, ...]
+    client_id: Id
+    secret_hash: Hash32
+    account: Id
+    scopes: Annotated[tuple[Word, ...], Meta(max_length=32)]
     enabled: bool
-    revision: int
+    revision: Revision
 
 
 AnyEvent = (

@@ -1,19 +1,24 @@
 """Policy for the contract: each rule is a few lines, with its reason in the name."""
 
 import json
-import subprocess
 from pathlib import Path
+from typing import Any
 
 import jsonschema
-import msgspec
 import pytest
 
 from schemas import codec, events, generate, topics
+from tests.contract import released
 
 HERE = Path(generate.__file__).parent
 EXAMPLES = sorted((HERE / "examples").glob("*/*.json"))
-RELEASED = sorted((HERE / "released").iterdir())
-SECRET_WORDS = ("phone", "email", "username", "code", "password", "token")
+LAST = released.newest(HERE / "released")
+NEW_SINCE_RELEASE: frozenset[str] = frozenset()
+SECRET_WORDS = {"phone", "mobile", "email", "mail", "username", "password", "secret", "token", "code", "otp", "pin"}
+NO_SECRET = {
+    "code_key_id": "which day's key makes the code; the key itself is in a file",
+    "secret_hash": "of 128 or 256 random bits: nobody turns it back",
+}
 
 
 def test_generated_files_are_what_the_code_says():
@@ -29,16 +34,16 @@ def test_every_example_ever_committed_still_decodes_on_its_topic(path):
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_todays_examples_satisfy_the_last_released_schema(path):
-    released = RELEASED[-1] / f"{path.parent.name}.json"
-    if released.exists():
-        jsonschema.validate(json.loads(path.read_text()), json.loads(released.read_text()))
+    if path.parent.name not in NEW_SINCE_RELEASE:
+        jsonschema.validate(json.loads(path.read_text()), json.loads((LAST / f"{path.parent.name}.json").read_text()))
 
 
-def test_examples_are_append_only():
-    """A change or deletion of an example that was ever committed is a broken promise to somebody's consumer."""
-    command = ["git", "log", "--no-renames", "--diff-filter=MD", "--name-only", "--format=", "--", "schemas/examples"]
-    touched = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=True).stdout.split()
-    assert touched == []
+def test_every_event_was_released_or_is_named_as_new():
+    """A released event that is gone, or a released schema that is missing, would let a breaking change through."""
+    was = {path.stem for path in LAST.glob("*.json")}
+    now = {event.__name__ for event in events.EVENTS}
+    assert was - now == set()
+    assert now - was == NEW_SINCE_RELEASE
 
 
 def test_every_event_has_examples_words_and_exactly_one_topic():
@@ -49,9 +54,17 @@ def test_every_event_has_examples_words_and_exactly_one_topic():
         assert len(list((HERE / "examples" / event.__name__).glob("*.json"))) >= 2
 
 
-def test_no_field_is_named_like_a_secret_or_a_contact():
-    names = {field.name for event in events.EVENTS for field in msgspec.structs.fields(event)}
-    assert not names & set(SECRET_WORDS)
+@pytest.mark.parametrize("event", events.EVENTS)
+def test_no_field_is_named_like_a_secret_or_a_contact(event):
+    for name in field_names(generate.schema_of(event)) - NO_SECRET.keys():
+        assert not {word.removesuffix("s") for word in name.split("_")} & SECRET_WORDS, name
+
+
+def field_names(schema: Any) -> set[str]:
+    """Of the event and of what it holds."""
+    if not isinstance(schema, dict):
+        return set()
+    return set(schema.get("properties", ())).union(*(field_names(part) for part in schema.values()))
 
 
 def test_unknown_fields_are_ignored_so_that_producers_may_add_some():

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from aiokafka import AIOKafkaConsumer
 
 from deploy.local.story import Story, begun
 from schemas import codec, topics
-from schemas.events import ClientChanged, ExpireAll, Verified
+from schemas.events import EXACT, ClientChanged, Event, ExpireAll, Verified
 from services.platform.auth import hash_secret
 from services.platform.clock import event_id
 from services.platform.kafka import Connection, Producer
@@ -71,7 +72,7 @@ async def writer(story: Story) -> Any:
 
 def verified(story: Story, writer: Writer) -> tuple[Verified, str]:
     """A `Verified` of the forger's own, and the token that it would make good."""
-    return begun(writer.rings, story.account, str(uuid4()), datetime.now(UTC) - timedelta(minutes=1), 2**53)
+    return begun(writer.rings, story.account, str(uuid4()), datetime.now(UTC) - timedelta(minutes=1), EXACT)
 
 
 async def test_a_signed_verified_opens_its_session_so_that_the_forgeries_below_mean_something(story, writer):
@@ -111,6 +112,53 @@ async def test_a_floor_in_the_year_2286_is_refused_even_when_it_is_signed(story,
     key, value = topics.key_of(event), codec.encode(event)
     await writer.write(SESSIONS, key, value, writer.signed(SESSIONS, key, value))
     assert await writer.dead_letter(key) == "floor-in-the-future"
+
+
+def changed(event: Event, **fields: Any) -> bytes:
+    return json.dumps(json.loads(codec.encode(event)) | fields).encode()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"issued_at": "2026-11-24T09:30:00"},
+        {"auth_time": "0001-01-01T00:00:00+14:00"},
+        {"account_epoch": 2**63},
+        {"secret_hash": "no hash"},
+        {"device": "d" * 10_000},
+    ],
+)
+async def test_a_verified_beyond_its_bounds_opens_nothing_even_when_it_is_signed(story, writer, fields):
+    event, token = verified(story, writer)
+    key, value = topics.key_of(event), changed(event, **fields)
+    await writer.write(SESSIONS, key, value, writer.signed(SESSIONS, key, value))
+    assert await writer.dead_letter(key) == "invalid"
+    assert await story.introspect(token) == {"active": False}
+
+
+@pytest.mark.parametrize("floor", [-1, 2**63, 10**30])
+async def test_a_floor_beyond_its_bounds_ends_nothing_even_when_it_is_signed(story, writer, floor):
+    event, token = verified(story, writer)
+    await _write_signed(writer, event, codec.encode(event))
+    await story.becomes(token, True)
+    end = ExpireAll(
+        id=event_id("end", event.user_id),
+        source="gatepost/forger",
+        time=datetime.now(UTC),
+        account_id=story.account,
+        user_id=event.user_id,
+        scope="user",
+        floor=1,
+        by="forger",
+    )
+    await _write_signed(writer, end, changed(end, floor=floor))
+    assert await writer.dead_letter(topics.key_of(end)) == "invalid"
+    assert (await story.introspect(token))["active"]
+
+
+async def _write_signed(writer: Writer, event: Event, value: bytes) -> None:
+    key = topics.key_of(event)
+    await writer.write(SESSIONS, key, value, writer.signed(SESSIONS, key, value))
 
 
 async def test_an_unsigned_client_is_a_dead_letter_and_may_do_nothing(story, writer):

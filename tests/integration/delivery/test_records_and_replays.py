@@ -1,6 +1,7 @@
 """Records that nobody can use, replays, and the operators' calls."""
 
 import asyncio
+import json
 import os
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 
 from schemas import codec, topics
+from schemas.events import Context
 from services.platform.clock import new_id
 from tests.integration.delivery.conftest import SCOPES, Place, client
 from tests.integration.delivery.world import Login, World
@@ -33,10 +35,33 @@ async def test_poison_becomes_a_dead_letter_and_stops_nobody(world: World, reaso
     await world.message(login.phone)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("expires_at", "2026-11-24T09:30:00"),
+        ("issued_at", "0001-01-01T00:00:00+14:00"),
+        ("account_epoch", 2**63),
+        ("user_epoch", -1),
+        ("code_key_id", 70_000),
+        ("digits", 40),
+        ("cause", "c" * 10_000),
+        ("sealed", "A" * 100_000),
+    ],
+)
+async def test_a_challenge_beyond_its_bounds_is_a_dead_letter_and_sends_nothing(world: World, field: str, value: Any):
+    start, login = datetime.now(UTC), Login()
+    event = json.loads(codec.encode(world.challenge(login))) | {field: value}
+    await world.publish_raw(CHALLENGES, json.dumps(event).encode())
+    await world.letter("invalid", start, CHALLENGES)
+    assert (await world.timeline(login))["deliveries"] == []
+    await world.message((await world.open(Login(email=None))).phone)
+    assert await world.messages(login.phone) == []
+
+
 async def test_a_value_that_postgres_refuses_is_a_dead_letter_and_its_neighbours_are_kept(world: World):
     start = datetime.now(UTC)
     login, user = Login(), str(new_id())
-    bad = msgspec.structs.replace(world.challenge(Login()), user_id=user, country="\x00")
+    bad = msgspec.structs.replace(world.challenge(Login()), user_id=user, context=Context(origin="\x00"))
     good = msgspec.structs.replace(world.challenge(login), user_id=user)
     await asyncio.gather(world.publish(bad), world.publish(good))
     await world.letter("not-storable", start, CHALLENGES)
