@@ -6,8 +6,15 @@ import sys
 
 from rich.console import Console
 
-from deploy.local import background, demo
+from deploy.local import background
 from deploy.local.paths import Trouble
+
+
+async def demo() -> None:
+    from deploy.local.demo import run
+
+    await run()
+
 
 COMMANDS = {
     "up": background.up,
@@ -15,7 +22,7 @@ COMMANDS = {
     "status": background.status,
     "logs": background.logs,
     "supervise": background.supervise,
-    "demo": demo.run,
+    "demo": demo,
 }
 
 

@@ -9,16 +9,17 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
 from rich.console import Console
 from rich.table import Table
 
 from deploy.local import ports as local_ports
 from deploy.local.paths import ROOT, STATE, Trouble
-from deploy.local.people import Api, Person, populate
-from deploy.local.stack import Stack
+
+if TYPE_CHECKING:
+    from deploy.local.people import Person
+    from deploy.local.stack import Stack
 
 FOLDER: Final = STATE / "up"
 PID: Final = FOLDER / "supervisor.pid"
@@ -44,6 +45,8 @@ async def up() -> None:
 
 async def supervise() -> None:
     """The background process: holds the children until SIGTERM, which also ends a start under way."""
+    from deploy.local.stack import Stack
+
     _end_on_signal()
     stack = Stack(FOLDER, local_ports.from_environment(), Console(force_terminal=False))
     try:
@@ -125,26 +128,30 @@ async def _wait_until_ready(out: Console) -> None:
     out.print(PROGRESS.read_text(errors="replace")[shown:], end="", markup=False, highlight=False)
 
 
-async def _introduce(stack: Stack) -> None:
+async def _introduce(stack: "Stack") -> None:
     """Make the demo account the first time, and write who can sign in to `credentials.json` (0600)."""
+    import aiohttp
+
+    from deploy.local.people import Api, populate
+
     if not CREDENTIALS.exists():
         async with aiohttp.ClientSession() as session:
             account, made = await populate(Api(session, stack.environment.urls(), stack.client()))
         _write(CREDENTIALS, _credentials(stack, account, made))
 
 
-async def _report(stack: Stack) -> None:
+async def _report(stack: "Stack") -> None:
     while True:
         _write(READY, _processes(stack))
         await asyncio.sleep(1)
 
 
-def _processes(stack: Stack) -> dict[str, Any]:
+def _processes(stack: "Stack") -> dict[str, Any]:
     rows = {c.program.name: (c.pid, f"{c.since:%Y-%m-%d %H:%M:%S}", c.restarts) for c in stack.children()}
     return {"processes": rows}
 
 
-def _credentials(stack: Stack, account: str, made: list[Person]) -> dict[str, Any]:
+def _credentials(stack: "Stack", account: str, made: "list[Person]") -> dict[str, Any]:
     client_id, secret = stack.client()
     return {
         "gateway": stack.environment.url("gateway"),

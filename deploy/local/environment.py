@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.ports import Ports
-from deploy.local.postgres import DATABASES, OWNER, Postgres
+from deploy.local.postgres import DATABASES, Postgres
 
 PORT_OF: Final = {"gateway": "gateway", "delivery": "delivery", "session-store": "session_store"}
 TWILIO_FROM: Final = "+15005550006"
@@ -50,11 +50,6 @@ class Environment:
         if self.client_file(service).exists():
             found["GATEPOST_CLIENT_FILE"] = str(self.client_file(service))
         return found | (self._providers() if service == "delivery" else {}) | self._extra
-
-    def of_owner(self, service: str) -> dict[str, str]:
-        """For `gatepost migrate`: the owner's rights, on that service's database."""
-        dsn = self._postgres.dsn(DATABASES[service], OWNER)
-        return {"GATEPOST_DATABASE_FILE": self._secret(f"{service}.owner.dsn", dsn)}
 
     def of_simulator(self) -> dict[str, str]:
         return {

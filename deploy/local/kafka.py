@@ -1,5 +1,6 @@
 """One Kafka node in KRaft mode on 127.0.0.1."""
 
+import base64
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from deploy.local.paths import Trouble
 from deploy.local.ports import Ports
 from deploy.local.processes import Program
 from deploy.local.servers import java
+from services.platform.clock import new_id
 
 MEMORY = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC")
 
@@ -30,16 +32,14 @@ def _java(servers: Path, folder: Path, main: str, *arguments: str) -> list[str]:
 
 
 def _format(servers: Path, folder: Path, properties: Path) -> None:
-    made = _run(_java(servers, folder, "kafka.tools.StorageTool", "random-uuid"))
-    cluster = made.stdout.strip().splitlines()[-1]
+    cluster = base64.urlsafe_b64encode(new_id().bytes).decode().rstrip("=")
     _run(_java(servers, folder, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)))
 
 
-def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Trouble(f"Kafka's storage tool failed:\n{done.stdout[-800:]}{done.stderr[-800:]}")
-    return done
 
 
 def _properties(folder: Path, ports: Ports) -> str:

@@ -1,7 +1,6 @@
 """One local system: Kafka, Postgres, the simulator and the three services, in a state folder of its own."""
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,9 +10,8 @@ from typing import Self, TypeVar
 import aiohttp
 from rich.console import Console
 
-from deploy.local import kafka, servers
+from deploy.local import kafka, prepare, servers
 from deploy.local.environment import Environment, gatepost
-from deploy.local.paths import ROOT, Trouble
 from deploy.local.ports import Ports
 from deploy.local.postgres import DATABASES, Postgres
 from deploy.local.processes import Child, Program
@@ -76,9 +74,10 @@ class Stack:
 
     async def prepare(self) -> None:
         """Topics, migrations, keys, and the services' own clients."""
-        await self._step("keys", lambda: self.command("keys", "new", "--dir", str(self.environment.keys)))
-        await self._step("topics and migrations", self._contract)
-        await self._step("the services' clients", self._clients)
+        dsn = self.dsn("gateway")
+        await self._step("keys", lambda: prepare.keys(self.environment))
+        await self._step("topics and migrations", lambda: prepare.topics_and_migrations(self.kafka, self.postgres))
+        await self._step("clients", lambda: prepare.service_clients(self.kafka, dsn, self.environment))
 
     async def start_services(self) -> None:
         programs = [self._service(name) for name in SERVICES]
@@ -89,39 +88,14 @@ class Stack:
         await self._end([*SERVICES, "simulator"])
         await self._end(["kafka", "postgres"])
 
-    async def command(self, *arguments: str, **environment: str) -> str:
-        """Run `gatepost …`; raises `Trouble` with what it said when it fails."""
-        process = await asyncio.create_subprocess_exec(
-            *gatepost(*arguments),
-            cwd=ROOT,
-            env={**{k: v for k, v in os.environ.items() if not k.startswith("GATEPOST_")}, **environment},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await process.communicate()
-        if process.returncode != 0:
-            raise Trouble(f"gatepost {' '.join(arguments)} failed:\n{said.decode()[-2000:]}")
-        return said.decode()
-
     async def _unpacked(self) -> list[Program]:
         found = await asyncio.to_thread(servers.fetched)
-        self.postgres = await asyncio.to_thread(Postgres, found, self.folder, self.ports)
+        self.postgres, queue = await asyncio.gather(
+            asyncio.to_thread(Postgres, found, self.folder, self.ports),
+            asyncio.to_thread(kafka.program, found, self.folder / "kafka", self.ports),
+        )
         self.environment = Environment(self.folder, self.ports, self.postgres, self._extra)
-        queue = await asyncio.to_thread(kafka.program, found, self.folder / "kafka", self.ports)
         return [self.postgres.program(), queue, self._simulator()]
-
-    async def _contract(self) -> None:
-        steps = [self.command("migrate", name, **self.environment.of_owner(name)) for name in SERVICES]
-        await asyncio.gather(self.command("topics", "create", GATEPOST_KAFKA=self.kafka), *steps)
-
-    async def _clients(self) -> None:
-        """The gateway and delivery call the session store with a client of their own, made with database access."""
-        self.environment.client_file("x").parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name, scopes in (("gateway", ["internal"]), ("delivery", ["internal"]), ("operator", _ALL)):
-            if not self.environment.client_file(name).exists():
-                arguments = [part for scope in scopes for part in ("--scope", scope)]
-                where = ["--name", name, "--account", "*", "--out-file", str(self.environment.client_file(name))]
-                await self.command("clients", "create", *arguments, *where, **self.environment.of_service("gateway"))
 
     def client(self, name: str = "operator") -> tuple[str, str]:
         """client_id and secret of a client that `prepare` made."""
@@ -152,9 +126,6 @@ class Stack:
             result = await action()
         self._out.print(f"[green]✔[/] {name} [dim]{time.monotonic() - start:.1f} s[/]")
         return result
-
-
-_ALL = ["introspect", "feed", "deliveries:read", "deliveries:replay", "accounts:write", "operate"]
 
 
 def _answers(url: str, smtp: int | None = None) -> Callable[[], Awaitable[bool]]:

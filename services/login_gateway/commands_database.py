@@ -41,7 +41,8 @@ async def served_by_ourselves(timeout: aiohttp.ClientTimeout) -> AsyncIterator[t
     """A session, the base URL and the credentials for it."""
     async with AsyncExitStack() as stack:
         secret = secrets.token_urlsafe(32)
-        app = _application(await _administration(stack), secret)
+        keys, kafka = Path(os.environ["GATEPOST_KEYS"]), _kafka()
+        app = _application(await administration(stack, secret_of("DATABASE"), keys, kafka), secret)
         socket = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gatepost-"))) / "gateway"
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
@@ -63,9 +64,10 @@ def _application(administration: Administration, secret: str) -> web.Application
     return app
 
 
-async def _administration(stack: AsyncExitStack) -> Administration:
-    rings = Keyrings.load(Path(os.environ["GATEPOST_KEYS"]), OWN_KEYS)
-    pool = await connect(secret_of("DATABASE"), "command", 4)
+async def administration(stack: AsyncExitStack, dsn: str, keys: Path, kafka: Connection | None) -> Administration:
+    """Closed with the stack. Without `kafka` events are only written: a running gateway publishes them."""
+    rings = Keyrings.load(keys, OWN_KEYS)
+    pool = await connect(dsn, "command", 4)
     stack.push_async_callback(pool.close)
     passwords = Passwords()
     stack.callback(passwords.close)
@@ -76,15 +78,16 @@ async def _administration(stack: AsyncExitStack) -> Administration:
         search=rings.secret("search"),
         passwords=passwords,
         clock=SystemClock(),
-        outbox=_outbox(stack, pool),
+        outbox=_outbox(stack, pool, kafka) if kafka is not None else None,
     )
 
 
-def _outbox(stack: AsyncExitStack, pool: "asyncpg.Pool[asyncpg.Record]") -> Outbox | None:
-    """Publish at once where Kafka is named; otherwise a running gateway's sweeper does it."""
-    if "GATEPOST_KAFKA" not in os.environ:
-        return None
-    producer = Producer(Connection.of(parsed(KafkaSettings)), "gateway-command")
+def _kafka() -> Connection | None:
+    return Connection.of(parsed(KafkaSettings)) if "GATEPOST_KAFKA" in os.environ else None
+
+
+def _outbox(stack: AsyncExitStack, pool: "asyncpg.Pool[asyncpg.Record]", kafka: Connection) -> Outbox:
+    producer = Producer(kafka, "gateway-command")
     outbox = Outbox(pool, producer)
     stack.push_async_callback(producer.stop)
     stack.push_async_callback(outbox.drain)

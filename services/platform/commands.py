@@ -3,14 +3,15 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from services.platform.kafka import Connection
 from services.platform.keys import files
 from services.platform.keys.keyring import KeyringError, read_ring
-from services.platform.settings import KafkaSettings, parsed
+
+if TYPE_CHECKING:
+    from services.platform.kafka import Connection
 
 keys = typer.Typer(no_args_is_help=True, help="Keyring files: make, rotate, list.")
 topics = typer.Typer(no_args_is_help=True, help="Kafka topics: create, check.")
@@ -115,5 +116,8 @@ def check() -> None:
     raise typer.Exit(1 if missing else 0)
 
 
-def _connection() -> Connection:
+def _connection() -> "Connection":
+    from services.platform.kafka import Connection
+    from services.platform.settings import KafkaSettings, parsed
+
     return Connection.of(parsed(KafkaSettings))
