@@ -21,7 +21,9 @@ from services.platform.keys.keyring import Keyrings
 from services.platform.keys.tokens import SessionTokens
 from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
+from services.session_store.clock import DatabaseClock
 from services.session_store.openapi import DOCUMENT
+from services.session_store.purge import Purge
 from services.session_store.reader import Reader
 from services.session_store.routes import sessions
 from services.session_store.settings import SessionStoreSettings
@@ -39,20 +41,24 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
     rings = Keyrings.load(settings.keys, purposes_of(NAME))
     connection, verifier = Connection.of(settings), Verifier(rings.secret("grants.pub"))
     pool = await connect_when_up(settings.database.get_secret_value(), NAME, settings.database_pool)
+    clock = DatabaseClock(pool)
+    await clock.measure()
     producer = Producer(connection, "gatepost-session-store")
     letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, NAME)
     outbox, directory = Outbox(pool, producer), clients.ClientDirectory(pool)
-    reader = Reader(pool, connection, verifier, settings.cached_sessions)
-    writer = Writer(pool, connection, verifier, letters)
+    reader = Reader(pool, clock, connection, verifier, settings.cached_sessions)
+    writer = Writer(pool, clock, connection, verifier, letters)
     work = (
         outbox.run(),
-        reader.keep_time(),
+        _or_stop("clock", clock.keep()),
         _or_stop("reader", reader.run()),
         _or_stop("writer", writer.run()),
+        _or_stop("memory", reader.keep_small()),
+        _or_stop("purge", Purge(pool, clock).run()),
         clients.follow(directory, connection, verifier, letters, NAME),
     )
     tasks = [asyncio.create_task(each) for each in work]
-    store = Store(pool, reader, SessionTokens(rings.secret("session")), verifier, outbox)
+    store = Store(pool, clock, reader, SessionTokens(rings.secret("session")), verifier, outbox, settings.issuer)
     try:
         yield build_app(store, directory, rings)
     finally:
@@ -91,9 +97,10 @@ async def _answers(store: Store) -> None:
 
 def _introspector(store: Store) -> auth.Introspect:
     async def introspect(token: str) -> auth.User | None:
-        session = await store.session(token)
-        if session is None or session.aud != "gatepost":
+        alive = await store.alive(token)
+        if alive is None or alive.session.aud != "gatepost":
             return None
+        session = alive.session
         signed_in = datetime.fromtimestamp(session.auth_time, UTC)
         return auth.User(str(session.user_id), str(session.account_id), session.role, signed_in)
 

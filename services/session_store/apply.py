@@ -2,14 +2,18 @@
 
 import base64
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, assert_never
 from uuid import UUID
+
+import structlog
 
 from schemas import codec, topics
 from schemas.events import ExpireAll, SessionPolicyChanged, SessionRevoked, Verified
+from services.platform import metrics
 from services.platform.keys.grants import Verifier
-from services.session_store.memory import SessionEvent
+from services.session_store.memory import Change, SessionEvent, Stop
+
+log = structlog.get_logger()
 
 LATEST_FLOOR_MS: Final = 5_000
 SESSION: Final = """
@@ -28,21 +32,14 @@ REVOKE: Final = "INSERT INTO revocations (login_id) VALUES ($1) ON CONFLICT DO N
 STOP: Final = "INSERT INTO stopped_accounts (account_id, event_type) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 
 
-class UnknownEvent(Exception):
-    """A signed event of a type that this version does not know: its account is stopped, not skipped."""
-
-    def __init__(self, account_id: UUID, event_type: str) -> None:
-        super().__init__(event_type)
-        self.account_id = account_id
-        self.event_type = event_type
-
-
 class Refused(Exception):
     """An event that must have no effect; the text is the dead letter's reason."""
 
 
-def read(verifier: Verifier, key: bytes, value: bytes, signature: bytes | None, now: datetime) -> SessionEvent:
-    """The event, its signature checked first. Raises `BadSignature`, `BadEvent`, `Refused`, `UnknownEvent`.
+def read(verifier: Verifier, key: bytes, value: bytes, signature: bytes | None, now: float) -> Change:
+    """The event, its signature checked first. Raises `BadSignature`, `BadEvent`, `Refused`.
+
+    `now` is the database's clock, in Unix seconds. A signed event of unknown type becomes a `Stop`.
 
     `SessionRevoked` is the store's own and unsigned: it can only end a session.
     """
@@ -53,12 +50,12 @@ def read(verifier: Verifier, key: bytes, value: bytes, signature: bytes | None, 
         event = codec.decode_for(topics.SESSION_EVENTS.name, value)
     except codec.BadEvent as bad:
         if bad.reason == "unknown-type" and found is not None and _is_id(found.account_id):
-            raise UnknownEvent(UUID(found.account_id), found.type) from None
+            return Stop(UUID(found.account_id), found.type)
         raise
     return _sensible(event, key, now)
 
 
-def _sensible(event: Any, key: bytes, now: datetime) -> SessionEvent:
+def _sensible(event: Any, key: bytes, now: float) -> SessionEvent:
     if not all(_is_id(each) for each in (event.account_id, event.user_id, event.login_id) if each is not None):
         raise Refused("bad-id")
     try:
@@ -69,7 +66,7 @@ def _sensible(event: Any, key: bytes, now: datetime) -> SessionEvent:
         raise Refused("bad-id")
     if key != expected:
         raise Refused("wrong-key")
-    if isinstance(event, ExpireAll) and event.floor > now.astimezone(UTC).timestamp() * 1000 + LATEST_FLOOR_MS:
+    if isinstance(event, ExpireAll) and event.floor > now * 1000 + LATEST_FLOOR_MS:
         raise Refused("floor-in-the-future")
     found: SessionEvent = event
     return found
@@ -83,18 +80,24 @@ def _is_id(text: str) -> bool:
         return False
 
 
-async def write(connection: Any, events: Sequence[SessionEvent]) -> None:
+async def write(connection: Any, changes: Sequence[Change]) -> None:
     """Apply in the caller's transaction."""
-    for event in events:
-        match event:
+    for change in changes:
+        match change:
             case Verified():
-                await connection.execute(SESSION, *_columns(event))
+                await connection.execute(SESSION, *_columns(change))
             case ExpireAll():
-                await connection.execute(FLOOR, event.scope, event.whose, event.floor)
+                await connection.execute(FLOOR, change.scope, change.whose, change.floor)
             case SessionPolicyChanged():
-                await connection.execute(POLICY, event.account_id, event.effective_at, event.max_age)
+                await connection.execute(POLICY, change.account_id, change.effective_at, change.max_age)
             case SessionRevoked():
-                await connection.execute(REVOKE, event.login_id)
+                await connection.execute(REVOKE, change.login_id)
+            case Stop():
+                metrics.UNKNOWN_EVENTS.inc()
+                log.error("unknown_session_event", event_type=change.event_type, account_id=str(change.account_id))
+                await connection.execute(STOP, change.account_id, change.event_type)
+            case _:
+                assert_never(change)
 
 
 def _columns(event: Verified) -> tuple[Any, ...]:

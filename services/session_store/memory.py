@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 from uuid import UUID
 
 from cachetools import LRUCache
@@ -12,7 +12,34 @@ from schemas.events import ExpireAll, SessionPolicyChanged, SessionRevoked, Veri
 from services.session_store.policy import Policy, ends_at
 
 CACHED: Final = 200_000
+NEW_SECONDS: Final = 60.0
+REVOKED_SECONDS: Final = 10 * NEW_SECONDS
 SessionEvent = Verified | ExpireAll | SessionPolicyChanged | SessionRevoked
+
+
+class Stop(NamedTuple):
+    """A signed event of a type that this version does not know: its account is stopped, the event not skipped."""
+
+    account_id: UUID
+    event_type: str
+
+
+Change = SessionEvent | Stop
+
+
+class Place(NamedTuple):
+    """Where on the topic. What this process wrote to Postgres itself is nowhere, and every writer is past it."""
+
+    partition: int = -1
+    offset: int = -1
+
+
+NOWHERE: Final = Place()
+
+
+class Learned(NamedTuple):
+    at: float
+    place: Place
 
 
 class Session(NamedTuple):
@@ -64,7 +91,7 @@ class Rules:
 
     floors: dict[tuple[str, UUID], int] = field(default_factory=dict)
     policies: dict[UUID, list[Policy]] = field(default_factory=dict)
-    revoked: set[UUID] = field(default_factory=set)
+    revoked: dict[UUID, Learned] = field(default_factory=dict)
     stopped: set[UUID] = field(default_factory=set)
 
     def raise_floor(self, scope: str, of: UUID, floor: int) -> None:
@@ -75,6 +102,20 @@ class Rules:
         if policy not in known:
             known.append(policy)
             known.sort()
+
+    def forget(self, now: float, passed: Mapping[int, int]) -> None:
+        """Drop revocations that Postgres has for certain (`passed`: the writer's next offset of each partition).
+
+        They outlive that by far: a `Verified` that came late must not bring a session back, and memory takes none
+        that is older than `NEW_SECONDS`.
+        """
+        done = [
+            login_id
+            for login_id, (at, place) in self.revoked.items()
+            if at < now - REVOKED_SECONDS and passed.get(place.partition, 0) > place.offset
+        ]
+        for login_id in done:
+            del self.revoked[login_id]
 
     def end_of(self, session: Session) -> float:
         """When the session ends by its account's policies, in Unix seconds."""
@@ -97,16 +138,33 @@ class Memory:
         self.rules = Rules()
         self.sessions: LRUCache[UUID, Session] = LRUCache(size)
 
-    def apply(self, event: SessionEvent) -> None:
-        """One event of the topic; the same rules as `apply.py` writes to Postgres."""
-        match event:
+    def apply(self, change: Change, now: float, place: Place = NOWHERE) -> None:
+        """One event; the same rules as `apply.py` writes to Postgres. `now` is the database's clock."""
+        match change:
             case Verified():
-                session = Session.of_event(event)
-                self.sessions.setdefault(session.login_id, session)
+                self._begin(Session.of_event(change), now)
             case ExpireAll():
-                self.rules.raise_floor(event.scope, UUID(event.whose), event.floor)
+                self.rules.raise_floor(change.scope, UUID(change.whose), change.floor)
             case SessionPolicyChanged():
-                policy = Policy(event.effective_at.timestamp(), event.max_age)
-                self.rules.add_policy(UUID(event.account_id), policy)
+                policy = Policy(change.effective_at.timestamp(), change.max_age)
+                self.rules.add_policy(UUID(change.account_id), policy)
             case SessionRevoked():
-                self.rules.revoked.add(UUID(event.login_id))
+                self.revoke(UUID(change.login_id), now, place)
+            case Stop():
+                self.rules.stopped.add(change.account_id)
+            case _:
+                assert_never(change)
+
+    def revoke(self, login_id: UUID, now: float, place: Place = NOWHERE) -> None:
+        self.rules.revoked[login_id] = Learned(now, place)
+        self.sessions.pop(login_id, None)
+
+    def keep(self, session: Session) -> None:
+        """Remember a session that Postgres gave, unless its end was heard of meanwhile."""
+        if session.login_id not in self.rules.revoked:
+            self.sessions[session.login_id] = session
+
+    def _begin(self, session: Session, now: float) -> None:
+        """An old one may have been revoked longer ago than memory reaches: the first check asks Postgres for it."""
+        if abs(now - session.issued_at) < NEW_SECONDS and session.login_id not in self.sessions:
+            self.keep(session)

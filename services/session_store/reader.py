@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -18,21 +18,24 @@ from services.platform import metrics
 from services.platform.kafka import Connection, cluster_id, follower, stop
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.tokens import Token
-from services.platform.postgres import AWAY, until_it_works
+from services.platform.postgres import AWAY
 from services.session_store import apply
-from services.session_store.memory import Memory, Rules, Session
+from services.session_store.clock import DatabaseClock
+from services.session_store.feed import Freshness
+from services.session_store.memory import REVOKED_SECONDS, Change, Memory, Place, Rules, Session
 from services.session_store.policy import Policy
 from services.session_store.writer import STORED, TOPIC, read_record
 
 log = structlog.get_logger()
 
-FRESH_SECONDS: Final = 2.0
-BEHIND_SECONDS: Final = 1.0
 YOUNG_SECONDS: Final = 10.0
 WAIT_SECONDS: Final = 2.0
-CLOCK_SECONDS: Final = 10.0
+FORGET_SECONDS: Final = 10.0
 FETCH_MS: Final = 400
-FIND: Final = "SELECT s.* FROM sessions s LEFT JOIN revocations r USING (login_id) WHERE login_id = $1 AND r IS NULL"
+FIND: Final = """
+SELECT s.*, r.login_id IS NOT NULL AS revoked FROM (SELECT $1::uuid AS login_id) asked
+LEFT JOIN sessions s USING (login_id) LEFT JOIN revocations r USING (login_id)
+"""
 FLOORS: Final = "SELECT scope, id, floor FROM floors"
 POLICIES: Final = "SELECT account_id, effective_at, max_age FROM policies"
 STOPPED: Final = "SELECT account_id FROM stopped_accounts"
@@ -41,184 +44,197 @@ RULES_OF: Final = (
     POLICIES + " WHERE account_id = ANY($1::uuid[])",
     STOPPED + " WHERE account_id = ANY($1::uuid[])",
 )
+REVOKED: Final = "SELECT login_id FROM revocations WHERE revoked_at > now() - $1::float8 * interval '1 second'"
 
 
 class Unknown(Exception):
     """Whether this session lives cannot be told now: answer 503, never "active"."""
 
 
+class Alive(NamedTuple):
+    """A live session, and when it ends if nothing ends it before (Unix seconds)."""
+
+    session: Session
+    until: float
+
+
+class Found(NamedTuple):
+    """What is known of a login: its session, or that it was revoked, or (yet) neither."""
+
+    session: Session | None
+    revoked: bool = False
+
+
 class Reader:
     """`alive` answers for a token; `run` keeps the memory true."""
 
     def __init__(
-        self, pool: asyncpg.Pool[asyncpg.Record], connection: Connection, verifier: Verifier, cached: int
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        clock: DatabaseClock,
+        connection: Connection,
+        verifier: Verifier,
+        cached: int,
     ) -> None:
         self._pool = pool
+        self._clock = clock
         self._connection = connection
         self._verifier = verifier
         self._cached = cached
         self.memory = Memory(cached)
-        self._consumer: Any = None
-        self._caught_up = False
-        self._behind_since: dict[int, float] = {}
-        self._offset = 0.0
-
-    def now(self) -> float:
-        """The database's clock, in Unix seconds."""
-        return time.monotonic() + self._offset
+        self._coming: Memory | None = None
+        self._cluster = ""
+        self._feed: Freshness | None = None
 
     def current(self) -> bool:
-        """Whether memory may answer: every partition was just heard of, and none is behind for over a second."""
-        if not self._caught_up or self._consumer is None:
-            return False
-        return all(self._heard(partition) for partition in self._consumer.assignment())
+        """Whether memory may answer."""
+        return self._feed is not None and self._feed.current()
 
-    async def alive(self, token: Token) -> Session | None:
+    async def alive(self, token: Token) -> Alive | None:
         """The session of a true token, if it lives. Raises `Unknown`."""
         session, rules = await self._look_up(token)
         if session is None or session.secret_hash != token.hash:
             return None
         if session.account_id in rules.stopped:
             raise Unknown("this account is stopped: an event of unknown type")
-        return session if rules.lets_live(session, self.now()) else None
+        lives = rules.lets_live(session, self._clock.now())
+        return Alive(session, rules.end_of(session)) if lives else None
 
-    async def end_of(self, session: Session) -> float:
-        rules = self.memory.rules if self.current() else await self._rules_of(session)
-        return rules.end_of(session)
+    async def rules(self, ids: Iterable[UUID]) -> Rules:
+        """What ends sessions of these accounts and users. Raises `Unknown`."""
+        return self.memory.rules if self.current() else await self._rules_of(list(ids))
 
-    def forget(self, login_id: UUID) -> None:
-        """A revocation written by this process takes effect in its memory at once."""
-        self.memory.rules.revoked.add(login_id)
-        self.memory.sessions.pop(login_id, None)
+    def apply(self, changes: Iterable[Change]) -> None:
+        """What this process has just committed: in memory at once, also in the one that a snapshot is filling."""
+        now = self._clock.now()
+        for change in changes:
+            self.memory.apply(change, now)
+            if self._coming is not None:
+                self._coming.apply(change, now)
 
     async def run(self) -> None:
         """Follow the topic for ever; every start begins from a snapshot."""
         while True:
-            self._caught_up = False
-            self._consumer = None
             consumer = follower(self._connection, "session-store-reader", fetch_max_wait_ms=FETCH_MS)
             try:
-                await self._begin(consumer)
-                await self._follow(consumer)
+                await self._follow(consumer, await self._begin(consumer))
             except (KafkaError, OSError, *AWAY) as away:
                 log.warning("session_feed_away", error=type(away).__name__)
             finally:
-                self._caught_up = False
+                self._feed = None
                 await stop(consumer)
             await asyncio.sleep(0.5)
 
-    async def keep_time(self) -> None:
-        """Measure the database's clock, and again every ten seconds."""
+    async def keep_small(self) -> None:
+        """Forget, now and then, the revocations that Postgres has for certain."""
         while True:
-            await until_it_works(self._measure, "clock_not_measured")
-            await asyncio.sleep(CLOCK_SECONDS)
+            await asyncio.sleep(FORGET_SECONDS)
+            try:
+                await self.forget()
+            except AWAY as away:
+                log.warning("revocations_kept", error=type(away).__name__)
 
-    async def _measure(self) -> None:
-        before = time.monotonic()
-        theirs = await self._pool.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
-        self._offset = theirs - (before + time.monotonic()) / 2
+    async def forget(self) -> None:
+        memory, cluster = self.memory, self._cluster
+        passed = {row["partition"]: row["next_offset"] for row in await self._pool.fetch(STORED, cluster, TOPIC)}
+        memory.rules.forget(self._clock.now(), passed)
 
-    async def _begin(self, consumer: Any) -> None:
+    async def _begin(self, consumer: Any) -> Mapping[TopicPartition, int]:
+        """A snapshot, the follower at its offsets; gives the ends of the topic as they are now."""
         cluster = await cluster_id(self._connection)
         await consumer.start()
-        memory, stored = await self._snapshot(cluster)
+        self._coming = coming = Memory(self._cached)
+        stored = await self._snapshot(cluster, coming)
         found = consumer.partitions_for_topic(TOPIC) or await _partitions(consumer)
         partitions = [TopicPartition(TOPIC, number) for number in sorted(found)]
         consumer.assign(partitions)
         for partition in partitions:
             consumer.seek(partition, stored.get(partition.partition, 0))
-        ends = await consumer.end_offsets(partitions)
-        self.memory = memory
-        self._consumer = consumer
-        self._behind_since = {}
-        await self._reach(consumer, ends)
+        ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)
+        self.memory, self._coming, self._cluster = coming, None, cluster
+        return ends
 
-    async def _reach(self, consumer: Any, ends: Mapping[TopicPartition, int]) -> None:
+    async def _follow(self, consumer: Any, ends: Mapping[TopicPartition, int]) -> None:
+        feed = Freshness(_states(consumer))
         while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-            await self._take(await consumer.getmany(timeout_ms=200, max_records=2000))
-        self._caught_up = True
+            await self._poll(consumer, feed)
+        self._feed = feed
         log.info("session_feed_current", sessions=len(self.memory.sessions))
-
-    async def _follow(self, consumer: Any) -> None:
         while True:
-            await self._take(await consumer.getmany(timeout_ms=200, max_records=2000))
+            await self._poll(consumer, feed)
 
-    async def _take(self, batches: Mapping[TopicPartition, list[Any]]) -> None:
+    async def _poll(self, consumer: Any, feed: Freshness) -> None:
+        batches = await consumer.getmany(timeout_ms=200, max_records=2000)
+        feed.current()
         for records in batches.values():
             for record in records:
                 self._apply(record)
 
     def _apply(self, record: Any) -> None:
         """The writer makes dead letters of what is bad; here it has no effect."""
+        now = self._clock.now()
         try:
-            self.memory.apply(read_record(self._verifier, record))
-        except apply.UnknownEvent as unknown:
-            self.memory.rules.stopped.add(unknown.account_id)
+            self.memory.apply(read_record(self._verifier, record, now), now, Place(record.partition, record.offset))
         except (BadSignature, codec.BadEvent, apply.Refused):
             return
 
-    async def _snapshot(self, cluster: str) -> tuple[Memory, dict[int, int]]:
-        """Rules and the writer's offsets, as of one instant."""
-        memory = Memory(self._cached)
+    async def _snapshot(self, cluster: str, memory: Memory) -> dict[int, int]:
+        """Rules, recent revocations and the writer's offsets, as of one instant."""
         async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
             stored = await connection.fetch(STORED, cluster, TOPIC)
             rows = [await connection.fetch(query) for query in (FLOORS, POLICIES, STOPPED)]
-            revoked = await connection.fetch("SELECT login_id FROM revocations")
+            revoked = await connection.fetch(REVOKED, REVOKED_SECONDS)
         _fill(memory.rules, *rows)
-        memory.rules.revoked.update(row["login_id"] for row in revoked)
-        return memory, {row["partition"]: row["next_offset"] for row in stored}
-
-    def _heard(self, partition: TopicPartition) -> bool:
-        heard = self._consumer.last_poll_timestamp(partition)
-        position = self._consumer._subscription.subscription.assignment.state_value(partition).position
-        end = self._consumer.highwater(partition)
-        if heard is None or time.time() - heard / 1000 > FRESH_SECONDS:
-            return False
-        if end is None or position >= end:
-            self._behind_since.pop(partition.partition, None)
-            return True
-        since = self._behind_since.setdefault(partition.partition, time.monotonic())
-        return time.monotonic() - since <= BEHIND_SECONDS
+        for row in revoked:
+            memory.revoke(row["login_id"], self._clock.now())
+        return {row["partition"]: row["next_offset"] for row in stored}
 
     async def _look_up(self, token: Token) -> tuple[Session | None, Rules]:
+        """A young token whose session is not known yet is waited for: read your own login."""
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
-            session, rules = await self._look_once(token.login_id)
-            if session is not None or token.login_id in rules.revoked or not self._young(token):
-                return session, rules
+            found, rules = await self._look_once(token.login_id)
+            if found.session is not None or found.revoked or not self._young(token):
+                return found.session, rules
             if time.monotonic() > deadline:
                 raise Unknown("the session of this new token has not arrived yet")
             await asyncio.sleep(0.02)
 
     def _young(self, token: Token) -> bool:
-        return self.now() - token.issued_at < YOUNG_SECONDS
+        return self._clock.now() - token.issued_at < YOUNG_SECONDS
 
-    async def _look_once(self, login_id: UUID) -> tuple[Session | None, Rules]:
+    async def _look_once(self, login_id: UUID) -> tuple[Found, Rules]:
         if not self.current():
             return await self._from_postgres(login_id)
-        memory = self.memory
-        session = memory.sessions.get(login_id)
-        if session is None and login_id not in memory.rules.revoked:
-            session = await self._fetch(login_id)
-            if session is not None and login_id not in memory.rules.revoked:
-                memory.sessions[login_id] = session
         metrics.CHECKS.labels("memory").inc()
-        return session, memory.rules
+        memory = self.memory
+        if login_id in memory.rules.revoked:
+            return Found(None, revoked=True), memory.rules
+        if (session := memory.sessions.get(login_id)) is not None:
+            return Found(session), memory.rules
+        found = await self._fetch(login_id)
+        if found.session is not None:
+            memory.keep(found.session)
+        return found, memory.rules
 
-    async def _from_postgres(self, login_id: UUID) -> tuple[Session | None, Rules]:
+    async def _from_postgres(self, login_id: UUID) -> tuple[Found, Rules]:
         metrics.CHECKS.labels("postgres").inc()
-        session = await self._fetch(login_id)
-        return session, Rules() if session is None else await self._rules_of(session)
+        found = await self._fetch(login_id)
+        if found.session is None:
+            return found, Rules()
+        return found, await self._rules_of([found.session.account_id, found.session.user_id])
 
-    async def _fetch(self, login_id: UUID) -> Session | None:
+    async def _fetch(self, login_id: UUID) -> Found:
         try:
             row = await self._pool.fetchrow(FIND, login_id)
         except AWAY:
             raise Unknown("neither memory nor the database can tell") from None
-        return None if row is None else Session.of_row(dict(row))
+        if row is None or row["revoked"] or row["secret_hash"] is None:
+            return Found(None, revoked=row is not None and row["revoked"])
+        return Found(Session.of_row(dict(row)))
 
-    async def _rules_of(self, session: Session) -> Rules:
-        rules, ids = Rules(), [session.account_id, session.user_id]
+    async def _rules_of(self, ids: list[UUID]) -> Rules:
+        rules = Rules()
         try:
             _fill(rules, *[await self._pool.fetch(query, ids) for query in RULES_OF])
         except AWAY:
@@ -240,3 +256,9 @@ async def _partitions(consumer: Any) -> set[int]:
     if not found:
         raise KafkaError(f"the topic {TOPIC} does not exist; run `gatepost topics create`")
     return found
+
+
+def _states(consumer: Any) -> list[Any]:
+    """The fetcher's own record of each partition that it follows."""
+    assignment = consumer._subscription.subscription.assignment
+    return [assignment.state_value(partition) for partition in consumer.assignment()]

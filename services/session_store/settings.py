@@ -7,3 +7,8 @@ from services.platform.settings import ServiceSettings
 
 class SessionStoreSettings(ServiceSettings):
     cached_sessions: int = Field(default=200_000, ge=1000)
+
+    @property
+    def issuer(self) -> str | None:
+        """The public URL, if one was given (RFC 8414 §2)."""
+        return self.public_url.rstrip("/") if "public_url" in self.model_fields_set else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import asyncpg
@@ -18,7 +17,8 @@ from services.platform.kafka import Connection, cluster_id, group_consumer, stop
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.postgres import AWAY
 from services.session_store import apply
-from services.session_store.memory import SessionEvent
+from services.session_store.clock import DatabaseClock
+from services.session_store.memory import Change
 
 log = structlog.get_logger()
 
@@ -44,9 +44,15 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
     """Applies the topic to Postgres. `run` returns only by an exception that must stop the process."""
 
     def __init__(
-        self, pool: asyncpg.Pool[asyncpg.Record], connection: Connection, verifier: Verifier, letters: DeadLetters
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        clock: DatabaseClock,
+        connection: Connection,
+        verifier: Verifier,
+        letters: DeadLetters,
     ) -> None:
         self._pool = pool
+        self._clock = clock
         self._connection = connection
         self._verifier = verifier
         self._letters = letters
@@ -93,26 +99,19 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._seek([partition])
 
     async def _apply(self, partition: TopicPartition, records: list[Any]) -> None:
-        events, stopped = await self._read(records)
+        changes = await self._read(records)
         first, after = records[0].offset, records[-1].offset + 1
         async with self._pool.acquire() as connection, connection.transaction():
             moved = await connection.fetchval(MOVE, self._cluster, TOPIC, partition.partition, first, after)
             if not moved:
                 raise Moved
-            await apply.write(connection, events)
-            for unknown in stopped:
-                await connection.execute(apply.STOP, unknown.account_id, unknown.event_type)
+            await apply.write(connection, changes)
 
-    async def _read(self, records: list[Any]) -> tuple[list[SessionEvent], list[apply.UnknownEvent]]:
-        events: list[SessionEvent] = []
-        stopped: list[apply.UnknownEvent] = []
+    async def _read(self, records: list[Any]) -> list[Change]:
+        changes: list[Change] = []
         for record in records:
             try:
-                events.append(read_record(self._verifier, record))
-            except apply.UnknownEvent as unknown:
-                metrics.UNKNOWN_EVENTS.inc()
-                log.error("unknown_session_event", event_type=unknown.event_type)
-                stopped.append(unknown)
+                changes.append(read_record(self._verifier, record, self._clock.now()))
             except BadSignature:
                 metrics.FORGED.labels("session-event").inc()
                 await self._letters.send(record, "bad-signature")
@@ -120,7 +119,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._letters.send(record, bad.reason)
             except apply.Refused as refused:
                 await self._letters.send(record, str(refused))
-        return events, stopped
+        return changes
 
     async def _seek(self, partitions: list[TopicPartition]) -> None:
         while True:
@@ -134,7 +133,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.seek(partition, stored.get(partition.partition, 0))
 
 
-def read_record(verifier: Verifier, record: Any) -> SessionEvent:
+def read_record(verifier: Verifier, record: Any, now: float) -> Change:
     """One Kafka record as an event; see `apply.read` for what it raises."""
     signature = dict(record.headers).get(topics.SIGNATURE_HEADER)
-    return apply.read(verifier, record.key or b"", record.value or b"", signature, datetime.now(UTC))
+    return apply.read(verifier, record.key or b"", record.value or b"", signature, now)

@@ -2,15 +2,17 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
+from urllib.parse import parse_qs
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
 
 from services.platform.auth import EVERY, Client, Who, in_account, own_account
-from services.platform.http import LARGE_BODY_LIMIT, Problem, body, json_response, query
+from services.platform.http import LARGE_BODY_LIMIT, Problem, body, json_response, query, raw_body
+from services.session_store import listing
 from services.session_store.memory import Session
-from services.session_store.store import STORE, SentEvent, Store
+from services.session_store.store import STORE, SentEvent
 from services.session_store.who import caller
 
 COOKIES: Final = ("__Host-gatepost", "__Secure-gatepost")
@@ -25,7 +27,7 @@ class Page(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CheckQuery(msgspec.Struct, forbid_unknown_fields=True):
-    account: str
+    account: UUID
     role: str | None = None
     acr: str | None = None
 
@@ -46,30 +48,30 @@ def add_routes(app: web.Application) -> None:
 
 async def introspect(request: web.Request) -> web.Response:
     who, store = await caller(request), request.app[STORE]
-    session = await store.session(await _token(request))
-    if session is None or not _may_see(who, session):
+    alive = await store.alive(await _token(request))
+    if alive is None or not _may_see(who, alive.session):
         return json_response(INACTIVE)
-    return json_response(await described(store, session))
+    return json_response(described(*alive))
 
 
 async def revoke(request: web.Request) -> web.Response:
     """200 whether or not the token was known (RFC 7009 §2.2)."""
     who, store = await caller(request), request.app[STORE]
-    session = await store.session(await _token(request))
-    if session is not None and _may_see(who, session):
-        await store.revoke(session, who.name)
+    alive = await store.alive(await _token(request))
+    if alive is not None and _may_see(who, alive.session):
+        await store.revoke(alive.session, who.name)
     return json_response({})
 
 
 async def listed(request: web.Request) -> web.Response:
-    """A user's or account's sessions, newest first, and how many there are by age."""
+    """A user's or account's live sessions, newest first; the first page also says how many there are by age."""
     who, store, page = await caller(request), request.app[STORE], query(request, Page)
     in_account(who, page.account)
-    found = await store.listed(page.account, page.user, page.cursor, page.limit)
-    now, rules = store.reader.now(), store.reader.memory.rules
-    shown = [await _row(store, each) for each in found if rules.lets_live(each, now)]
+    found = await listing.page(store.pool, page.account, page.user, page.cursor, page.limit)
+    rules = await store.rules(page.account, {each.user_id for each in found})
     cursor = found[-1].login_id if len(found) == page.limit else None
-    ages = await store.by_age(page.account, page.user)
+    ages = await listing.by_age(store.pool, page.account, page.user) if page.cursor is None else None
+    shown = [_row(each, rules.end_of(each)) for each in found]
     return json_response({"sessions": shown, "cursor": cursor, "count_by_age": ages})
 
 
@@ -87,15 +89,17 @@ async def end(request: web.Request) -> web.Response:
 async def check(request: web.Request) -> web.Response:
     """Forward auth: 200 with who it is, 401 without a live session, 403 for another account, role or strength."""
     store, wanted = request.app[STORE], query(request, CheckQuery)
-    session = await store.session(_presented(request))
-    if session is None or session.aud != "apps":
+    alive = await store.alive(_presented(request))
+    if alive is None or alive.session.aud != "apps":
         raise Problem(401, "not-signed-in", "Sign in first.", {"WWW-Authenticate": "Bearer"})
-    if wanted.account != str(session.account_id):
+    session = alive.session
+    if wanted.account != session.account_id:
         raise Problem(403, "forbidden", "This session belongs to another account.")
     if wanted.role not in (None, session.role) or wanted.acr not in (None, session.acr):
         raise Problem(403, "forbidden", "This session has another role or was opened another way.")
     names = {"User": session.user_id, "Account": session.account_id, "Role": session.role}
-    return web.Response(headers={f"X-Gatepost-{name}": str(value) for name, value in names.items()})
+    headers = {f"X-Gatepost-{name}": str(value) for name, value in names.items()}
+    return web.Response(headers=headers | {"Cache-Control": "no-store"})
 
 
 async def events(request: web.Request) -> web.Response:
@@ -105,7 +109,7 @@ async def events(request: web.Request) -> web.Response:
 
 
 async def metadata(request: web.Request) -> web.Response:
-    base = f"{request.scheme}://{request.host}"
+    base = request.app[STORE].issuer or f"{request.scheme}://{request.host}"
     return json_response(
         {
             "issuer": base,
@@ -114,12 +118,13 @@ async def metadata(request: web.Request) -> web.Response:
             "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
             "revocation_endpoint_auth_methods_supported": ["client_secret_basic"],
             "response_types_supported": [],
+            "grant_types_supported": [],
             "acr_values_supported": [f"urn:gatepost:acr:{name}" for name in ("pwd", "pwd+email", "pwd+sms")],
         }
     )
 
 
-async def described(store: Store, session: Session) -> dict[str, Any]:
+def described(session: Session, until: float) -> dict[str, Any]:
     """What RFC 7662 §2.2 names, and what is Gatepost's own."""
     return {
         "active": True,
@@ -131,7 +136,7 @@ async def described(store: Store, session: Session) -> dict[str, Any]:
         "jti": session.login_id,
         "aud": session.aud,
         "iat": int(session.issued_at),
-        "exp": int(await store.reader.end_of(session)),
+        "exp": int(until),
         "auth_time": int(session.auth_time),
         "acr": session.acr,
         "amr": session.amr,
@@ -139,12 +144,12 @@ async def described(store: Store, session: Session) -> dict[str, Any]:
     }
 
 
-async def _row(store: Store, session: Session) -> dict[str, Any]:
+def _row(session: Session, until: float) -> dict[str, Any]:
     return {
         "login_id": session.login_id,
         "user_id": session.user_id,
         "issued_at": datetime.fromtimestamp(session.issued_at, UTC),
-        "expires_at": datetime.fromtimestamp(await store.reader.end_of(session), UTC),
+        "expires_at": datetime.fromtimestamp(until, UTC),
         "device": session.device,
         "acr": session.acr,
         "aud": session.aud,
@@ -163,8 +168,11 @@ def _may_see(who: Who, session: Session) -> bool:
 async def _token(request: web.Request) -> str:
     if request.content_type != "application/x-www-form-urlencoded":
         raise Problem(415, "form-required", "Send token=… as application/x-www-form-urlencoded (RFC 7662 §2.1).")
-    token = (await request.post()).get("token")
-    if not isinstance(token, str) or not token:
+    form = parse_qs((await raw_body(request)).decode(errors="replace"), keep_blank_values=True)
+    if any(len(values) > 1 for values in form.values()):
+        raise Problem(400, "bad-request", "A form field is given twice.")
+    token = form.get("token", [""])[0]
+    if not token:
         raise Problem(400, "bad-request", "The form field token is missing.")
     return token
 

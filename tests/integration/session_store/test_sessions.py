@@ -1,28 +1,14 @@
 """What begins and ends a session, over real Kafka and over the second road."""
 
-import base64
-from typing import Any
 from uuid import uuid4
 
 import msgspec
 
 from schemas import codec
-from services.platform.outbox import OutboxRow
 from services.session_store.store import STORE
-from tests.integration.session_store.world import Place, World, expire, length, opened
+from tests.integration.session_store.world import Place, World, bearer, expire, length, opened
 
 YEAR_2286 = 9_999_999_999_000
-
-
-def by_second_road(row: OutboxRow, signature: str | None = None) -> dict[str, Any]:
-    given = row.headers.get("gatepost-signature", "") if signature is None else signature
-    event = {
-        "topic": row.topic,
-        "key": base64.b64encode(row.key).decode(),
-        "value": base64.b64encode(row.value).decode(),
-        "signature": base64.b64encode(base64.urlsafe_b64decode(given)).decode(),
-    }
-    return {"events": [event]}
 
 
 async def test_a_verified_session_is_active_for_its_account_only(world: World):
@@ -83,31 +69,14 @@ async def test_a_revoked_token_is_inactive_at_once_and_stays_so_when_verified_is
     assert (await world.call("POST", "/v1/revoke", data={"token": made.token}))[0] == 200
     assert await world.active(made) is False
     row = world.signed(made.event)
-    assert await world.call("POST", "/v1/events", json=by_second_road(row)) == (200, {"applied": 1})
+    assert await world.tell(row) == (200, {"applied": 1})
     assert await world.active(made) is False
-
-
-async def test_the_second_road_needs_no_kafka_and_checks_signatures(world: World):
-    made, forged = world.session(days_old=1), world.session(days_old=1)
-    good = by_second_road(world.signed(made.event))
-    bad = by_second_road(world.signed(forged.event), base64.urlsafe_b64encode(bytes(65)).decode())
-    assert await world.call("POST", "/v1/events", json=good) == (200, {"applied": 1})
-    assert (await world.call("POST", "/v1/events", json=bad))[0] == 400
-    assert (await world.active(made), await world.active(forged)) == (True, False)
-
-
-async def test_the_second_road_is_closed_to_clients_without_internal(world: World):
-    headers = await world.client("*", "introspect", "operate")
-    sent = by_second_road(world.signed(world.session().event))
-    assert (await world.call("POST", "/v1/events", json=sent, headers=headers))[0] == 403
 
 
 async def test_a_session_of_audience_gatepost_is_shown_to_internal_clients_only(world: World):
     made = await world.open(aud="gatepost")
     assert await world.active(made, await world.client("*", "introspect")) is False
-    status, _ = await world.call(
-        "GET", f"/v1/check?account={made.event.account_id}", headers={"Authorization": f"Bearer {made.token}"}
-    )
+    status, _ = await world.call("GET", f"/v1/check?account={made.event.account_id}", headers=bearer(made.token))
     assert status == 401
 
 

@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import aiohttp
+import msgspec
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
-from schemas.events import Event, ExpireAll, SessionPolicyChanged, Verified
+from schemas.events import Event, ExpireAll, SessionPolicyChanged, SessionRevoked, Verified
+from schemas.topics import SESSION_EVENTS, SIGNATURE_HEADER
 from services.platform.auth import hash_secret
+from services.platform.clock import new_id
 from services.platform.kafka import Producer
 from services.platform.keys.grants import Signer
 from services.platform.keys.keyring import Keyrings
@@ -62,23 +65,31 @@ class World:
         await self.app[STORE].pool.execute(CLIENT, name, hash_secret(secret), account, list(scopes))
         return {"Authorization": aiohttp.encode_basic_auth(name, secret)}
 
-    def session(self, days_old: float = 0, account: str | None = None, aud: Any = "apps") -> Made:
-        """A sign-in as the gateway would tell it, and its token."""
-        login_id, secret = uuid4(), os.urandom(16)
+    def session(self, days_old: float = 0, account: str | None = None, user: str | None = None, **more: Any) -> Made:
+        """A sign-in as the gateway would tell it, and its token; `more` are fields of the event."""
+        login_id, secret = new_id(), os.urandom(16)
         born = (datetime.now(UTC) - timedelta(days=days_old)).replace(microsecond=0)
         event = Verified(
-            **envelope(account or str(uuid4()), str(uuid4()), str(login_id)),
+            **envelope(account or str(uuid4()), user or str(uuid4()), str(login_id)),
             issued_at=born,
             auth_time=born,
             amr=("pwd",),
             acr="urn:gatepost:acr:pwd",
-            aud=aud,
+            aud="apps",
             role="user",
             secret_hash=base64.urlsafe_b64encode(secret_hash(secret)).decode(),
             account_epoch=1,
             user_epoch=1,
         )
+        event = msgspec.structs.replace(event, **more)
         return Made(event, self.tokens.make(login_id, int(born.timestamp()), secret))
+
+    def unheard_of(self, account: str) -> OutboxRow:
+        """An event of a type that the store does not know, signed as the gateway would sign it."""
+        event = envelope(account, account) | {"type": "UserFrozen"}
+        key, value = account.encode(), msgspec.json.encode(event)
+        signature = base64.urlsafe_b64encode(self.signer.sign(SESSION_EVENTS.name, key, value)).decode()
+        return OutboxRow(new_id(), SESSION_EVENTS.name, key, value, {SIGNATURE_HEADER: signature})
 
     def signed(self, event: Event) -> OutboxRow:
         return row_for(event, self.signer)
@@ -88,6 +99,10 @@ class World:
 
     async def send(self, row: OutboxRow) -> None:
         await self.producer.send(row.topic, row.key, row.value, row.kafka_headers())
+
+    async def tell(self, row: OutboxRow, signature: str | None = None) -> tuple[int, Any]:
+        """The same bytes by the second road."""
+        return await self.call("POST", "/v1/events", json=by_second_road(row, signature))
 
     async def open(self, **how: Any) -> Made:
         """A session that is known and alive."""
@@ -101,14 +116,29 @@ class World:
         status, answer = await self.call("POST", "/v1/introspect", **sent)
         return answer["active"] if status == 200 else status
 
-    async def becomes(self, made: Made, wanted: bool, seconds: float = 15) -> None:
+    async def becomes(self, made: Made, wanted: bool | int, seconds: float = 15) -> None:
         deadline = asyncio.get_running_loop().time() + seconds
-        while (found := await self.active(made)) is not wanted:
+        while (found := await self.active(made)) != wanted:
             assert asyncio.get_running_loop().time() < deadline, f"it stayed {found}"
             await asyncio.sleep(0.05)
 
     async def stored(self, made: Made) -> bool:
         return await self.app[STORE].find(UUID(made.event.login_id)) is not None
+
+
+def by_second_road(row: OutboxRow, signature: str | None = None) -> dict[str, Any]:
+    given = row.headers.get(SIGNATURE_HEADER, "") if signature is None else signature
+    event = {
+        "topic": row.topic,
+        "key": base64.b64encode(row.key).decode(),
+        "value": base64.b64encode(row.value).decode(),
+        "signature": base64.b64encode(base64.urlsafe_b64decode(given)).decode(),
+    }
+    return {"events": [event]}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 def envelope(account: str, user: str | None = None, login: str | None = None) -> dict[str, Any]:
@@ -121,9 +151,13 @@ def expire(made: Made, scope: Any, floor: int = 2) -> ExpireAll:
     return ExpireAll(**envelope(made.event.account_id, user), scope=scope, floor=floor, by="test")
 
 
-def length(made: Made, days: int) -> SessionPolicyChanged:
-    now = datetime.now(UTC)
-    return SessionPolicyChanged(**envelope(made.event.account_id), max_age=days * 86_400, effective_at=now, by="test")
+def revoked(made: Made) -> SessionRevoked:
+    return SessionRevoked(**envelope(made.event.account_id, made.event.user_id, made.event.login_id), by="test")
+
+
+def length(made: Made, days: int, days_ago: float = 0) -> SessionPolicyChanged:
+    since = datetime.now(UTC) - timedelta(days=days_ago)
+    return SessionPolicyChanged(**envelope(made.event.account_id), max_age=days * 86_400, effective_at=since, by="test")
 
 
 @asynccontextmanager

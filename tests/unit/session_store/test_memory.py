@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import ExpireAll, SessionPolicyChanged, SessionRevoked, Verified
-from services.session_store.memory import Memory, SessionEvent
+from services.session_store.memory import REVOKED_SECONDS, Memory, Place, Session, SessionEvent
 
 ACCOUNT, USER = (str(UUID(int=n)) for n in (1, 2))
 LOGINS = [str(UUID(int=n)) for n in (11, 12, 13)]
@@ -57,7 +57,7 @@ OTHERS = st.one_of(
 def truth(events: list[SessionEvent]) -> dict[UUID, tuple[float, list[bool]]]:
     memory = Memory()
     for event in events:
-        memory.apply(event)
+        memory.apply(event, BORN.timestamp())
     days = [BORN.timestamp() + day * 86_400 for day in range(0, 140, 7)]
     rules = memory.rules
     return {
@@ -82,3 +82,34 @@ def test_a_session_verified_before_the_floor_stays_dead_when_it_arrives_late():
     floor = ExpireAll(**envelope(), scope="account", floor=15, by="test")
     alive = {login: lives[0] for login, (_, lives) in truth([floor, *FIRST]).items()}
     assert alive == {UUID(LOGINS[0]): False, UUID(LOGINS[1]): False, UUID(LOGINS[2]): True}
+
+
+REVOKED = SessionRevoked(**envelope(login_id=LOGINS[0]), by="test")
+NOW = BORN.timestamp()
+
+
+def test_a_cached_session_is_dropped_when_a_revocation_names_it():
+    memory = Memory()
+    memory.apply(FIRST[0], NOW)
+    memory.apply(REVOKED, NOW, Place(3, 41))
+    memory.keep(Session.of_event(FIRST[0]))
+    assert not memory.sessions
+
+
+def test_a_revocation_is_kept_until_the_writer_passed_it_and_no_late_verified_can_bring_the_session_back():
+    memory = Memory()
+    memory.apply(REVOKED, NOW, Place(3, 41))
+    memory.rules.forget(NOW + REVOKED_SECONDS - 1, {3: 42})
+    memory.rules.forget(NOW + REVOKED_SECONDS + 1, {3: 41})
+    assert memory.rules.revoked
+    memory.rules.forget(NOW + REVOKED_SECONDS + 1, {3: 42})
+    memory.apply(FIRST[0], NOW + REVOKED_SECONDS + 1)
+    assert not memory.rules.revoked
+    assert not memory.sessions
+
+
+def test_what_this_process_wrote_to_postgres_itself_waits_for_no_writer():
+    memory = Memory()
+    memory.apply(REVOKED, NOW)
+    memory.rules.forget(NOW + REVOKED_SECONDS + 1, {})
+    assert not memory.rules.revoked
