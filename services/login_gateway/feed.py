@@ -46,7 +46,7 @@ class Fed(NamedTuple):
     """What became of one item: a login or a reason."""
 
     reference: str
-    login_id: UUID | None = None
+    login: Mapping[str, Any] | None = None
     reason: str | None = None
 
 
@@ -59,7 +59,7 @@ async def feed(house: House, client_id: str, account_id: UUID, item: FedLogin) -
     try:
         _check_reference(item.reference)
         if (known := await by_reference(house, account_id, item.reference)) is not None:
-            return Fed(item.reference, known["login_id"])
+            return Fed(item.reference, await house.logins.get(known["login_id"]))
         return await _open_once(house, client_id, account_id, item)
     except Refusal as refusal:
         await _tell(house, account_id, item.reference, str(refusal))
@@ -79,7 +79,7 @@ async def _open_once(house: House, client_id: str, account_id: UUID, item: FedLo
         return await _open(house, client_id, account_id, item)
     except asyncpg.UniqueViolationError:
         if (known := await by_reference(house, account_id, item.reference)) is not None:
-            return Fed(item.reference, known["login_id"])
+            return Fed(item.reference, await house.logins.get(known["login_id"]))
         await house.pool.execute(FREE_REFERENCE, account_id, item.reference)
         return await _open(house, client_id, account_id, item)
 
@@ -96,7 +96,7 @@ async def _open(house: House, client_id: str, account_id: UUID, item: FedLogin) 
     else:
         login["send"] = [await first_channel(house, user, login)]
         opened = await open_challenge(house, user, login)
-    return Fed(item.reference, opened.login_id)
+    return Fed(item.reference, opened)
 
 
 async def _user(house: House, account_id: UUID, wanted: FedUser) -> Mapping[str, Any]:

@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
-
 from schemas.events import Channel, Context, LoginChallenged
 from services.login_gateway import events
 from services.login_gateway.house import House
@@ -25,20 +23,16 @@ LONG_DIGITS: Final = 8
 CONTACT_OF: Final[dict[Channel, str]] = {"sms": "phone", "email": "email"}
 
 
-class Opened(msgspec.Struct, frozen=True):
-    """What to answer: a token where there is no second factor, else the login that waits."""
-
-    login_id: UUID
-    token: str | None = None
+Row = Mapping[str, Any]
 
 
-async def sign_in(house: House, body: LoginBody, address: str, key: str | None) -> Opened:
-    """Check the password and open a login. Raises 400, 401 `invalid-credentials`, 429 `too-many-attempts`."""
+async def sign_in(house: House, body: LoginBody, address: str, key: str | None) -> Row:
+    """Check the password and open a login; gives its row. Raises 400, 401 `invalid-credentials`, 409, 422, 429, 503."""
     check(body, key)
     user, now = await who_is(house, body, address, house.clock.monotonic())
     kept = kept_of(house, key, body) if key is not None else None
     if kept is not None and (before := await login_of(house, user["user_id"], kept)) is not None:
-        return Opened(before)
+        return await _row(house, before)
     login = new_login(house, user, body.audience, body.context, now)
     if not login["channels"]:
         return await open_verified(house, login, kept)
@@ -77,24 +71,25 @@ def new_login(
         "reference": None,
         "role": user["role"],
         "claims": user["claims"],
+        "session_seconds": user["session_seconds"],
     }
 
 
-async def open_verified(house: House, login: dict[str, Any], kept: Kept | None = None) -> Opened:
+async def open_verified(house: House, login: dict[str, Any], kept: Kept | None = None) -> Row:
     """No second factor: the session begins at once."""
     issued_at, mint_key = int(login["created_at"].timestamp()), house.mint.active_id
     secret = house.mint.secret(login["login_id"], issued_at, mint_key)
     row = row_for(events.verified(login, issued_at, secret, None), house.signer)
     async with house.pool.acquire() as connection, connection.transaction():
         if kept is not None and not await keep(connection, login, kept):
-            return Opened(await winner(house, login["user_id"], kept))
+            return await _row(house, await winner(house, login["user_id"], kept))
         names = ("login_id", "account_id", "user_id", "audience", "auth_time", "expires_at", "account_epoch")
         values = [login[name] for name in (*names, "user_epoch", "device")]
         await connection.execute(sql.OPEN_VERIFIED, *values, issued_at, mint_key, login["fed_by"], login["reference"])
         await insert(connection, [row])
     house.outbox.publish_soon([row])
     metrics.LOGINS.labels("signed-in").inc()
-    return Opened(login["login_id"], house.tokens.make(login["login_id"], issued_at, secret))
+    return {**_fresh(login), "state": "verified", "issued_at": issued_at, "mint_key_id": mint_key}
 
 
 async def first_channel(house: House, user: Mapping[str, Any], login: Mapping[str, Any]) -> Channel:
@@ -154,21 +149,39 @@ def _contact(house: House, user: Mapping[str, Any], field: str) -> str | None:
     return house.contacts.open(user[field], column_info("contacts", "users", user["user_id"], field)).decode()
 
 
-async def open_challenge(
-    house: House, user: Mapping[str, Any], login: dict[str, Any], kept: Kept | None = None
-) -> Opened:
+async def open_challenge(house: House, user: Mapping[str, Any], login: dict[str, Any], kept: Kept | None = None) -> Row:
     """Write login, event and idempotency key as one, then publish. Raises 409 `user-changed`."""
     row = challenge(house, user, login, login["send"], "login")
     values = [*(login[name] for name in _COLUMNS), sql.queued(login["send"][0], login["created_at"])]
     async with house.pool.acquire() as connection, connection.transaction():
         if kept is not None and not await keep(connection, login, kept):
-            return Opened(await winner(house, login["user_id"], kept))
+            return await _row(house, await winner(house, login["user_id"], kept))
         if not await connection.fetchval(sql.OPEN, *values, user["phone_hash"], user["email_hash"]):
             raise Problem(409, "user-changed", "The user was changed at this very moment. Sign in again.")
         await insert(connection, [row])
     house.outbox.publish_soon([row])
     metrics.LOGINS.labels("code-required").inc()
-    return Opened(login["login_id"])
+    return {**_fresh(login), "state": "pending", "delivery": values[-1]}
+
+
+def _fresh(login: Mapping[str, Any]) -> dict[str, Any]:
+    """A new login as `Logins.get` would read it."""
+    return {
+        **login,
+        "at": login["created_at"],
+        "now_user_epoch": login["user_epoch"],
+        "now_account_epoch": login["account_epoch"],
+        "attempts": 0,
+        "sends": 1,
+        "last_send_at": login["created_at"],
+        "channel": None,
+    }
+
+
+async def _row(house: House, login_id: UUID) -> Row:
+    if (found := await house.logins.get(login_id)) is None:
+        raise Problem(409, "login-under-way", "A call with this Idempotency-Key is under way. Repeat it.")
+    return found
 
 
 _COLUMNS: Final = (

@@ -34,13 +34,15 @@ class VerifyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    login_id: UUID
+    """`row`: the login's columns, with its account's `session_seconds`."""
+
+    row: Mapping[str, Any]
     token: str
     issued_at: int
     channel: str | None
 
     def __repr__(self) -> str:
-        return f"SignedIn({self.login_id})"
+        return f"SignedIn({self.row['login_id']})"
 
 
 async def verify_code(house: House, login_id: UUID, given: str, key: str | None) -> SignedIn:
@@ -65,7 +67,7 @@ async def verify_code(house: House, login_id: UUID, given: str, key: str | None)
     if channel is None:
         _wrong(house, login)
     metrics.VERIFICATIONS.labels("right").inc()
-    return _signed_in(house, login_id, _seconds(login), house.mint.active_id, channel)
+    return _signed_in(house, login, _seconds(login), house.mint.active_id, channel)
 
 
 async def _count(house: House, connection: Any, login_id: UUID) -> Mapping[str, Any] | None:
@@ -141,7 +143,7 @@ async def _not_open(house: House, login_id: UUID, code: str, key: str | None) ->
         raise Problem(404, "not-found", "There is no such login.")
     if login["state"] == "verified" and login["verify_key"] is not None:
         if _repeats(house, login, code, key):
-            return _signed_in(house, login_id, login["issued_at"], login["mint_key_id"], login["channel"])
+            return _signed_in(house, login, login["issued_at"], login["mint_key_id"], login["channel"])
         await house.pool.execute(sql.END_REPETITION, login_id)
     metrics.VERIFICATIONS.labels("refused").inc()
     reason = why_closed(house, login)
@@ -192,6 +194,6 @@ def _seconds(login: Mapping[str, Any]) -> int:
     return int(counted.timestamp())
 
 
-def _signed_in(house: House, login_id: UUID, issued_at: int, mint_key: int, channel: str | None) -> SignedIn:
-    secret = house.mint.secret(login_id, issued_at, mint_key)
-    return SignedIn(login_id, house.tokens.make(login_id, issued_at, secret), issued_at, channel)
+def _signed_in(house: House, login: Mapping[str, Any], issued_at: int, mint_key: int, channel: str | None) -> SignedIn:
+    secret = house.mint.secret(login["login_id"], issued_at, mint_key)
+    return SignedIn(login, house.tokens.make(login["login_id"], issued_at, secret), issued_at, channel)

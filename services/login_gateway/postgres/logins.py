@@ -11,6 +11,7 @@ import asyncpg
 
 FIND_USER: Final = """
 SELECT u.*, a.name AS account_name, a.state AS account_state, a.epoch AS account_epoch, a.code_digits, a.code_seconds,
+       a.session_seconds,
        coalesce(greatest(a.long_codes_until, g.long_codes_until, (SELECT long_codes_until FROM installation)) > now(),
                 false) AS long_codes,
        g.locked_at, now() AS at
@@ -62,7 +63,7 @@ FROM users u, accounts a
 WHERE l.login_id = $1 AND u.user_id = l.user_id AND a.account_id = l.account_id
   AND l.state = 'pending' AND l.attempts < $2 AND l.expires_at > now()
   AND u.epoch = l.user_epoch AND a.epoch = l.account_epoch
-RETURNING l.*, u.role, u.claims, now() AS counted_at
+RETURNING l.*, u.role, u.claims, a.session_seconds, now() AS counted_at
 """
 CLOSE_VERIFIED: Final = """
 UPDATE logins SET state = 'verified', ended_at = now(), issued_at = $2, mint_key_id = $3, channel = $4, verify_key = $5

@@ -33,7 +33,7 @@ async def take(request: web.Request) -> web.Response:
     given = await body(request, FeedBody, LARGE_BODY_LIMIT)
     await count_fed(house, client.client_id, len(given.logins))
     results = [await feed(house, client.client_id, account, item) for item in given.logins]
-    return json_response({"logins": [await _shown(house, fed) for fed in results]})
+    return json_response({"logins": [_shown(house, fed) for fed in results]})
 
 
 async def state(request: web.Request) -> web.Response:
@@ -45,8 +45,7 @@ async def verify(request: web.Request) -> web.Response:
     house, _, account = await _client(request)
     login_id = await _login(request, house, account)
     code = (await body(request, VerifyBody)).code
-    done = await verify_code(house, login_id, code, request.headers.get("Idempotency-Key"))
-    return json_response(signed_in(house, done, await house.logins.get(login_id)))
+    return json_response(signed_in(await verify_code(house, login_id, code, request.headers.get("Idempotency-Key"))))
 
 
 async def resend(request: web.Request) -> web.Response:
@@ -71,10 +70,9 @@ async def _login(request: web.Request, house: House, account: UUID) -> UUID:
     return found
 
 
-async def _shown(house: House, fed: Fed) -> dict[str, Any]:
+def _shown(house: House, fed: Fed) -> dict[str, Any]:
     if fed.reason is not None:
         return {"reference": fed.reference, "status": "refused", "reason": fed.reason}
-    login = await house.logins.get(fed.login_id) if fed.login_id else None
-    if login is None:
+    if fed.login is None:
         return {"reference": fed.reference, "status": "refused", "reason": "unknown-user"}
-    return {"reference": fed.reference, **(shown_at_once(house, login) or status.view(house, login))}
+    return {"reference": fed.reference, **(shown_at_once(house, fed.login) or status.view(house, fed.login))}

@@ -40,8 +40,7 @@ def add_routes(app: web.Application) -> None:
 async def sign_in(request: web.Request) -> web.Response:
     house = request.app[HOUSE]
     given = await body(request, LoginBody)
-    opened = await login.sign_in(house, given, await _address(request, given), request.headers.get("Idempotency-Key"))
-    found = await _found(house, opened.login_id)
+    found = await login.sign_in(house, given, await _address(request, given), request.headers.get("Idempotency-Key"))
     if (shown := shown_at_once(house, found)) is not None:
         return json_response(shown)
     return json_response(status.view(house, found), 202)
@@ -50,8 +49,7 @@ async def sign_in(request: web.Request) -> web.Response:
 async def verify(request: web.Request) -> web.Response:
     house, login_id = request.app[HOUSE], _handle(request)
     code = (await body(request, VerifyBody)).code
-    done = await verify_code(house, login_id, code, request.headers.get("Idempotency-Key"))
-    return json_response(signed_in(house, done, await _found(house, login_id)))
+    return json_response(signed_in(await verify_code(house, login_id, code, request.headers.get("Idempotency-Key"))))
 
 
 async def resend(request: web.Request) -> web.Response:
@@ -80,14 +78,14 @@ async def stream(request: web.Request) -> web.StreamResponse:
     return out
 
 
-def signed_in(house: House, done: SignedIn, found: Any) -> dict[str, Any]:
-    fed = found["fed_by"] is not None
+def signed_in(done: SignedIn) -> dict[str, Any]:
+    fed = done.row["fed_by"] is not None
     return {
         "status": "signed_in",
         "token": done.token,
         "token_type": "Bearer",
-        "login_id": done.login_id,
-        "expires_at": _ends(found, done.issued_at),
+        "login_id": done.row["login_id"],
+        "expires_at": _ends(done.row, done.issued_at),
         "acr": events.strength(done.channel, fed),
         "amr": events.methods(done.channel, fed),
     }
@@ -99,7 +97,7 @@ def shown_at_once(house: House, found: Any) -> dict[str, Any] | None:
         return None
     secret = house.mint.secret(found["login_id"], found["issued_at"], found["mint_key_id"])
     token = house.tokens.make(found["login_id"], found["issued_at"], secret)
-    return signed_in(house, SignedIn(found["login_id"], token, found["issued_at"], None), found)
+    return signed_in(SignedIn(found, token, found["issued_at"], None))
 
 
 def _ends(found: Any, issued_at: int) -> Any:
