@@ -1,8 +1,8 @@
 """From raw records to durable rows: decode, check, write, go on. A record that nobody can use becomes a dead letter."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid5
 
 import structlog
@@ -12,15 +12,13 @@ from schemas.events import EmailFallbackRequested, Event, ExpireAll, LoginChalle
 from services.delivery.intake import Bin, Challenge, Closing, DeadLetterRow, Floor, Intake, NotStorable, Record, Slots
 from services.delivery.outcomes import row_id
 from services.platform import metrics
-from services.platform.clock import Clock
+from services.platform.clock import Clock, is_ahead
 from services.platform.keys.contacts import Contacts, SealBroken, open_login
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.keyring import UnknownKey
 from services.platform.postgres import until_it_works
 
 log = structlog.get_logger()
-
-FLOOR_AHEAD: Final = timedelta(seconds=5)
 
 
 class BadRecord(Exception):
@@ -143,7 +141,7 @@ class Ingest:
             raise BadRecord("bad-signature") from None
 
     def _floor(self, event: ExpireAll) -> Floor:
-        if event.floor > (self._clock.now() + FLOOR_AHEAD).timestamp() * 1000:
+        if is_ahead(event.floor, self._clock.now().timestamp()):
             raise BadRecord("floor-ahead")
         return Floor(event.scope, uuid_in(event.whose), event.floor)
 

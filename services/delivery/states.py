@@ -18,12 +18,9 @@ class State(StrEnum):
 
 MOVES: Final[dict[State, frozenset[State]]] = {
     State.QUEUED: frozenset({State.SENDING, State.EXPIRED, State.CANCELLED, State.FAILED}),
-    State.SENDING: frozenset(
-        {State.SENT, State.QUEUED, State.FAILED, State.UNKNOWN, State.EXPIRED, State.CANCELLED, State.DELIVERED}
-    )
-    | {State.UNDELIVERED},
-    State.SENT: frozenset({State.DELIVERED, State.UNDELIVERED, State.UNKNOWN}),
-    State.UNKNOWN: frozenset({State.QUEUED}),
+    State.SENDING: frozenset(State) - {State.SENDING},
+    State.SENT: frozenset({State.DELIVERED, State.UNDELIVERED, State.UNKNOWN, State.QUEUED}),
+    State.UNKNOWN: frozenset(),
     State.DELIVERED: frozenset(),
     State.UNDELIVERED: frozenset(),
     State.FAILED: frozenset(),
@@ -46,5 +43,6 @@ class Reason(StrEnum):
     CONTACTS_BROKEN = "contacts-do-not-open"
 
 
-def may_move(old: State, new: State) -> bool:
-    return new in MOVES[old]
+def comes_from(new: State) -> list[State]:
+    """The states that a leased row may be in to get this one; a result for any other is too late."""
+    return [old for old in (State.SENDING, State.SENT) if new in MOVES[old] or old == new == State.SENT]

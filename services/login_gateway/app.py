@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -27,6 +26,7 @@ from services.login_gateway.status import follow_outcomes
 from services.platform import auth, clients, http
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
+from services.platform.introspection import Introspection
 from services.platform.kafka import Connection, Producer
 from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Contacts
@@ -55,7 +55,7 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
         work = (house.outbox.run(), close_for_ever(house), follow_outcomes(house, connection, letters))
         tasks = [asyncio.create_task(each) for each in work]
         try:
-            yield build_app(house, rings, store)
+            yield build_app(house, rings)
         finally:
             await _end(tasks)
             await house.outbox.drain()
@@ -64,7 +64,7 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
             await pool.close()
 
 
-def build_app(house: House, rings: Keyrings, store: SessionStore | None) -> web.Application:
+def build_app(house: House, rings: Keyrings) -> web.Application:
     """Wire the routes to what they work with."""
 
     async def ready() -> dict[str, Any]:
@@ -75,7 +75,9 @@ def build_app(house: House, rings: Keyrings, store: SessionStore | None) -> web.
     app = http.base_app("gateway", ready, DOCUMENT)
     app[HOUSE] = house
     app[auth.CHECK_CLIENT] = clients.ClientDirectory(house.pool).check
-    app[auth.INTROSPECT] = _introspector(house, store)
+    introspection = Introspection(house.settings)
+    app[auth.INTROSPECT] = _from_own_tables(house, introspection)
+    app.on_cleanup.append(introspection.close)
     logins.add_routes(app)
     sessions.add_routes(app)
     feed.add_routes(app)
@@ -122,18 +124,15 @@ def _house(settings: GatewaySettings, rings: Keyrings, pool: asyncpg.Pool[asyncp
     )
 
 
-def _introspector(house: House, store: SessionStore | None) -> auth.Introspect:
+def _from_own_tables(house: House, introspection: Introspection) -> auth.Introspect:
     """User, account and role come from our own tables, and only liveness from the store (DESIGN 2.3)."""
 
     async def introspect(token: str) -> auth.User | None:
-        found = await store.introspect(token) if store is not None else {"active": False}
-        if not found["active"] or found.get("aud") != "gatepost":
+        said = await introspection.user(token)
+        if said is None:
             return None
-        query = "SELECT user_id, account_id, role FROM users WHERE user_id = $1::text::uuid AND NOT disabled"
-        row = await house.pool.fetchrow(query, found["sub"])
-        if row is None:
-            return None
-        signed_in = datetime.fromtimestamp(float(str(found["auth_time"])), UTC)
-        return auth.User(str(row["user_id"]), str(row["account_id"]), row["role"], signed_in)
+        query = "SELECT account_id, role FROM users WHERE user_id = $1::text::uuid AND NOT disabled"
+        row = await house.pool.fetchrow(query, said.user_id)
+        return said._replace(account_id=str(row["account_id"]), role=row["role"]) if row is not None else None
 
     return introspect

@@ -47,15 +47,3 @@ class SessionStore:
                 return answer.status
         except (aiohttp.ClientError, TimeoutError):
             return 0
-
-    async def introspect(self, token: str) -> dict[str, object]:
-        """Whether a token is alive, and whose it is; `{"active": False}` when the store does not answer."""
-        timeout = aiohttp.ClientTimeout(total=SECONDS)
-        try:
-            async with self._session.post(
-                f"{self._url}/v1/introspect", data={"token": token}, headers=self._auth, timeout=timeout
-            ) as answer:
-                found: dict[str, object] = await answer.json() if answer.status == 200 else {"active": False}
-                return found
-        except (aiohttp.ClientError, TimeoutError):
-            return {"active": False}

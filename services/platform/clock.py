@@ -2,11 +2,12 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import uuid_utils
 
+LATEST_FLOOR_SECONDS: Final = 5
 _EVENTS = uuid5(NAMESPACE_URL, "urn:gatepost:event")
 
 
@@ -33,3 +34,8 @@ def new_id() -> UUID:
 def event_id(*parts: object) -> str:
     """The same parts give the same id, so a repeated event is recognised (UUIDv5, RFC 9562)."""
     return str(uuid5(_EVENTS, "\x1f".join(str(part) for part in parts)))
+
+
+def is_ahead(floor: int, now: float) -> bool:
+    """Whether a floor (milliseconds) lies further ahead of `now` (Unix seconds) than clocks may differ."""
+    return floor > (now + LATEST_FLOOR_SECONDS) * 1000

@@ -10,12 +10,12 @@ import structlog
 from schemas import codec, topics
 from schemas.events import ExpireAll, SessionPolicyChanged, SessionRevoked, Verified
 from services.platform import metrics
+from services.platform.clock import is_ahead
 from services.platform.keys.grants import Verifier
 from services.session_store.memory import Change, SessionEvent, Stop
 
 log = structlog.get_logger()
 
-LATEST_FLOOR_MS: Final = 5_000
 SESSION: Final = """
 INSERT INTO sessions (login_id, account_id, user_id, issued_at, auth_time, secret_hash, amr, acr, aud, role, claims,
                       device, account_epoch, user_epoch)
@@ -66,8 +66,8 @@ def _sensible(event: Any, key: bytes, now: float) -> SessionEvent:
         raise Refused("bad-id")
     if key != expected:
         raise Refused("wrong-key")
-    if isinstance(event, ExpireAll) and event.floor > now * 1000 + LATEST_FLOOR_MS:
-        raise Refused("floor-in-the-future")
+    if isinstance(event, ExpireAll) and is_ahead(event.floor, now):
+        raise Refused("floor-ahead")
     found: SessionEvent = event
     return found
 

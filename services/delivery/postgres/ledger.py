@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from services.delivery.ports import Consequences, EmailRow, Job, LoginNow, Result
+from services.delivery.states import comes_from
 from services.platform import outbox
 
 JOB: Final = """d.id, d.login_id, d.channel, d.cause, d.account_id, d.user_id, d.tries, d.doubtful, d.lease, d.provider,
@@ -62,7 +63,7 @@ WITH settled AS (
     UPDATE deliveries SET state = $3, reason = $4, provider = coalesce($5, provider),
         provider_ref = coalesce($6, provider_ref), lease = NULL, doubtful = doubtful + $8, updated_at = now(),
         due_at = now() + make_interval(secs => $7)
-    WHERE id = $1 AND lease = $2 AND state IN ('sending', 'sent') RETURNING login_id, id, account_id, channel, cause
+    WHERE id = $1 AND lease = $2 AND state = ANY($16) RETURNING login_id, id, account_id, channel, cause
 ), logged AS (
     INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause, provider, reason, ms)
     SELECT login_id, id, account_id, $9, channel, cause, $5, $4, $10 FROM settled
@@ -132,7 +133,7 @@ class PostgresLedger:
     async def settle(self, job: Job, result: Result, then: Consequences) -> bool:
         """State, log line, events and the fallback's e-mail in one transaction; False when the lease was lost."""
         rows = [outbox.row_for(event) for event in then.events]
-        arguments = (*_settled(job, result), *outbox.columns(rows))
+        arguments = (*_settled(job, result), *outbox.columns(rows), comes_from(result.state))
         if then.email is None:
             held = bool(await self._pool.fetchval(SETTLE, *arguments))
         else:

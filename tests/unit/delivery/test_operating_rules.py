@@ -8,7 +8,7 @@ import pytest
 
 from services.delivery import replay
 from services.delivery.provider import Message
-from services.delivery.routes.api import HANDLERS, user_of
+from services.delivery.routes.api import HANDLERS
 from services.delivery.routing import Provider, Routing
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
@@ -59,15 +59,6 @@ def test_a_person_needs_the_calls_role_and_a_fresh_sign_in_for_what_changes(call
 
 def test_every_call_stands_in_the_who_table():
     assert set(HANDLERS) == set(RIGHTS)
-
-
-def test_a_token_for_applications_opens_nothing_here():
-    said = {"active": True, "sub": "u", "account": OWN, "role": "operator", "aud": "gatepost", "auth_time": 1}
-    assert user_of(said) is not None
-    assert user_of(said | {"aud": "apps"}) is None
-    assert user_of(said | {"active": False}) is None
-    assert user_of({"active": False}) is None
-    assert user_of(said | {"exp": 5}) is None
 
 
 def candidate(**changes: Any) -> replay.Candidate:

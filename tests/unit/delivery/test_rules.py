@@ -10,7 +10,7 @@ from services.delivery.channels.twilio import outcome
 from services.delivery.fallback import fallback_due
 from services.delivery.ports import LoginNow
 from services.delivery.provider import Permanent, Retryable, Unknown
-from services.delivery.states import MOVES, State, may_move
+from services.delivery.states import MOVES, State, comes_from
 from tests.unit.delivery.jobs import NOW, job
 
 OPEN, CLOSED, MADE = LoginNow(None, False), LoginNow("verified", False), LoginNow(None, True)
@@ -40,7 +40,7 @@ def test_the_fallback_rule(case, channel, state, login, email, now, due):
 
 
 def test_a_row_that_ended_never_moves_again():
-    for ended in (State.DELIVERED, State.UNDELIVERED, State.FAILED, State.EXPIRED, State.CANCELLED):
+    for ended in (State.DELIVERED, State.UNDELIVERED, State.UNKNOWN, State.FAILED, State.EXPIRED, State.CANCELLED):
         assert not MOVES[ended]
 
 
@@ -59,7 +59,22 @@ def test_a_row_that_ended_never_moves_again():
     ],
 )
 def test_the_state_diagram(old, new, may):
-    assert may_move(old, new) is may
+    assert (new in MOVES[old]) is may
+
+
+@pytest.mark.parametrize(
+    ("new", "before"),
+    [
+        (State.SENT, [State.SENDING, State.SENT]),
+        (State.FAILED, [State.SENDING]),
+        (State.EXPIRED, [State.SENDING]),
+        (State.QUEUED, [State.SENDING, State.SENT]),
+        (State.UNKNOWN, [State.SENDING, State.SENT]),
+        (State.SENDING, []),
+    ],
+)
+def test_a_result_is_written_only_over_the_states_it_may_follow(new, before):
+    assert comes_from(new) == before
 
 
 def test_every_state_stands_in_the_diagram():
