@@ -31,7 +31,7 @@ from services.platform import clients, http
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
 from services.platform.kafka import Connection, Producer
-from services.platform.keys.codes import Codes
+from services.platform.keys.codes import Codes, roll_daily
 from services.platform.keys.contacts import Contacts
 from services.platform.keys.deadletters import DeadLetterOpener, DeadLetterSeal
 from services.platform.keys.grants import Verifier
@@ -61,6 +61,7 @@ class House:
     directory: clients.ClientDirectory
     dead_letters: DeadLetters
     verifier: Verifier
+    codes: Codes
     site: web.Application
     runner: web.AppRunner | None = None
 
@@ -71,7 +72,8 @@ class House:
         log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
         connection = Connection.of(self.settings)
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
-        return [self.sender.run(), self.outbox.run(), follow, self._refresh(), self.lock.keep()]
+        rolling = roll_daily(self.codes, SystemClock())
+        return [self.sender.run(), self.outbox.run(), follow, rolling, self._refresh(), self.lock.keep()]
 
     async def stop(self) -> None:
         log.info("stopping")
@@ -130,6 +132,7 @@ def _wired(
         directory=parts.directory,
         dead_letters=dead_letters,
         verifier=verifier,
+        codes=secrets.codes,
         site=api.build(parts),
     )
 

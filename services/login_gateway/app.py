@@ -28,7 +28,7 @@ from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
 from services.platform.introspection import Introspection
 from services.platform.kafka import Connection, Producer
-from services.platform.keys.codes import Codes
+from services.platform.keys.codes import Codes, roll_daily
 from services.platform.keys.contacts import Contacts
 from services.platform.keys.deadletters import DeadLetterSeal
 from services.platform.keys.files import purposes_of
@@ -52,7 +52,12 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
         store = _store(settings, session)
         house = _house(settings, rings, pool, Outbox(pool, producer, store.take if store else None))
         letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "gateway")
-        work = (house.outbox.run(), close_for_ever(house), follow_outcomes(house, connection, letters))
+        work = (
+            house.outbox.run(),
+            close_for_ever(house),
+            follow_outcomes(house, connection, letters),
+            roll_daily(house.codes, house.clock),
+        )
         tasks = [asyncio.create_task(each) for each in work]
         try:
             yield build_app(house, rings)

@@ -1,7 +1,9 @@
 """Keys: what they make opens only where it belongs."""
 
+import asyncio
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from services.platform import commands
-from services.platform.keys import contacts, deadletters, files, grants, tokens
-from services.platform.keys.codes import Codes, RetiredKey
+from services.platform.keys import codes as codes_module
+from services.platform.keys import contacts, deadletters, files, grants, keyring, tokens
+from services.platform.keys.codes import Codes, RetiredKey, roll_daily
 from services.platform.keys.keyring import KeyringError, Keyrings, Ring
 
 NOW = datetime.now(UTC).replace(hour=12)
@@ -83,6 +86,94 @@ def test_a_rolled_code_key_file_gives_no_code_of_the_past(keys, tmp_path):
     assert rolled.code(rolled.active_id(later), login_id, "sms", salt, 8, later) == expected
     with pytest.raises(RetiredKey):
         rolled.code(rolled.active_id(NOW), login_id, "sms", salt, 8, NOW)
+
+
+MIDNIGHT = (NOW + timedelta(days=3)).replace(hour=0, minute=0, second=0, microsecond=0)
+LAST_SECOND = MIDNIGHT - timedelta(seconds=1)
+
+
+class Hands:
+    """A clock that a test turns: each pause lets the next hour of the list come, and the last one ends the work."""
+
+    def __init__(self, *times: datetime) -> None:
+        self._times = list(times)
+
+    def now(self) -> datetime:
+        return self._times[0]
+
+    def monotonic(self) -> float:
+        return self._times[0].timestamp()
+
+    async def pause(self, seconds: float) -> None:
+        self._times.pop(0)
+        if not self._times:
+            raise asyncio.CancelledError
+
+
+async def roll_at(codes: Codes, *times: datetime) -> None:
+    hands = Hands(*times)
+    with suppress(asyncio.CancelledError):
+        await roll_daily(codes, hands, pause=hands.pause)
+
+
+def day_in(path: Path) -> str:
+    return str(json.loads(path.read_text())["day"])
+
+
+@pytest.fixture
+def both(tmp_path) -> tuple[Codes, Codes, Path, Path]:
+    """Gateway and delivery, each with its own new file."""
+    files.make_keys(tmp_path)
+    paths = [tmp_path / service / "code.json" for service in ("gateway", "delivery")]
+    return Codes(Ring(paths[0])), Codes(Ring(paths[1])), paths[0], paths[1]
+
+
+async def test_the_file_moves_on_while_the_service_runs_twenty_minutes_after_midnight(both):
+    codes, _, path, _ = both
+    before = {"day": LAST_SECOND.date().isoformat(), "next": MIDNIGHT.date().isoformat()}
+    await roll_at(codes, LAST_SECOND, MIDNIGHT + timedelta(minutes=19))
+    assert day_in(path) == before["day"]
+    await roll_at(codes, MIDNIGHT + timedelta(minutes=20))
+    assert day_in(path) == before["next"]
+
+
+@pytest.mark.parametrize("ahead", ["gateway", "delivery"])
+async def test_a_code_of_a_days_last_second_still_verifies_when_one_service_rolled_and_the_other_did_not(both, ahead):
+    gateway, delivery, *_ = both
+    login_id, salt, key_id = uuid4(), os.urandom(16), gateway.active_id(LAST_SECOND)
+    await roll_at({"gateway": gateway, "delivery": delivery}[ahead], LAST_SECOND, MIDNIGHT + timedelta(minutes=10))
+    sent = delivery.code(key_id, login_id, "sms", salt, 6, MIDNIGHT + timedelta(seconds=1))
+    assert gateway.code(key_id, login_id, "sms", salt, 6, MIDNIGHT + timedelta(minutes=10)) == sent
+
+
+async def test_a_code_of_the_new_day_verifies_where_the_clock_still_shows_the_old_one(both):
+    gateway, delivery, *_ = both
+    login_id, salt, key_id = uuid4(), os.urandom(16), gateway.active_id(MIDNIGHT)
+    await roll_at(gateway, MIDNIGHT + timedelta(minutes=30))
+    sent = delivery.code(key_id, login_id, "sms", salt, 6, LAST_SECOND)
+    assert gateway.code(key_id, login_id, "sms", salt, 6, MIDNIGHT) == sent
+
+
+async def test_a_file_that_another_process_moved_on_gives_the_same_codes(both, monkeypatch):
+    monkeypatch.setattr(keyring, "RELOAD_SECONDS", 0.0)
+    gateway, delivery, path, _ = both
+    login_id, salt, key_id = uuid4(), os.urandom(16), gateway.active_id(MIDNIGHT)
+    await roll_at(Codes(Ring(path)), MIDNIGHT + timedelta(hours=1))
+    given = [codes.code(key_id, login_id, "sms", salt, 6, MIDNIGHT) for codes in (gateway, delivery)]
+    assert given[0] == given[1]
+
+
+async def test_a_file_that_cannot_be_written_stops_nothing(both, monkeypatch):
+    gateway, _, path, _ = both
+    day = day_in(path)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(codes_module, "write_ring", refuse)
+    await roll_at(gateway, MIDNIGHT + timedelta(hours=1), MIDNIGHT + timedelta(hours=2))
+    assert day_in(path) == day
+    assert gateway.code(gateway.active_id(MIDNIGHT), uuid4(), "sms", b"salt", 6, MIDNIGHT)
 
 
 def test_a_sealed_contact_opens_only_in_its_own_place(keys):

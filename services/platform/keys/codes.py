@@ -4,16 +4,24 @@ The code key is a ratchet: the key of a day is an HMAC of the day before's, so e
 key without a word between them, and an old file key gives no code of the past once the file moved on.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from services.platform.keys.keyring import Key, Ring, UnknownKey, write_ring
+import structlog
+
+from services.platform.clock import Clock
+from services.platform.keys.keyring import Key, KeyringError, Ring, UnknownKey, write_ring
+
+log = structlog.get_logger()
 
 GRACE: Final = timedelta(minutes=20)
+ROLL_SECONDS: Final = 60.0
 
 
 class RetiredKey(UnknownKey):
@@ -38,19 +46,18 @@ class Codes:
         number = int.from_bytes(hmac.digest(key.secret, message, "sha256"), "big")
         return str(number % 10**digits).zfill(digits)
 
-    def roll(self, now: datetime) -> None:
-        """Forget the keys of days that are over, in the file too where it may be written."""
+    def roll(self, now: datetime) -> bool:
+        """Forget the keys of days that are over, in the file too; whether the file moved. Raises `OSError`."""
         day = (now.astimezone(UTC) - GRACE).date()
-        if date.fromisoformat(self._ring.raw["day"]) >= day:
-            return
-        key = self._of_day(day)
         self._days = {d: k for d, k in self._days.items() if d >= day}
+        start, _ = self._first()
+        if start >= day:
+            return False
+        key = self._of_day(day)
         secret = base64.b64encode(key.secret).decode()
         raw = {"purpose": "code", "day": day.isoformat(), "keys": [{"id": key.id, "secret": secret, "state": "active"}]}
-        try:
-            write_ring(self._ring.path, raw)
-        except OSError:
-            return
+        write_ring(self._ring.path, raw)
+        return True
 
     def _key(self, key_id: int, now: datetime) -> Key:
         today = now.date()
@@ -67,13 +74,39 @@ class Codes:
         return self._days[day]
 
     def _derive(self, day: date) -> Key:
-        start = date.fromisoformat(self._ring.raw["day"])
+        start, secret = self._first()
         if day < start:
             raise RetiredKey("that day's code key is gone")
-        secret = self._ring.active.secret
         for _ in range((day - start).days):
             secret = next_day(secret)
         return Key(_id_of(day), secret)
+
+    def _first(self) -> tuple[date, bytes]:
+        """The day of the file and its key. The key first: asking for it may read a file that moved on meanwhile."""
+        secret = self._ring.active.secret
+        return date.fromisoformat(self._ring.raw["day"]), secret
+
+
+async def roll_daily(
+    codes: Codes,
+    clock: Clock,
+    seconds: float = ROLL_SECONDS,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Move the file on for ever, each service its own. A day's key goes twenty minutes after its end, so a service
+    that is a step ahead still knows every key that the other one works with.
+    """
+    told = False
+    while True:
+        try:
+            if codes.roll(clock.now()):
+                log.info("code_key_rolled")
+            told = False
+        except (OSError, KeyringError) as failed:
+            if not told:
+                log.warning("code_key_not_rolled", error=type(failed).__name__)
+            told = True
+        await pause(seconds)
 
 
 def next_day(secret: bytes) -> bytes:
