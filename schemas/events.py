@@ -38,6 +38,7 @@ FailedState = Literal["failed", "undelivered", "unknown", "expired", "cancelled"
 NextStep = Literal["email", "retry", "none"]
 CloseReason = Literal["expired", "too-many-attempts", "sessions-expired", "contact-changed"]
 ExpireScope = Literal["user", "account"]
+Notice = Literal["locked", "phone-changed", "email-changed"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -106,6 +107,24 @@ class LoginChallenged(Event, frozen=True, kw_only=True, tag=True):
     account_epoch: Milliseconds
     user_epoch: Milliseconds
     context: Context = Context()
+
+
+class NoticeRequested(Event, frozen=True, kw_only=True, tag=True):
+    """A user is to be told something about their sign-in, by one message to one contact. It holds no code.
+
+    `login_id` names the notice as if it were a login of its own, so that its timeline can be read. `sealed` holds the
+    contact, bound to that id, the cause (`notice:` and what it says) and the expiry.
+    """
+
+    notice: Notice
+    cause: Cause
+    channel: Channel
+    sealed: Sealed
+    masked: Masked
+    country: Country | None = None
+    locale: Text | None = None
+    issued_at: Instant
+    expires_at: Instant
 
 
 class EmailFallbackRequested(Event, frozen=True, kw_only=True, tag=True):
@@ -233,6 +252,7 @@ class ClientChanged(Event, frozen=True, kw_only=True, tag=True):
 AnyEvent = (
     LoginFed
     | LoginChallenged
+    | NoticeRequested
     | EmailFallbackRequested
     | CodeSent
     | CodeDelivered

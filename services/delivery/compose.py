@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.delivery import messages
+from services.delivery.notices import is_notice, notice_of_job
 from services.delivery.ports import Job
 from services.delivery.provider import Message, Permanent
 from services.delivery.states import Reason
@@ -29,6 +30,9 @@ class Secrets:
         to = inside.phone if job.channel == "sms" else inside.email
         if to is None:
             raise Permanent(Reason.NO_CONTACT)
+        if is_notice(job):
+            subject, text = messages.notice(notice_of_job(job))
+            return Message(str(job.id), to, subject, text)
         code = self.codes.code(job.code_key_id, job.login_id, job.channel, inside.salt, job.digits, now)
         minutes = max(1, round((job.expires_at - now).total_seconds() / 60))
         text = messages.sms_text(code, self.host) if job.channel == "sms" else messages.email_text(code, minutes)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from services.delivery.notices import is_notice
 from services.delivery.ports import Job, Result
 from services.delivery.provider import Permanent, Retryable, Unknown
 from services.delivery.states import Reason, State
@@ -12,6 +13,7 @@ CALL_SECONDS: Final = {"sms": 4.0, "email": 8.0}
 SHORTEST_CALL: Final = 1.0
 SHORTEST_PAUSE: Final = 0.5
 MOST_TRIES: Final = {"sms": 4, "email": 40}
+NOTICE_TRIES: Final = 60
 WORTH_A_SECOND_MESSAGE: Final = timedelta(seconds=20)
 RECEIPT_AFTER_CHALLENGE: Final = timedelta(seconds=25)
 RECEIPT_AFTER_HANDOVER: Final = timedelta(seconds=10)
@@ -32,7 +34,7 @@ def ended_before_call(job: Job, now: datetime) -> Result | None:
 
 def deadline(job: Job) -> datetime:
     """No call may end after it. A first call is always made: a late broker is no failure of the SMS."""
-    if job.channel == "sms" and job.tries > 1 and not job.doubtful:
+    if job.channel == "sms" and job.tries > 1 and not job.doubtful and not is_notice(job):
         return min(job.expires_at, job.challenged_at + SMS_WINDOW)
     return job.expires_at
 
@@ -63,10 +65,11 @@ def after_trouble(job: Job, trouble: Trouble, now: datetime, has_email: bool) ->
 
 def _again(job: Job, trouble: Retryable, now: datetime) -> Result:
     """Later, as often as the window allows; the last try is made just before it closes."""
-    last = job.expires_at if job.channel == "email" or job.doubtful else job.challenged_at + SMS_WINDOW
+    patient = job.channel == "email" or job.doubtful or is_notice(job)
+    last = job.expires_at if patient else job.challenged_at + SMS_WINDOW
     left = (min(last, job.expires_at) - now).total_seconds() - SHORTEST_CALL
     pause = max(min(back_off(job), left), SHORTEST_PAUSE, trouble.after or 0.0)
-    if pause > left or job.tries >= MOST_TRIES[job.channel]:
+    if pause > left or job.tries >= (NOTICE_TRIES if is_notice(job) else MOST_TRIES[job.channel]):
         return Result(state=State.FAILED, reason=trouble.reason)
     return Result(state=State.QUEUED, reason=trouble.reason, pause=pause)
 
@@ -80,6 +83,8 @@ def _in_doubt(job: Job, trouble: Unknown, now: datetime, has_email: bool) -> Res
 
 
 def back_off(job: Job) -> float:
-    """Seconds: half a second doubling to 2 for an SMS, 1 doubling to 15 for an e-mail."""
+    """Seconds: half a second doubling to 2 for an SMS, 1 to 15 for an e-mail, 2 to half an hour for a notice."""
     first, most = (0.5, 2.0) if job.channel == "sms" else (1.0, 15.0)
+    if is_notice(job):
+        first, most = 2.0, 1800.0
     return min(most, first * 2.0 ** min(max(job.tries - 1, 0), 10))

@@ -8,8 +8,17 @@ from uuid import UUID, uuid5
 import structlog
 
 from schemas import codec, topics
-from schemas.events import EmailFallbackRequested, Event, ExpireAll, LoginChallenged, LoginClosed, Verified
+from schemas.events import (
+    EmailFallbackRequested,
+    Event,
+    ExpireAll,
+    LoginChallenged,
+    LoginClosed,
+    NoticeRequested,
+    Verified,
+)
 from services.delivery.intake import Bin, Challenge, Closing, DeadLetterRow, Floor, Intake, NotStorable, Record, Slots
+from services.delivery.notices import cause_of_notice
 from services.delivery.outcomes import row_id
 from services.platform import metrics
 from services.platform.clock import Clock, is_ahead
@@ -99,10 +108,10 @@ class Ingest:
 
     def _challenge(self, record: Record) -> Challenge:
         event = decoded(record)
-        if not isinstance(event, LoginChallenged):
+        if not isinstance(event, LoginChallenged | NoticeRequested):
             raise BadRecord("wrong-topic")
         self._check_seal(event, event.sealed, event.cause, event.expires_at)
-        return challenge_of(event)
+        return challenge_of(event) if isinstance(event, LoginChallenged) else notice_of(event)
 
     def _email(self, record: Record) -> tuple[UUID, str]:
         event = decoded(record)
@@ -190,6 +199,35 @@ def challenge_of(event: LoginChallenged) -> Challenge:
         begun_at=event.issued_at,
         challenged_at=event.time,
         expires_at=event.expires_at,
+    )
+
+
+def notice_of(event: NoticeRequested) -> Challenge:
+    """A row like a challenge's; it has no code, and no floor ends it."""
+    if event.cause != cause_of_notice(event.notice):
+        raise BadRecord("invalid")
+    login_id = uuid_in(event.login_id)
+    return Challenge(
+        id=row_id(login_id, event.channel, event.cause),
+        login_id=login_id,
+        channel=event.channel,
+        cause=event.cause,
+        account_id=uuid_in(event.account_id),
+        user_id=uuid_in(event.user_id),
+        account_epoch=None,
+        user_epoch=None,
+        sealed=event.sealed,
+        masked=event.masked,
+        masked_email=None,
+        country=event.country,
+        locale=event.locale,
+        origin=None,
+        code_key_id=0,
+        digits=0,
+        begun_at=event.issued_at,
+        challenged_at=event.time,
+        expires_at=event.expires_at,
+        sealed_event="NoticeRequested",
     )
 
 

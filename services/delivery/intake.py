@@ -36,8 +36,8 @@ class Challenge(NamedTuple):
     cause: str
     account_id: UUID
     user_id: UUID
-    account_epoch: int
-    user_epoch: int
+    account_epoch: int | None
+    user_epoch: int | None
     sealed: str
     masked: str
     masked_email: str | None
@@ -49,6 +49,7 @@ class Challenge(NamedTuple):
     begun_at: datetime
     challenged_at: datetime
     expires_at: datetime
+    sealed_event: str = "LoginChallenged"
 
 
 class Closing(NamedTuple):

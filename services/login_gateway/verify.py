@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.events import CloseReason
-from services.login_gateway import events
+from services.login_gateway import events, notices
 from services.login_gateway.guessing import count_wrong
 from services.login_gateway.house import House
 from services.login_gateway.postgres import logins as sql
@@ -114,16 +114,16 @@ async def _written(
 async def _count_wrong(house: House, connection: Any, login: Mapping[str, Any]) -> list[OutboxRow]:
     """The count stands already; here are its consequences."""
     limits = house.settings
-    if login["wrong_total"] >= limits.wrong_codes_total:
-        await connection.execute(sql.LOCK, login["user_id"])
+    rows: list[OutboxRow] = []
+    if login["wrong_total"] >= limits.wrong_codes_total and await connection.fetchval(sql.LOCK, login["user_id"]):
+        rows += await notices.locked(connection, house.contacts, login["user_id"], login["counted_at"])
     if login["wrong_today"] >= limits.wrong_codes_for_long_codes or login["long_codes"]:
         await connection.execute(sql.LONG_CODES, login["user_id"])
     if login["fed_by"] is not None:
         await count_wrong(connection, limits, login["fed_by"])
-    if login["attempts"] < limits.tries_per_login:
-        return []
-    closed = await connection.fetchrow(sql.CLOSE, login["login_id"], "too-many-attempts")
-    rows = [row_for(events.closed(closed, "too-many-attempts", house.clock.now()))] if closed else []
+    if login["attempts"] >= limits.tries_per_login:
+        closed = await connection.fetchrow(sql.CLOSE, login["login_id"], "too-many-attempts")
+        rows += [row_for(events.closed(closed, "too-many-attempts", login["counted_at"]))] if closed else []
     await insert(connection, rows)
     return rows
 

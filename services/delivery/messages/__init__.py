@@ -3,6 +3,20 @@
 from typing import Final
 
 SEGMENT: Final = 160
+NOTICES: Final = {
+    "locked": (
+        "Your sign-in is locked",
+        "Your sign-in is locked after too many wrong codes. If that was not you, tell your administrator.",
+    ),
+    "phone-changed": (
+        "Your phone number was changed",
+        "The phone number for your sign-in codes was changed. If you did not expect it, tell your administrator.",
+    ),
+    "email-changed": (
+        "Your e-mail address was changed",
+        "The e-mail address of your sign-in was changed. If you did not expect it, tell your administrator.",
+    ),
+}
 
 
 def sms_text(code: str, host: str) -> str:
@@ -22,3 +36,8 @@ def email_text(code: str, minutes: int) -> str:
         "If you are not signing in right now, somebody knows your password:\n"
         "change it.\n"
     )
+
+
+def notice(name: str) -> tuple[str, str]:
+    """Subject and text of a message without a code; the same words by SMS and by e-mail."""
+    return NOTICES[name]

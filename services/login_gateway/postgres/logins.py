@@ -71,7 +71,12 @@ WHERE login_id = $1
 """
 END_REPETITION: Final = "UPDATE logins SET verify_key = NULL WHERE login_id = $1"
 TAKE_BACK: Final = "UPDATE user_guard SET wrong_at = trim_array(wrong_at, 1), wrong_total = 0 WHERE user_id = $1"
-LOCK: Final = "UPDATE user_guard SET locked_at = now() WHERE user_id = $1 AND locked_at IS NULL"
+LOCK: Final = """
+UPDATE user_guard g SET locked_at = now(),
+    noticed_at = CASE WHEN old.noticed_at > now() - interval '1 day' THEN old.noticed_at ELSE now() END
+FROM user_guard old WHERE g.user_id = $1 AND old.user_id = g.user_id AND g.locked_at IS NULL
+RETURNING g.noticed_at = now() AS tell
+"""
 LONG_CODES: Final = "UPDATE user_guard SET long_codes_until = now() + interval '30 days' WHERE user_id = $1"
 CLOSE: Final = """
 UPDATE logins SET state = 'closed', closed_why = $2, ended_at = now() WHERE login_id = $1 AND state = 'pending'

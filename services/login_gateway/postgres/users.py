@@ -5,7 +5,8 @@ from uuid import UUID
 
 import asyncpg
 
-from services.login_gateway import sessions
+from schemas.topics import SESSION_EVENTS
+from services.login_gateway import notices, sessions
 from services.login_gateway.accounts import as_id
 from services.login_gateway.administration import Administration, Connection
 from services.login_gateway.user_rows import (
@@ -204,7 +205,19 @@ async def _write(
     fields = sorted(change.fields | ({"password"} if stored else set()) | ({"force_login"} if force_login else set()))
     await audit.record(connection, who.name, "user.changed", row["account_id"], str(row["user_id"]), {"fields": fields})
     ends = change.ends_sessions or stored is not None or force_login
-    return await _consequences(admin, connection, who, row, ends, change.closes_logins)
+    told = await _told(admin, connection, row, wanted)
+    return told + await _consequences(admin, connection, who, row, ends, change.closes_logins)
+
+
+async def _told(admin: Administration, connection: Connection, row: Any, wanted: Profile) -> list[OutboxRow]:
+    """Old and new contact hear of the change."""
+    old, now = profile(admin, row), await connection.fetchval("SELECT now()")
+    phones = notices.old_and_new(old.phone, wanted.phone, "sms")
+    mailboxes = notices.old_and_new(old.email, wanted.email, "email")
+    return [
+        *notices.rows(admin.contacts, row, "phone-changed", phones, now),
+        *notices.rows(admin.contacts, row, "email-changed", mailboxes, now),
+    ]
 
 
 def _may_write(who: Who, row: Any, wanted: Profile, change: Change) -> None:
@@ -273,6 +286,7 @@ def _unchanged_since(row: Any, version: int | None) -> None:
 
 async def _shown(admin: Administration, row: Any, events: list[OutboxRow]) -> UserView:
     found = full_view(admin, row)
-    if events:
-        found.effective = await admin.announce(events)
+    effective = await admin.announce(events)
+    if any(event.topic == SESSION_EVENTS.name for event in events):
+        found.effective = effective
     return found

@@ -1,6 +1,7 @@
 """From the challenge to the message, with everything that can go wrong at the providers."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -138,6 +139,28 @@ async def test_a_mail_server_that_stays_away_is_tried_until_the_codes_life_ends(
     assert row["tries"] >= 4
     assert (outcome.state, outcome.next, outcome.reason) == ("failed", "none", row["reason"])
     assert await world.messages(login.email) == []
+
+
+@pytest.mark.parametrize(("channel", "notice"), [("sms", "locked"), ("email", "phone-changed")])
+async def test_a_notice_has_words_and_no_code_and_is_tried_for_long(world: World, channel: str, notice: str):
+    login = Login(seconds=3600)
+    to = login.phone if channel == "sms" else login.email
+    fault = {"mode": "refuse", "code": 20429, "times": 1} if channel == "sms" else {"mode": "smtp_4xx", "times": 1}
+    await world.faults(**{channel: {str(to): fault}})
+    await world.publish(world.notice(login, channel, notice))
+    text = await world.message(to)
+    assert not re.search(r"\d{4,}", text)
+    row = await world.row(login, channel, "delivered" if channel == "sms" else "sent")
+    assert (row["cause"], row["tries"]) == (f"notice:{notice}", 2)
+    assert len((await world.timeline(login))["deliveries"]) == 1
+
+
+async def test_a_notice_copied_with_another_cause_is_a_dead_letter(world: World):
+    event = world.notice(Login(), "sms", "locked")
+    await world.publish(msgspec.structs.replace(event, notice="phone-changed", cause="notice:phone-changed"))
+    await world.letter("seal-broken", event.time, topics.LOGIN_CHALLENGES.name)
+    await world.publish(msgspec.structs.replace(event, notice="phone-changed"))
+    await world.letter("invalid", event.time, topics.LOGIN_CHALLENGES.name)
 
 
 async def test_a_mailbox_that_does_not_exist_is_told_once(world: World):

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from schemas import codec, topics
-from schemas.events import Event, ExpireAll, LoginChallenged, Verified
+from schemas.events import Event, ExpireAll, LoginChallenged, NoticeRequested, Verified
 from services.platform.clock import event_id, new_id
 from services.platform.kafka import Producer
 from services.platform.keys.codes import Codes
@@ -72,6 +72,27 @@ class World:
             user_epoch=1000,
         )
         return msgspec.structs.replace(event, **changes)
+
+    def notice(self, login: Login, channel: str, notice: str) -> NoticeRequested:
+        now, cause = datetime.now(UTC), f"notice:{notice}"
+        expires = now + timedelta(seconds=login.seconds)
+        phone, email = (login.phone, None) if channel == "sms" else (None, login.email)
+        inside = LoginSecrets(salt=b"", phone=phone, email=email)
+        return NoticeRequested(
+            id=event_id(login.login_id, cause, channel),
+            source="gateway",
+            time=now,
+            account_id=str(login.account),
+            user_id=str(login.user),
+            login_id=str(login.login_id),
+            notice=notice,  # type: ignore[arg-type]
+            cause=cause,
+            channel=channel,  # type: ignore[arg-type]
+            sealed=seal_login(self.contacts, "NoticeRequested", login.login_id, cause, expires, inside),
+            masked=mask_phone(phone) if phone else mask_email(str(email)),
+            issued_at=now,
+            expires_at=expires,
+        )
 
     def verified(self, login: Login) -> Verified:
         now = datetime.now(UTC)

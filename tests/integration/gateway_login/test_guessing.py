@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schemas.events import LoginChallenged, Verified
+from schemas.events import LoginChallenged, NoticeRequested, Verified
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.clients import EditClient
 from services.login_gateway.postgres import clients, users
@@ -86,6 +86,23 @@ async def test_a_hundred_wrong_codes_in_a_row_lock_the_user(desk: Desk) -> None:
     assert (await desk.guard(who))["locked_at"] is not None
     assert (await desk.verify(login, code)).problem == "too-many-attempts"
     assert (await desk.sign_in(who)).problem == "too-many-attempts"
+
+
+async def test_who_is_locked_is_told_by_phone_and_mail_once_a_day(desk: Desk) -> None:
+    who = await desk.member()
+    for _ in range(2):
+        login = await desk.challenged(who)
+        code = await desk.heard.code(login)
+        await desk.pool.execute("UPDATE user_guard SET wrong_total = 99 WHERE user_id = $1", who.user_id)
+        await desk.verify(login, wrong(code))
+        assert (await desk.guard(who))["locked_at"] is not None
+        await users.unlock(desk.app[ADMINISTRATION], COMMAND_LINE, who.account_id, str(who.user_id))
+    last = await desk.challenged(who)
+    await desk.heard.one(LoginChallenged, login_id=last["login_id"])
+    told = desk.heard.all(NoticeRequested, user_id=str(who.user_id))
+    assert sorted(event.channel for event in told) == ["email", "sms"]
+    assert {event.notice for event in told} == {"locked"}
+    assert not any(str(contact) in str(told) for contact in (who.phone, who.email))
 
 
 async def test_after_ten_wrong_codes_the_next_codes_have_eight_digits(desk: Desk) -> None:

@@ -1,0 +1,86 @@
+"""What a user is told about their own sign-in: by SMS and e-mail, sealed like a challenge, without a code."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from schemas.events import Channel, Notice, NoticeRequested
+from services.login_gateway import events
+from services.platform.clock import event_id, new_id
+from services.platform.keys.contacts import (
+    Contacts,
+    LoginSecrets,
+    column_info,
+    country_of,
+    mask_email,
+    mask_phone,
+    seal_login,
+)
+from services.platform.outbox import OutboxRow, row_for
+
+LIFE: Final = timedelta(hours=24)
+CONTACTS_OF: Final = "SELECT account_id, user_id, phone, email, locale FROM users WHERE user_id = $1"
+
+
+class Told(NamedTuple):
+    """One contact of a user."""
+
+    channel: Channel
+    contact: str
+
+
+def both_contacts(contacts: Contacts, user: Mapping[str, Any]) -> list[Told]:
+    """The phone and the mailbox that are on file; `user` is a row of `users`."""
+    fields: tuple[tuple[Channel, str], ...] = (("sms", "phone"), ("email", "email"))
+    return [
+        Told(channel, contacts.open(user[field], column_info("contacts", "users", user["user_id"], field)).decode())
+        for channel, field in fields
+        if user[field] is not None
+    ]
+
+
+def old_and_new(old: str | None, new: str | None, channel: Channel) -> list[Told]:
+    """Whoever loses a contact and whoever gets it are told; nobody when it stayed."""
+    return [Told(channel, contact) for contact in (old, new) if contact is not None and old != new]
+
+
+def rows(
+    contacts: Contacts, user: Mapping[str, Any], notice: Notice, told: Sequence[Told], now: datetime
+) -> list[OutboxRow]:
+    """One event for each contact, for the outbox of the transaction that they tell of."""
+    return [row_for(_requested(contacts, user, notice, one, now)) for one in told]
+
+
+def _requested(
+    contacts: Contacts, user: Mapping[str, Any], notice: Notice, told: Told, now: datetime
+) -> NoticeRequested:
+    notice_id, cause, expires_at = new_id(), f"notice:{notice}", now + LIFE
+    return NoticeRequested(
+        id=event_id("NoticeRequested", notice_id),
+        source=events.SOURCE,
+        time=now,
+        account_id=str(user["account_id"]),
+        user_id=str(user["user_id"]),
+        login_id=str(notice_id),
+        notice=notice,
+        cause=cause,
+        channel=told.channel,
+        sealed=seal_login(contacts, "NoticeRequested", notice_id, cause, expires_at, _inside(told)),
+        masked=mask_phone(told.contact) if told.channel == "sms" else mask_email(told.contact),
+        country=country_of(told.contact) if told.channel == "sms" else None,
+        locale=user["locale"],
+        issued_at=now,
+        expires_at=expires_at,
+    )
+
+
+def _inside(told: Told) -> LoginSecrets:
+    is_sms = told.channel == "sms"
+    return LoginSecrets(b"", told.contact if is_sms else None, None if is_sms else told.contact)
+
+
+async def locked(connection: Any, contacts: Contacts, user_id: UUID, now: datetime) -> list[OutboxRow]:
+    """For whoever was just locked out."""
+    user = await connection.fetchrow(CONTACTS_OF, user_id)
+    return rows(contacts, user, "locked", both_contacts(contacts, user), now)
