@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp_sse import sse_response
 
-from deploy.simulator.faults import BadFault, Faults
+from deploy.simulator.faults import MODES, BadFault, Faults
 from deploy.simulator.store import KEPT, Store
 from deploy.simulator.twilio import Twilio
 
@@ -28,6 +29,7 @@ def build_simulator(store: Store, faults: Faults, sid: str, token: str) -> web.A
     inbox = Inbox(store, faults)
     app.router.add_get("/", inbox.page)
     app.router.add_static("/static", STATIC)
+    app.router.add_get("/inbox", inbox.newest)
     app.router.add_get("/messages", inbox.messages)
     app.router.add_delete("/messages", inbox.clear)
     app.router.add_get("/messages/stream", inbox.stream)
@@ -50,6 +52,16 @@ class Inbox:
 
     async def page(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(STATIC / "inbox.html", headers={"Content-Security-Policy": POLICY})
+
+    async def newest(self, request: web.Request) -> web.Response:
+        """`?limit=`: what the page shows of each channel, newest first, and the faults as they are now."""
+        try:
+            limit = _limit(request.query)
+        except ValueError:
+            return _bad("limit is a count from 1")
+        faults = self._faults.shown()
+        found = {name: {"items": self._store.newest(name, limit), "faults": faults[name]} for name in MODES}
+        return web.json_response(found)
 
     async def messages(self, request: web.Request) -> web.Response:
         """`?to=&channel=&after=&wait=`: what arrived, oldest first; `wait` seconds for the first to match."""
@@ -86,9 +98,10 @@ class Inbox:
         """Server-sent events: one whenever something changed; the page then asks for what is new."""
         async with sse_response(request) as events:
             version = -1
-            while events.is_connected():
-                version = await self._store.changed(version, 15)
-                await events.send(str(version))
+            with suppress(ConnectionResetError):  # the page is closed
+                while events.is_connected():
+                    version = await self._store.changed(version, 15)
+                    await events.send(str(version))
         return events
 
     async def faults(self, request: web.Request) -> web.Response:
@@ -101,10 +114,12 @@ class Inbox:
             return _bad(str(bad))
         except ValueError:
             return _bad("the body is not JSON")
+        await self._store.tell()
         return web.json_response(self._faults.shown())
 
     async def clear_faults(self, request: web.Request) -> web.Response:
         self._faults.clear()
+        await self._store.tell()
         return web.json_response(self._faults.shown())
 
 

@@ -45,29 +45,32 @@ class Mailbox:
         fault = self._faults.take("email", to)
         if fault is None:
             await self._deliver(envelope, accepted=True)
-            await self._store.tried("email", to, None, "250")
+            await self._store.tried("email", to, None, "250", arrived=True)
             return "250 OK"
         return await self._fail(server, envelope, fault, to)
 
     async def _fail(self, server: SMTP, envelope: Envelope, fault: Fault, to: str) -> str:
         answer = _answer(fault)
-        if fault.mode == "cut_after_data":
-            await self._deliver(envelope, accepted=False)
-        await self._store.tried("email", to, fault.mode, "cut" if fault.mode in CUTS else answer[:3])
+        arrived = fault.mode == "cut_after_data"
+        if arrived:
+            await self._deliver(envelope, accepted=False, fault=fault.mode)
+        await self._store.tried("email", to, fault.mode, "cut" if fault.mode in CUTS else answer[:3], arrived)
         if fault.mode in CUTS:
             _cut(server)
         elif fault.mode == "hang":
             await asyncio.sleep(fault.seconds)
         return answer
 
-    async def _deliver(self, envelope: Envelope, accepted: bool) -> None:
+    async def _deliver(self, envelope: Envelope, accepted: bool, fault: str | None = None) -> None:
         raw = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
         parsed = email.message_from_bytes(raw, policy=email.policy.default)
         text, html = _part(parsed, "plain"), _part(parsed, "html")
         headers = {name: str(value) for name, value in parsed.items()}
         for to in envelope.rcpt_tos:
             subject, sender = str(parsed.get("Subject", "")), str(envelope.mail_from)
-            await self._store.add(Message("email", str(to), sender, text or "", subject, html, headers, accepted))
+            await self._store.add(
+                Message("email", str(to), sender, text or "", subject, html, headers, accepted, fault)
+            )
 
 
 def _answer(fault: Fault) -> str:

@@ -6,6 +6,7 @@ import uuid
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 KEPT: Final = 20_000
@@ -23,7 +24,10 @@ def folded(to: str) -> str:
 
 @dataclass
 class Message:
-    """One SMS or e-mail. `accepted` is False where the sender was told that it failed although it arrived."""
+    """One SMS or e-mail. `accepted` is False where the sender was told that it failed although it arrived.
+
+    `fault` is what went wrong around it: with its answer, or with its receipts.
+    """
 
     channel: str
     to: str
@@ -33,6 +37,7 @@ class Message:
     html: str | None = None
     headers: dict[str, str] | None = None
     accepted: bool = True
+    fault: str | None = None
     status: str = "received"
     code: str | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -49,12 +54,14 @@ class Message:
 
 @dataclass
 class Attempt:
-    """One submission, also one that was refused."""
+    """One submission, also one that was refused; `arrived` says whether there is a message of it."""
 
     channel: str
     to: str
     mode: str | None
     answered: str
+    arrived: bool
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
     at: str = field(default_factory=_now)
 
 
@@ -67,16 +74,23 @@ class Store:
 
     async def add(self, message: Message) -> None:
         self.messages.append(message)
-        await self._tell()
+        await self.tell()
 
-    async def tried(self, channel: str, to: str, mode: str | None, answered: str) -> None:
-        self.attempts.append(Attempt(channel, to, mode, answered))
-        await self._tell()
+    async def tried(self, channel: str, to: str, mode: str | None, answered: str, arrived: bool) -> None:
+        self.attempts.append(Attempt(channel, to, mode, answered, arrived))
+        await self.tell()
 
     async def clear(self) -> None:
         self.messages.clear()
         self.attempts.clear()
-        await self._tell()
+        await self.tell()
+
+    def newest(self, channel: str, limit: int) -> list[dict[str, Any]]:
+        """Newest first: messages, and attempts that left none."""
+        messages = (m.shown() for m in reversed(self.messages) if m.channel == channel)
+        refused = (asdict(a) for a in reversed(self.attempts) if a.channel == channel and not a.arrived)
+        both = [*islice(messages, limit), *islice(refused, limit)]
+        return sorted(both, key=lambda item: str(item["at"]), reverse=True)[:limit]
 
     def find(self, to: str | None, channel: str | None, after: str | None) -> list[dict[str, Any]]:
         """Oldest first; `after` is a message's id or an instant."""
@@ -103,7 +117,8 @@ class Store:
             pass
         return self.version
 
-    async def _tell(self) -> None:
+    async def tell(self) -> None:
+        """Wake everybody who waits for news."""
         async with self._news:
             self.version += 1
             self._news.notify_all()

@@ -32,6 +32,7 @@ WORDS: Final = {
     21610: (400, "Attempt to send to unsubscribed recipient"),
     21614: (400, "'To' number is not a valid mobile number"),
 }
+NOT_TAKEN: Final = ("refuse", "error", "rate_limit", "hang", "reset")
 # What an attempt shows as the answer where the client may never see one.
 UNANSWERED: Final = {"hang": "hang", "slow_drip": "slow", "reset": "cut"}
 
@@ -58,17 +59,17 @@ class Twilio:
         if refused is None and (code := _fault_of_form(form)) is not None:
             refused = problem(code)
         if refused is not None:
-            await self._store.tried("sms", form.get("To", ""), None, str(refused.status))
+            await self._store.tried("sms", form.get("To", ""), None, str(refused.status), arrived=False)
             return refused
         return await self._faulty(request, form, self._faults.take("sms", form["To"]))
 
     async def _faulty(self, request: web.Request, form: dict[str, str], fault: Fault | None) -> web.StreamResponse:
         mode = fault.mode if fault else None
         if mode in UNANSWERED:
-            await self._store.tried("sms", form["To"], mode, UNANSWERED[mode])
+            await self._store.tried("sms", form["To"], mode, UNANSWERED[mode], mode not in NOT_TAKEN)
         answer = await self._answered(request, form, fault)
         if mode not in UNANSWERED:
-            await self._store.tried("sms", form["To"], mode, str(answer.status))
+            await self._store.tried("sms", form["To"], mode, str(answer.status), mode not in NOT_TAKEN)
         return answer
 
     async def list_all(self, request: web.Request) -> web.Response:
@@ -106,17 +107,17 @@ class Twilio:
             case "hang":
                 await asyncio.sleep(fault.seconds)
             case "error_after_accept":
-                await self._accept(form, accepted=False)
+                await self._accept(form, fault, accepted=False)
         return _refusal(fault)
 
     async def _taken(self, form: dict[str, str], fault: Fault | None) -> dict[str, Any]:
-        resource = await self._accept(form)
+        resource = await self._accept(form, fault)
         self._soon(self._progress(form.get("StatusCallback"), resource, fault))
         return dict(resource)
 
-    async def _accept(self, form: dict[str, str], accepted: bool = True) -> dict[str, Any]:
+    async def _accept(self, form: dict[str, str], fault: Fault | None, accepted: bool = True) -> dict[str, Any]:
         message = Message("sms", form["To"], form.get("From") or form["MessagingServiceSid"], form["Body"])
-        message.accepted = accepted
+        message.accepted, message.fault = accepted, fault.mode if fault else None
         await self._store.add(message)
         resource = _resource(self._sid, form)
         self._sent[resource["sid"]] = resource
