@@ -7,12 +7,13 @@ from services.platform.auth import Right
 
 _PROBLEM: Final = {"description": "A problem document (RFC 9457); see docs/problems.md"}
 _SCHEMES: Final = {"client": {"type": "http", "scheme": "basic"}, "token": {"type": "http", "scheme": "bearer"}}
+COMMON: Final = ("/healthz", "/readyz", "/metrics", "/openapi.json")
 
 
 def document(title: str, rights: Mapping[tuple[str, str], Right | None]) -> dict[str, Any]:
-    """`rights` maps (method, path pattern) to a row of the who table; None means public."""
+    """`rights` maps (method, path pattern) to a row of the who table; None means public, as what all services have."""
     paths: dict[str, Any] = {}
-    for (method, path), right in rights.items():
+    for (method, path), right in [*rights.items(), *((("GET", path), None) for path in COMMON)]:
         paths.setdefault(path, {})[method.lower()] = _operation(method, path, right)
     return {
         "openapi": "3.1.0",
