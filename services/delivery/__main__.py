@@ -7,10 +7,11 @@ import tempfile
 import faust
 import uvloop
 
-from services.delivery.app import Beside, build_app
+from services.delivery.app import Beside, build_app, seen
 from services.delivery.house import build
 from services.delivery.postgres.instance import InstanceTaken
 from services.delivery.settings import DeliverySettings
+from services.delivery.watchdog import Agents
 from services.platform import log
 from services.platform.settings import load_or_exit
 
@@ -24,8 +25,9 @@ def serve(settings: DeliverySettings) -> None:
     except InstanceTaken as taken:
         sys.exit(str(taken))
     with tempfile.TemporaryDirectory(prefix="gatepost-delivery-") as datadir:
-        app = build_app(settings, house.ingest, datadir)
-        beside = Beside(house.start, house.stop)
+        agents = Agents()
+        app = build_app(settings, house.ingest, datadir, agents)
+        beside = Beside(lambda: house.start(agents, lambda: seen(app)), house.stop)
         worker = faust.Worker(
             app, beside, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True, workdir="."
         )

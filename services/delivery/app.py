@@ -7,6 +7,7 @@ commits are only safe in order; no web server, no leader topics, no tables.
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from schemas import topics
 from services.delivery.ingest import Ingest
 from services.delivery.intake import Record
 from services.delivery.settings import DeliverySettings
+from services.delivery.watchdog import Agents, Place, Seen
 
 log = structlog.get_logger()
 
@@ -47,7 +49,7 @@ async def batches(stream: Any, within: float) -> AsyncIterator[Sequence[Record]]
         yield [event.message for event in events]
 
 
-def build_app(settings: DeliverySettings, ingest: Ingest, datadir: str) -> Any:
+def build_app(settings: DeliverySettings, ingest: Ingest, datadir: str, agents: Agents) -> Any:
     app = faust.App(
         "delivery",
         broker=[f"aiokafka://{server.strip()}" for server in settings.kafka.split(",")],
@@ -57,20 +59,21 @@ def build_app(settings: DeliverySettings, ingest: Ingest, datadir: str) -> Any:
         **SAFE_FAUST,
     )
     # A short window costs idle processor time (5 ms: 4 % of a core), so only what a person waits for has one.
-    _agent(app, topics.LOGIN_CHALLENGES.name, ingest.challenges, AT_ONCE)
-    _agent(app, topics.EMAIL_FALLBACKS.name, ingest.emails)
-    _agent(app, topics.SESSION_EVENTS.name, ingest.sessions)
-    _agent(app, topics.LOGIN_OUTCOMES.name, ingest.outcomes)
-    _agent(app, topics.DEAD_LETTERS.name, ingest.dead_letters)
+    _agent(app, agents, topics.LOGIN_CHALLENGES.name, ingest.challenges, AT_ONCE)
+    _agent(app, agents, topics.EMAIL_FALLBACKS.name, ingest.emails)
+    _agent(app, agents, topics.SESSION_EVENTS.name, ingest.sessions)
+    _agent(app, agents, topics.LOGIN_OUTCOMES.name, ingest.outcomes)
+    _agent(app, agents, topics.DEAD_LETTERS.name, ingest.dead_letters)
     return app
 
 
-def _agent(app: Any, topic: str, write: Write, within: float = SOON) -> None:
+def _agent(app: Any, agents: Agents, topic: str, write: Write, within: float = SOON) -> None:
     raw = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
     async def take(stream: Any) -> None:
         async for batch in batches(stream, within):
-            await _until_written(batch, write)
+            with agents.busy(topic):
+                await _until_written(batch, write)
 
     app.agent(raw, name=topic, concurrency=1)(take)
 
@@ -83,6 +86,23 @@ async def _until_written(batch: Sequence[Record], write: Write) -> None:
         except Exception as error:
             log.error("batch_not_written", topic=batch[0].topic, records=len(batch), exc_info=error)
             await asyncio.sleep(1.0)
+
+
+def seen(app: Any) -> Seen:
+    """What Faust's consumer knows; its thread keeps these figures, reading them waits for nobody."""
+    consumer = app.consumer._thread._consumer if app.consumer is not None else None
+    subscription = consumer._subscription.subscription if consumer is not None else None
+    assignment = subscription.assignment if subscription is not None else None
+    if assignment is None:
+        return Seen({}, None)
+    states = {tp: assignment.state_value(tp) for tp in assignment.tps}
+    places = {
+        (tp.topic, tp.partition): Place(state.highwater, state.position)
+        for tp, state in states.items()
+        if state.has_valid_position and state.highwater is not None
+    }
+    newest = max((state.timestamp for state in states.values() if state.timestamp), default=None)
+    return Seen(places, None if newest is None else time.time() - newest / 1000)
 
 
 def _credentials(settings: DeliverySettings) -> Any:

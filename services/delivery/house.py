@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import structlog
 from aiohttp import web
+from aiokafka.errors import KafkaError
 
 from services.delivery.channels.smtp import Smtp, SmtpServer
 from services.delivery.channels.twilio import Twilio
@@ -27,10 +29,11 @@ from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
+from services.delivery.watchdog import Agents, Pulse, Seen, Stall, Watch, end_worker, keep_watch
 from services.platform import clients, http
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
-from services.platform.kafka import Connection, Producer
+from services.platform.kafka import Connection, Producer, cluster_id
 from services.platform.keys.codes import Codes, roll_daily
 from services.platform.keys.contacts import Contacts
 from services.platform.keys.deadletters import DeadLetterOpener, DeadLetterSeal
@@ -65,7 +68,7 @@ class House:
     site: web.Application
     runner: web.AppRunner | None = None
 
-    async def start(self) -> Sequence[Coroutine[Any, Any, None]]:
+    async def start(self, agents: Agents, seen: Callable[[], Seen]) -> Sequence[Coroutine[Any, Any, None]]:
         await self.controls.add_providers(self.routing.names())
         self.routing.update(await self.controls.providers())
         self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
@@ -73,7 +76,25 @@ class House:
         connection = Connection.of(self.settings)
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
         rolling = roll_daily(self.codes, SystemClock())
-        return [self.sender.run(), self.outbox.run(), follow, rolling, self._refresh(), self.lock.keep()]
+        watching = self._watch(agents, seen)
+        return [self.sender.run(), self.outbox.run(), follow, rolling, self._refresh(), self.lock.keep(), watching]
+
+    async def _watch(self, agents: Agents, seen: Callable[[], Seen]) -> None:
+        pulse = Pulse(end_worker)
+        pulse.start()
+        watch = Watch(agents, time.monotonic())
+        await keep_watch(watch, seen, self._others_answer, end_worker, pulse.beat)
+
+    async def _others_answer(self, stall: Stall) -> bool:
+        """Whether the database, or the broker, answers a call that has nothing to do with what is stuck."""
+        try:
+            if stall == "no-fetch-answer":
+                await cluster_id(Connection.of(self.settings))
+            else:
+                await (await asyncpg.connect(self.settings.database.get_secret_value(), timeout=2)).close(timeout=2)
+        except (*AWAY, KafkaError):
+            return False
+        return True
 
     async def stop(self) -> None:
         log.info("stopping")
