@@ -9,8 +9,8 @@ from services.delivery.ports import Job
 from services.delivery.provider import Message, Permanent
 from services.delivery.states import Reason
 from services.platform.keys.codes import Codes
-from services.platform.keys.contacts import Contacts, LoginSecrets, SealBroken, open_login
-from services.platform.keys.keyring import UnknownKey
+from services.platform.keys.contacts import Contacts, LoginSecrets, SealBroken, open_login, search_hash
+from services.platform.keys.keyring import Ring, UnknownKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Secrets:
 
     contacts: Contacts
     codes: Codes
+    search: Ring
     host: str
 
     def open(self, job: Job) -> LoginSecrets:
@@ -37,6 +38,11 @@ class Secrets:
         minutes = max(1, round((job.expires_at - now).total_seconds() / 60))
         text = messages.sms_text(code, self.host) if job.channel == "sms" else messages.email_text(code, minutes)
         return Message(str(job.id), to, messages.email_subject(), text)
+
+    def recipient(self, channel: str, inside: LoginSecrets) -> bytes | None:
+        """A keyed hash of who gets the message, to count by."""
+        kind, to = ("phone", inside.phone) if channel == "sms" else ("email", inside.email)
+        return search_hash(self.search, kind, to) if to is not None else None
 
     def email_of(self, job: Job) -> str | None:
         """The address on file, or None (also where the row does not open)."""

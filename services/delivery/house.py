@@ -131,14 +131,14 @@ def _wired(
     settings: DeliverySettings, rings: Keyrings, lock: InstanceLock, pool: asyncpg.Pool[asyncpg.Record]
 ) -> House:
     clock, contacts = SystemClock(), Contacts(rings.secret("contacts"))
-    secrets = Secrets(contacts, Codes(rings.secret("code")), settings.bound_host)
+    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), settings.bound_host)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), Routing(channels_of(settings))
     sender = Sender(ledger, routing, secrets, clock, settings.slots)
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
     verifier = Verifier(rings.secret("grants.pub"))
-    ingest = Ingest(PostgresIntake(pool), sender, contacts, verifier, dead_letters, clock)
+    ingest = Ingest(PostgresIntake(pool), sender, secrets, verifier, dead_letters, clock)
     parts = _parts(settings, rings, pool, ledger=ledger, sender=sender, secrets=secrets, ingest=ingest, clock=clock)
     return House(
         settings=settings,

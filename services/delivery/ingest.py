@@ -17,12 +17,13 @@ from schemas.events import (
     NoticeRequested,
     Verified,
 )
+from services.delivery.compose import Secrets
 from services.delivery.intake import Bin, Challenge, Closing, DeadLetterRow, Floor, Intake, NotStorable, Record, Slots
 from services.delivery.notices import cause_of_notice
 from services.delivery.outcomes import row_id
 from services.platform import metrics
 from services.platform.clock import Clock, is_ahead
-from services.platform.keys.contacts import Contacts, SealBroken, open_login
+from services.platform.keys.contacts import LoginSecrets, SealBroken, open_login
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.keyring import UnknownKey
 from services.platform.postgres import until_it_works
@@ -38,10 +39,10 @@ class Ingest:
     """One method per topic; each returns once every record of the batch is written or a dead letter."""
 
     def __init__(
-        self, intake: Intake, slots: Slots, contacts: Contacts, verifier: Verifier, bin_: Bin, clock: Clock
+        self, intake: Intake, slots: Slots, secrets: Secrets, verifier: Verifier, bin_: Bin, clock: Clock
     ) -> None:
         self._intake, self._slots, self._bin = intake, slots, bin_
-        self._contacts, self._verifier, self._clock = contacts, verifier, clock
+        self._secrets, self._verifier, self._clock = secrets, verifier, clock
 
     async def challenges(self, records: Sequence[Record]) -> None:
         await self._take(records, self._challenge, self._write_challenges)
@@ -110,22 +111,25 @@ class Ingest:
         event = decoded(record)
         if not isinstance(event, LoginChallenged | NoticeRequested):
             raise BadRecord("wrong-topic")
-        self._check_seal(event, event.sealed, event.cause, event.expires_at)
-        return challenge_of(event) if isinstance(event, LoginChallenged) else notice_of(event)
+        inside = self._opened(event, event.sealed, event.cause, event.expires_at)
+        found = challenge_of(event) if isinstance(event, LoginChallenged) else notice_of(event)
+        return found._replace(recipient=self._secrets.recipient(found.channel, inside)) if inside else found
 
     def _email(self, record: Record) -> tuple[UUID, str]:
         event = decoded(record)
         if not isinstance(event, EmailFallbackRequested):
             raise BadRecord("wrong-topic")
-        self._check_seal(event, event.sealed, event.cause, event.expires_at)
+        self._opened(event, event.sealed, event.cause, event.expires_at)
         return uuid_in(event.login_id), event.cause
 
-    def _check_seal(self, event: Event, sealed: str, cause: str, expires_at: datetime) -> None:
+    def _opened(self, event: Event, sealed: str, cause: str, expires_at: datetime) -> LoginSecrets | None:
         """A challenge that was made up, copied, redirected or prolonged does not open. A new key may be on its way."""
+        name, login_id = type(event).__name__, uuid_in(event.login_id)
         try:
-            open_login(self._contacts, type(event).__name__, uuid_in(event.login_id), cause, expires_at, sealed)
+            return open_login(self._secrets.contacts, name, login_id, cause, expires_at, sealed)
         except UnknownKey:
             log.warning("contacts_key_unknown", login_id=str(event.login_id))
+            return None
         except (SealBroken, ValueError):
             metrics.FORGED.labels("challenge").inc()
             raise BadRecord("seal-broken") from None
@@ -199,6 +203,7 @@ def challenge_of(event: LoginChallenged) -> Challenge:
         begun_at=event.issued_at,
         challenged_at=event.time,
         expires_at=event.expires_at,
+        recipient=None,
     )
 
 
@@ -227,6 +232,7 @@ def notice_of(event: NoticeRequested) -> Challenge:
         begun_at=event.issued_at,
         challenged_at=event.time,
         expires_at=event.expires_at,
+        recipient=None,
         sealed_event="NoticeRequested",
     )
 

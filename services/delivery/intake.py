@@ -49,6 +49,7 @@ class Challenge(NamedTuple):
     begun_at: datetime
     challenged_at: datetime
     expires_at: datetime
+    recipient: bytes | None
     sealed_event: str = "LoginChallenged"
 
 

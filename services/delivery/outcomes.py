@@ -60,7 +60,13 @@ def with_email(job: Job, result: Result, secrets: Secrets, now: datetime) -> Con
         issued_at=job.begun_at,
         expires_at=job.expires_at,
     )
-    row = EmailRow(id=row_id(job.login_id, "email", cause), cause=cause, sealed=sealed, masked=masked)
+    row = EmailRow(
+        id=row_id(job.login_id, "email", cause),
+        cause=cause,
+        sealed=sealed,
+        masked=masked,
+        recipient=secrets.recipient("email", inside),
+    )
     return Consequences((failed(job, result, now, "email"), request), row)
 
 

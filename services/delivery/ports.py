@@ -72,6 +72,7 @@ class EmailRow:
     cause: str
     sealed: str
     masked: str
+    recipient: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from services.delivery.deliveries import Wanted
 from services.platform.auth import Who
 
 AT_ONCE: Final = 1000
-PER_USER_HOUR: Final = 5
 PER_MINUTE: Final = 10
 ID_FORM: Final = r"^[A-Za-z0-9_-]{1,64}$"
 
@@ -31,10 +30,21 @@ class Candidate(NamedTuple):
     login_id: UUID
     channel: str
     user_id: UUID
+    recipient: bytes | None
     expires_at: datetime
     why: str | None
     under_way: bool
-    lately: int
+    user_hour: int
+    user_day: int
+    to_hour: int
+    to_day: int
+
+
+class Limits(NamedTuple):
+    """Messages to one user by one channel, and to one recipient; the gateway counts its own by the same numbers."""
+
+    hour: int
+    day: int
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,35 +70,43 @@ class Replays(Protocol):
     async def find(self, replay_id: str, who: str | None) -> Replay | None: ...
 
 
-def verdict(found: Candidate, now: datetime, already: int = 0) -> str:
-    """`replayed`, or why not. `already` counts what this replay gave the same user."""
+def verdict(found: Candidate, now: datetime, limits: Limits, user: int = 0, recipient: int = 0) -> str:
+    """`replayed`, or why not. `user` and `recipient` count what this replay gave them already."""
     if found.why is not None:
         return "used" if found.why == "verified" else f"closed:{found.why}"
     if found.expires_at <= now:
         return "expired"
     if found.under_way:
         return "under-way"
-    return "limit" if found.lately + already >= PER_USER_HOUR else "replayed"
+    return "limit" if _is_spent(found, limits, user, recipient) else "replayed"
 
 
-def sorted_out(found: Sequence[Candidate], now: datetime) -> tuple[list[Candidate], dict[str, int]]:
+def _is_spent(found: Candidate, limits: Limits, user: int, recipient: int) -> bool:
+    by_user = found.user_hour + user >= limits.hour or found.user_day + user >= limits.day
+    return by_user or found.to_hour + recipient >= limits.hour or found.to_day + recipient >= limits.day
+
+
+def sorted_out(found: Sequence[Candidate], now: datetime, limits: Limits) -> tuple[list[Candidate], dict[str, int]]:
     chosen: list[Candidate] = []
-    given: Counter[UUID] = Counter()
+    users: Counter[tuple[UUID, str]] = Counter()
+    recipients: Counter[bytes | None] = Counter()
     counts: Counter[str] = Counter(replayed=0)
     for one in found:
-        what = verdict(one, now, given[one.user_id])
+        user = (one.user_id, one.channel)
+        what = verdict(one, now, limits, users[user], recipients[one.recipient] if one.recipient else 0)
         counts[what] += 1
         if what == "replayed":
             chosen.append(one)
-            given[one.user_id] += 1
+            users[user] += 1
+            recipients[one.recipient] += 1
     return chosen, dict(counts)
 
 
-async def replay(replays: Replays, request: Request, who: Who, replay_id: str, now: datetime) -> Replay:
+async def replay(replays: Replays, request: Request, who: Who, replay_id: str, now: datetime, limits: Limits) -> Replay:
     """Count, and unless it is a dry run send again. Raises `TooManyReplays`."""
     if earlier := await replays.find(replay_id, who.name):
         return msgspec.structs.replace(earlier, repeated=True)
-    chosen, counts = sorted_out(await replays.candidates(request), now)
+    chosen, counts = sorted_out(await replays.candidates(request), now, limits)
     result = Replay(replay_id=replay_id, dry_run=request.dry_run, matched=sum(counts.values()), counts=counts)
     if request.dry_run:
         return result

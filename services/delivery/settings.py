@@ -16,6 +16,8 @@ class DeliverySettings(ServiceSettings):
     http_port: int = Field(default=8081, ge=0, le=65535)
     instance_id: str | None = Field(default=None, description="stable identity of this worker, where it has one")
     slots: int = Field(default=64, ge=1, le=1024, description="provider calls at once")
+    sends_per_hour: int = Field(default=5, ge=1, description="replays: messages to one user and one recipient")
+    sends_per_day: int = Field(default=20, ge=1)
     code_host: str | None = Field(default=None, description="host that the code in an SMS is bound to")
 
     twilio_base_url: str = "https://api.twilio.com"

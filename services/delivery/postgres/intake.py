@@ -18,10 +18,11 @@ CHALLENGES: Final = """
 WITH given AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::bigint[],
         $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::int[],
-        $16::int[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::text[])
+        $16::int[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::bytea[],
+        $21::text[])
     AS g (id, login_id, channel, cause, account_id, user_id, account_epoch, user_epoch, sealed, masked, masked_email,
           country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at,
-          sealed_event)
+          recipient, sealed_event)
 ), known AS (
     INSERT INTO logins (login_id, account_id, user_id, account_epoch, user_epoch, expires_at)
     SELECT DISTINCT ON (login_id) login_id, account_id, user_id, account_epoch, user_epoch, expires_at FROM given
@@ -31,10 +32,10 @@ WITH given AS (
         expires_at = greatest(logins.expires_at, excluded.expires_at)
 ), made AS (
     INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country,
-        locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, state, due_at, sealed_event,
-        sealed_cause)
+        locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient, state, due_at,
+        sealed_event, sealed_cause)
     SELECT id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country, locale, origin,
-        code_key_id, digits, begun_at, challenged_at, expires_at, 'queued', now(), sealed_event, cause
+        code_key_id, digits, begun_at, challenged_at, expires_at, recipient, 'queued', now(), sealed_event, cause
     FROM given ORDER BY id
     ON CONFLICT (login_id, channel, cause) DO NOTHING RETURNING id, login_id, account_id, channel, cause
 ), logged AS (

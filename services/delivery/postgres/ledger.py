@@ -80,9 +80,10 @@ VALUES ($1, $2, $3, 'late_result', $4, $5, $6, $7, $8)
 """
 EMAIL: Final = """
 WITH made AS (INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed,
-    sealed_event, sealed_cause, masked, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at)
+    sealed_event, sealed_cause, masked, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at,
+    recipient)
 SELECT $2, login_id, 'email', $3, account_id, user_id, 'queued', now() + interval '3 seconds', $4,
-    'EmailFallbackRequested', $3, $5, locale, origin, code_key_id, digits, begun_at, now(), expires_at
+    'EmailFallbackRequested', $3, $5, locale, origin, code_key_id, digits, begun_at, now(), expires_at, $6
 FROM deliveries WHERE id = $1 ON CONFLICT (login_id, channel, cause) DO NOTHING
 RETURNING login_id, id, account_id, channel, cause)
 INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause)
@@ -185,4 +186,4 @@ def _late(job: Job, result: Result) -> tuple[Any, ...]:
 
 
 def _email(email: EmailRow) -> tuple[Any, ...]:
-    return email.id, email.cause, email.sealed, email.masked
+    return email.id, email.cause, email.sealed, email.masked, email.recipient

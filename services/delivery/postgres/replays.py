@@ -15,25 +15,33 @@ from services.delivery.replay import AT_ONCE, Candidate, Replay, Request, cause_
 from services.platform import audit
 from services.platform.auth import Who
 
+WITHIN: Final = "count(*) FILTER (WHERE d.created_at > now() - interval '1 hour') AS hour, count(*) AS day"
+# What reached a provider, or is about to: a refused message is nobody's nuisance.
+COUNTED: Final = """d.created_at > now() - interval '1 day'
+    AND (d.state IN ('sending', 'sent', 'delivered', 'undelivered', 'unknown')
+         OR d.state = 'queued' AND d.cause LIKE 'replay:%')"""
 CANDIDATES: Final = f"""
 WITH matched AS (
-    SELECT DISTINCT ON (login_id, channel) id, login_id, channel, user_id, expires_at, created_at FROM deliveries
+    SELECT DISTINCT ON (login_id, channel) id, login_id, channel, user_id, recipient, expires_at, created_at
+    FROM deliveries
     WHERE {WANTED} AND ($3::text IS NOT NULL OR state IN ('failed', 'undelivered', 'unknown', 'expired'))
     ORDER BY login_id, channel, created_at DESC
 )
-SELECT m.id, m.login_id, m.channel, m.user_id, m.expires_at,
+SELECT m.id, m.login_id, m.channel, m.user_id, m.recipient, m.expires_at,
     (SELECT why FROM login_states s WHERE s.login_id = m.login_id) AS why,
     EXISTS (SELECT FROM deliveries d WHERE d.login_id = m.login_id AND d.channel = m.channel
             AND d.state IN ('queued', 'sending')) AS under_way,
-    (SELECT count(*) FROM deliveries d WHERE d.user_id = m.user_id AND d.cause LIKE 'replay:%'
-            AND d.created_at > now() - interval '1 hour') AS lately
-FROM matched m ORDER BY m.created_at DESC LIMIT $9
+    u.hour AS user_hour, u.day AS user_day, t.hour AS to_hour, t.day AS to_day
+FROM matched m, LATERAL (
+    SELECT {WITHIN} FROM deliveries d WHERE d.user_id = m.user_id AND d.channel = m.channel AND {COUNTED}
+) u, LATERAL (SELECT {WITHIN} FROM deliveries d WHERE d.recipient = m.recipient AND {COUNTED}) t
+ORDER BY m.created_at DESC LIMIT $9
 """  # noqa: S608 - made of constants
 AGAIN: Final = """
 INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed, sealed_event,
-    sealed_cause, masked, country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at)
+    sealed_cause, masked, country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient)
 SELECT $2, login_id, channel, $3, account_id, user_id, 'queued', now(), sealed, sealed_event, sealed_cause, masked,
-    country, locale, origin, code_key_id, digits, begun_at, now(), expires_at
+    country, locale, origin, code_key_id, digits, begun_at, now(), expires_at, recipient
 FROM deliveries WHERE id = $1 ON CONFLICT (login_id, channel, cause) DO NOTHING
 """
 LOG: Final = """

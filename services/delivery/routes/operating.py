@@ -57,7 +57,8 @@ async def make_replay(request: web.Request) -> web.Response:
         raise Problem(400, "bad-request", "replay_id takes 1 to 64 letters, digits, dashes and underscores.")
     parts = request.app[PARTS]
     try:
-        made = await replay.replay(parts.replays, asked, who, replay_id, parts.clock.now())
+        limits = replay.Limits(parts.settings.sends_per_hour, parts.settings.sends_per_day)
+        made = await replay.replay(parts.replays, asked, who, replay_id, parts.clock.now(), limits)
     except replay.TooManyReplays:
         raise too_many("too-many-replays", "Ten replays a minute are enough. Try again in a minute.", 60) from None
     parts.sender.wake()

@@ -134,6 +134,20 @@ async def test_a_replay_skips_what_was_used_or_expired_and_says_so(world: World)
     assert dry["counts"] == {"replayed": 0, "used": 1, "expired": 1}
 
 
+async def test_a_replay_counts_what_a_phone_got_whoever_its_user_was(world: World):
+    account, phone = new_id(), Login().phone
+    for _ in range(5):
+        login = await world.open(Login(phone=phone, email=None))
+        await world.row(login, "sms", "delivered")
+    late = Login(phone=phone, email=None, account=account)
+    await world.faults(sms={str(phone): {"mode": "refuse"}})
+    await world.open(late)
+    await world.row(late, "sms", "failed")
+    await world.faults()
+    done = await world.call("POST", "/v1/replays", 202, json={"account": str(account)})
+    assert done["counts"] == {"replayed": 0, "limit": 1}
+
+
 async def test_a_paused_account_waits_and_goes_on(world: World):
     login = Login()
     paused = await world.call("POST", "/v1/deliveries/pause", json={"account": str(login.account)})

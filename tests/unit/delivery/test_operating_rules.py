@@ -61,8 +61,12 @@ def test_every_call_stands_in_the_who_table():
     assert set(HANDLERS) == set(RIGHTS)
 
 
+LIMITS = replay.Limits(hour=5, day=20)
+
+
 def candidate(**changes: Any) -> replay.Candidate:
-    plain = replay.Candidate(uuid4(), uuid4(), "sms", UUID(int=9), NOW + timedelta(seconds=60), None, False, 0)
+    who, until = UUID(int=9), NOW + timedelta(seconds=60)
+    plain = replay.Candidate(uuid4(), uuid4(), "sms", who, b"phone", until, None, False, 0, 0, 0, 0)
     return plain._replace(**changes)
 
 
@@ -74,15 +78,24 @@ def candidate(**changes: Any) -> replay.Candidate:
         ({"why": "too-many-attempts"}, "closed:too-many-attempts"),
         ({"expires_at": NOW}, "expired"),
         ({"under_way": True}, "under-way"),
-        ({"lately": 5}, "limit"),
+        ({"user_hour": 5}, "limit"),
+        ({"user_day": 20}, "limit"),
+        ({"to_hour": 5}, "limit"),
+        ({"to_day": 20}, "limit"),
     ],
 )
 def test_what_a_replay_does_with_a_login(changes, verdict):
-    assert replay.verdict(candidate(**changes), NOW) == verdict
+    assert replay.verdict(candidate(**changes), NOW, LIMITS) == verdict
+
+
+def test_one_replay_gives_a_phone_of_many_users_no_more_than_five():
+    chosen, counts = replay.sorted_out([candidate(user_id=uuid4()) for _ in range(8)], NOW, LIMITS)
+    assert len(chosen) == 5
+    assert counts == {"replayed": 5, "limit": 3}
 
 
 def test_one_replay_gives_a_user_no_more_than_five():
-    chosen, counts = replay.sorted_out([candidate() for _ in range(8)], NOW)
+    chosen, counts = replay.sorted_out([candidate(recipient=uuid4().bytes) for _ in range(8)], NOW, LIMITS)
     assert len(chosen) == 5
     assert counts == {"replayed": 5, "limit": 3}
 
