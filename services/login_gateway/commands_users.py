@@ -126,6 +126,32 @@ def unlock(user: str, account: Account = None, as_json: AsJson = False) -> None:
     cli.show(_about(user, account, "POST", "/unlock", {}), as_json)
 
 
+@app.command("password")
+def password(
+    user: str,
+    account: Account = None,
+    password_stdin: Annotated[bool, typer.Option(help="Read it from standard input.")] = False,
+    password_file: Annotated[Path | None, typer.Option(help="Read it from this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a user a new password, asked for twice unless it is read; their sessions end."""
+    body = {"password": _new_password(password_stdin, password_file)}
+    cli.show(_about(user, account, "POST", "/password", body), as_json)
+
+
+@app.command("delete")
+def delete(
+    user: str,
+    account: Account = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a user, by username or id, and end their sessions. It cannot be undone."""
+    if not yes:
+        typer.confirm(f"Delete {user} for good?", abort=True, err=True)
+    cli.show(_about(user, account, "DELETE"), as_json)
+
+
 async def found(api: Api, account: str, user: str) -> dict[str, Any]:
     """The user of that id or username."""
     from services.login_gateway.accounts import as_id
@@ -163,11 +189,29 @@ def _two_factor(sms: bool | None, email_codes: bool | None) -> dict[str, Any]:
     return {"two_factor": chosen_factors} if chosen_factors else {}
 
 
+def _new_password(from_stdin: bool, file: Path | None) -> str:
+    """Never an argument: those stand in process lists and histories."""
+    if from_stdin and file is not None:
+        raise typer.BadParameter("give --password-stdin or --password-file, not both")
+    if from_stdin:
+        return _line(sys.stdin.readline())
+    if file is None:
+        return str(typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True))
+    try:
+        return _line(file.read_text())
+    except (OSError, UnicodeDecodeError) as bad:
+        raise typer.BadParameter(f"{file}: {getattr(bad, 'strerror', None) or 'not text'}") from None
+
+
+def _line(text: str) -> str:
+    return text.rstrip("\r\n")
+
+
 def _password(from_stdin: bool, without: bool) -> tuple[str | None, dict[str, str]]:
     """The password to set, and what to show of it."""
     if without:
         return None, {}
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n"), {}
+        return _line(sys.stdin.readline()), {}
     made = secrets.token_urlsafe(15)
     return made, {"password": made}

@@ -122,6 +122,62 @@ async def test_a_users_life_by_commands(over_http, gateway):
     assert everybody.data == {"effective": "now"}
 
 
+@pytest.mark.parametrize("how", ["prompt", "stdin", "file"])
+async def test_a_new_password_is_asked_for_or_read_and_never_shown(over_http, gateway, tmp_path, how):
+    where = ["--account", (await gateway.account())["name"]]
+    phrase = f"another good phrase {how}"
+    (tmp_path / "phrase").write_text(phrase + "\n")
+    await gatepost(over_http, "users", "create", "ada", *where, "--json")
+    given = {"prompt": f"{phrase}\n{phrase}\n", "stdin": f"{phrase}\n", "file": ""}[how]
+    options = {"prompt": [], "stdin": ["--password-stdin"], "file": ["--password-file", str(tmp_path / "phrase")]}[how]
+    changed = await gatepost(over_http, "users", "password", "ADA", *where, *options, "--json", given=given)
+    assert (changed.code, changed.data["username"]) == (0, "ada"), changed.err
+    assert phrase not in changed.out + changed.err
+    login = {"account": where[1], "username": "ada", "password": phrase}
+    assert (await gateway("POST", "/v1/logins", login, who=None)).status == 200
+
+
+async def test_two_different_passwords_or_a_weak_one_change_nothing(over_http, gateway):
+    where = ["--account", (await gateway.account())["name"]]
+    made = (await gatepost(over_http, "users", "create", "ada", *where, "--json")).data
+    differing = await gatepost(over_http, "users", "password", "ada", *where, given="one good phrase\nanother one\n")
+    weak = await gatepost(over_http, "users", "password", "ada", *where, "--password-stdin", given="short\n")
+    assert (differing.code, weak.code) == (1, 1)
+    assert "bad-password" in weak.err
+    login = {"account": where[1], "username": "ada", "password": made["password"]}
+    assert (await gateway("POST", "/v1/logins", login, who=None)).status == 200
+
+
+async def test_a_user_is_deleted_after_a_yes_and_only_then(over_http, gateway):
+    where = ["--account", (await gateway.account())["name"]]
+    made = (await gatepost(over_http, "users", "create", "ada", *where, "--json")).data
+    assert (await gatepost(over_http, "users", "delete", "ada", *where, given="n\n")).code == 1
+    assert (await gatepost(over_http, "users", "delete", "ada", *where)).code == 1
+    assert (await gatepost(over_http, "users", "delete", "ada", *where, given="y\n")).code == 0
+    await gatepost(over_http, "users", "create", "grace", *where)
+    gone = await gatepost(over_http, "users", "delete", "grace", *where, "--yes", "--json")
+    assert (gone.code, gone.data["deleted"]) == (0, True)
+    again = await gatepost(over_http, "users", "delete", made["user_id"], *where, "--yes")
+    assert (again.code, "not-found" in again.err) == (1, True)
+    login = {"account": where[1], "username": "ada", "password": made["password"]}
+    assert (await gateway("POST", "/v1/logins", login, who=None)).status == 401
+
+
+async def test_the_systems_own_commands_say_what_they_found(environ, stack, tmp_path):
+    """What `make up` does in one process, as an operator does it by hand."""
+    kafka, keys = {"GATEPOST_KAFKA": stack.kafka}, ["--dir", str(tmp_path / "keys")]
+    (tmp_path / "dsn").write_text(stack.dsn("gateway", "gatepost_owner"))
+    owner = {"GATEPOST_DATABASE_FILE": str(tmp_path / "dsn")}
+    assert (await process(kafka, "topics", "create")).out == "all topics exist\n"
+    assert (await process(kafka, "topics", "check")).code == 0
+    assert (await process(owner, "migrate", "gateway")).code == 0
+    assert (await process(owner, "migrate", "gateway", "--check")).out == "up to date\n"
+    made = await process({}, "keys", "new", *keys)
+    assert (made.code, "keyrings made" in made.out) == (0, True)
+    assert "complete" in (await process({}, "keys", "new", *keys)).out
+    assert "active" in (await process({}, "keys", "list", *keys)).out
+
+
 async def test_a_csv_with_bad_lines_is_imported_and_each_bad_line_is_named(over_http, gateway, tmp_path):
     account = await gateway.account()
     file = tmp_path / "users.csv"
@@ -174,6 +230,8 @@ async def test_a_clients_life_by_commands(over_http, gateway):
         (["users", "list"], 2, "say which with --account"),
         (["clients", "create"], 2, "at least one --scope"),
         (["users", "frobnicate"], 2, "No such command"),
+        (["users", "password", "x", "--password-stdin", "--password-file", "y"], 2, "not both"),
+        (["users", "password", "x", "--password-file", "/no/such/file"], 2, "No such file"),
     ],
 )
 async def test_what_cannot_be_done_says_so_with_its_exit_code(over_http, account, arguments, code, words):
