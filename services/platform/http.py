@@ -101,7 +101,7 @@ def decoded(data: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as bad:
         raise Problem(400, "bad-request", f"{_without_values(str(bad))}.") from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Problem(400, "bad-request", "The body is not valid JSON.") from None
 
 
