@@ -1,6 +1,6 @@
-"""`gatepost sessions expire | expire-all`."""
+"""`gatepost sessions list | end | expire | expire-all`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -10,7 +10,39 @@ from services.login_gateway.commands_reach import Api, run
 from services.login_gateway.commands_users import Account, found
 from services.platform import cli
 
-app = typer.Typer(no_args_is_help=True, help="Sessions: end them.")
+app = typer.Typer(no_args_is_help=True, help="Sessions: list them, end them.")
+
+COLUMNS: Final = ["issued_at", "expires_at", "login_id", "user_id", "acr", "aud", "device"]
+
+
+@app.command("list")
+def listed(
+    account: Account = None,
+    user: Annotated[str | None, typer.Option(help="Username or id; without it, the whole account.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Live sessions, newest first, and how many there are by age."""
+
+    async def resolved(api: Api) -> tuple[str, str | None]:
+        place = str((await api("GET", f"/v1/accounts/{await chosen(api, account)}"))["account_id"])
+        return place, (await found(api, place, user))["user_id"] if user else None
+
+    place, who = run(resolved)
+    page = cli.call("session_store", "GET", "/v1/sessions", account=place, user=who, limit=limit)
+    if as_json:
+        return cli.show(page, as_json)
+    cli.show(page["sessions"], as_json, COLUMNS)
+    ages = page["count_by_age"]
+    return typer.echo(
+        f"{ages['all']} live: {ages['day']} of a day, {ages['week']} of a week, {ages['month']} of a month"
+    )
+
+
+@app.command("end")
+def end(login_id: str, as_json: AsJson = False) -> None:
+    """End one session, by the login_id that the list shows."""
+    cli.show(cli.call("session_store", "DELETE", f"/v1/sessions/{login_id}"), as_json)
 
 
 @app.command("expire")

@@ -1,6 +1,7 @@
 """`gatepost` as a person uses it, against the running system."""
 
 import asyncio
+import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,5 +54,16 @@ async def test_an_administrator_signs_in_on_the_command_line_and_out_again(story
     assert (status, "admin" in said) == (0, True)
     status, said = await terminal.run("users", "list", "--account", "demo", "--json")
     assert (status, "console" in said) == (0, True), said
+    status, said = await terminal.run("sessions", "list", "--account", "demo", "--user", "console", "--json")
+    assert status == 0, said
+    (session,) = json.loads(said)["sessions"]
+    status, said = await terminal.run("sessions", "list", "--account", "demo")
+    assert (status, session["login_id"][:8] in said, " live: " in said) == (0, True, True), said
+    _, answer = await story.sign_in("linus")
+    status, said = await terminal.run("sessions", "end", answer["login_id"])
+    assert (status, "effective" in said) == (0, True), said
+    assert (await story.introspect(answer["token"]))["active"] is False
+    status, said = await terminal.run("sessions", "end", "none")
+    assert (status, "no such session" in said) == (1, True)
     assert (await terminal.run("logout"))[0] == 0
     assert (await terminal.run("whoami"))[0] == 2
