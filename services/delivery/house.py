@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -46,6 +47,7 @@ log = structlog.get_logger()
 
 RINGS = ("code", "contacts", "search", "receipts", "grants.pub", "dead-letters", "dead-letters.pub")
 REFRESH_SECONDS = 2.0
+ANSWER_SECONDS = 5.0  # well under the watchdog's patience: while it asks, nothing beats
 
 
 @dataclass(slots=True)
@@ -83,18 +85,7 @@ class House:
         pulse = Pulse(end_worker)
         pulse.start()
         watch = Watch(agents, time.monotonic())
-        await keep_watch(watch, seen, self._others_answer, end_worker, pulse.beat)
-
-    async def _others_answer(self, stall: Stall) -> bool:
-        """Whether the database, or the broker, answers a call that has nothing to do with what is stuck."""
-        try:
-            if stall == "no-fetch-answer":
-                await cluster_id(Connection.of(self.settings))
-            else:
-                await (await asyncpg.connect(self.settings.database.get_secret_value(), timeout=2)).close(timeout=2)
-        except (*AWAY, KafkaError):
-            return False
-        return True
+        await keep_watch(watch, seen, partial(others_answer, self.settings), end_worker, pulse.beat)
 
     async def stop(self) -> None:
         log.info("stopping")
@@ -115,6 +106,20 @@ class House:
             except AWAY as away:
                 log.warning("providers_not_read", error=type(away).__name__)
             await asyncio.sleep(REFRESH_SECONDS)
+
+
+async def others_answer(settings: DeliverySettings, stall: Stall) -> bool:
+    """Whether what a stuck worker waits for answers somebody else. A write waits for the broker too: for the log's
+    next records, and for a dead letter to be safe.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await cluster_id(Connection.of(settings))
+            if stall == "no-advance":
+                await (await asyncpg.connect(settings.database.get_secret_value(), timeout=2)).close(timeout=2)
+    except (*AWAY, KafkaError):
+        return False
+    return True
 
 
 async def build(settings: DeliverySettings) -> House:

@@ -5,19 +5,25 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import structlog
+
 from schemas.events import Channel, Notice, NoticeRequested
 from services.login_gateway import events
 from services.platform.clock import event_id, new_id
 from services.platform.keys.contacts import (
     Contacts,
     LoginSecrets,
+    SealBroken,
     column_info,
     country_of,
     mask_email,
     mask_phone,
     seal_login,
 )
+from services.platform.keys.keyring import UnknownKey
 from services.platform.outbox import OutboxRow, row_for
+
+log = structlog.get_logger()
 
 LIFE: Final = timedelta(hours=24)
 CONTACTS_OF: Final = "SELECT account_id, user_id, phone, email, locale FROM users WHERE user_id = $1"
@@ -31,13 +37,19 @@ class Told(NamedTuple):
 
 
 def both_contacts(contacts: Contacts, user: Mapping[str, Any]) -> list[Told]:
-    """The phone and the mailbox that are on file; `user` is a row of `users`."""
+    """The phone and the mailbox that are on file and open; `user` is a row of `users`."""
     fields: tuple[tuple[Channel, str], ...] = (("sms", "phone"), ("email", "email"))
-    return [
-        Told(channel, contacts.open(user[field], column_info("contacts", "users", user["user_id"], field)).decode())
-        for channel, field in fields
-        if user[field] is not None
-    ]
+    found = [(channel, _opened(contacts, user, field)) for channel, field in fields if user[field] is not None]
+    return [Told(channel, contact) for channel, contact in found if contact is not None]
+
+
+def _opened(contacts: Contacts, user: Mapping[str, Any], field: str) -> str | None:
+    """None where it does not open: a notice that cannot be made must not undo the lock that it tells of."""
+    try:
+        return contacts.open(user[field], column_info("contacts", "users", user["user_id"], field)).decode()
+    except (SealBroken, UnknownKey) as closed:
+        log.warning("notice_not_made", user_id=str(user["user_id"]), field=field, error=type(closed).__name__)
+        return None
 
 
 def old_and_new(old: str | None, new: str | None, channel: Channel) -> list[Told]:

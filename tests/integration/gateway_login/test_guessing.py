@@ -105,6 +105,21 @@ async def test_who_is_locked_is_told_by_phone_and_mail_once_a_day(desk: Desk) ->
     assert not any(str(contact) in str(told) for contact in (who.phone, who.email))
 
 
+async def test_a_lock_holds_even_when_the_contacts_to_tell_do_not_open(desk: Desk) -> None:
+    """As after a contacts key was revoked: the guess counts and locks, whoever can still be told is told."""
+    who = await desk.member()
+    login = await desk.challenged(who)
+    code = await desk.heard.code(login)
+    broken = "UPDATE users SET phone = '\\x01ff' || substring(phone from 3) WHERE user_id = $1"
+    await desk.pool.execute(broken, who.user_id)
+    await desk.pool.execute("UPDATE user_guard SET wrong_total = 99 WHERE user_id = $1", who.user_id)
+    assert (await desk.verify(login, wrong(code))).status == 401
+    assert (await desk.guard(who))["locked_at"] is not None
+    assert (await desk.verify(login, code)).problem == "too-many-attempts"
+    told = await desk.heard.one(NoticeRequested, user_id=str(who.user_id))
+    assert told.channel == "email"
+
+
 async def test_after_ten_wrong_codes_the_next_codes_have_eight_digits(desk: Desk) -> None:
     who = await desk.member()
     login = await desk.challenged(who)
