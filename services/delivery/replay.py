@@ -117,3 +117,11 @@ async def replay(replays: Replays, request: Request, who: Who, replay_id: str, n
 
 def cause_of(replay_id: str) -> str:
     return f"replay:{replay_id}"
+
+
+def told(replay: Replay, made: int) -> Replay:
+    """The counts as they came out: what was taken between counting and sending is under way."""
+    counts = dict(replay.counts)
+    if late := counts["replayed"] - made:
+        counts |= {"replayed": made, "under-way": counts.get("under-way", 0) + late}
+    return msgspec.structs.replace(replay, counts=counts)

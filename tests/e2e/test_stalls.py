@@ -26,9 +26,17 @@ async def test_a_worker_whose_write_hangs_is_restarted_and_the_code_goes_out(sto
     finally:
         await connection.close()
     assert "worker_stalled" in worker.log.read_text()
+    await eventually(lambda: _is_ready(worker), seconds=60)
     code = await story.code_for(mailbox, "email", before)
     assert (await story.verify(login["login"], code))[0] == 200
 
 
 async def _restarted(worker, restarts: int) -> bool:
     return bool(worker.restarts > restarts)
+
+
+async def _is_ready(worker) -> bool:
+    try:
+        return bool(await worker.program.ready())
+    except Exception:
+        return False

@@ -11,7 +11,7 @@ import msgspec
 
 from services.delivery.outcomes import row_id
 from services.delivery.postgres.reading import WANTED, wanted
-from services.delivery.replay import AT_ONCE, Candidate, Replay, Request, cause_of
+from services.delivery.replay import AT_ONCE, Candidate, Replay, Request, cause_of, told
 from services.platform import audit
 from services.platform.auth import Who
 
@@ -40,10 +40,14 @@ ORDER BY m.created_at DESC LIMIT $9
 AGAIN: Final = """
 INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed, sealed_event,
     sealed_cause, masked, country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient)
-SELECT $2, login_id, channel, $3, account_id, user_id, 'queued', now(), sealed, sealed_event, sealed_cause, masked,
-    country, locale, origin, code_key_id, digits, begun_at, now(), expires_at, recipient
-FROM deliveries WHERE id = $1 ON CONFLICT (login_id, channel, cause) DO NOTHING
+SELECT n.new_id, login_id, channel, $3, account_id, user_id, 'queued', now(), sealed, sealed_event, sealed_cause,
+    masked, country, locale, origin, code_key_id, digits, begun_at, now(), expires_at, recipient
+FROM unnest($1::uuid[], $2::uuid[]) n (id, new_id) JOIN deliveries m USING (id)
+WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.login_id = m.login_id AND d.channel = m.channel
+                  AND d.state IN ('queued', 'sending'))
+ON CONFLICT (login_id, channel, cause) DO NOTHING RETURNING id
 """
+ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtext('gatepost replays'))"
 LOG: Final = """
 INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause)
 SELECT login_id, id, account_id, 'replayed', channel, cause FROM deliveries WHERE id = ANY($1::uuid[])
@@ -60,17 +64,24 @@ class PostgresReplays:
 
     async def once(self, replay: Replay, request: Request, chosen: Sequence[Candidate], who: Who) -> Replay:
         """The replay's row first: whoever comes second finds it, and does nothing."""
-        account = request.account
         async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(ONE_AT_A_TIME)
             if not await _first(connection, replay, request, who):
                 counts = await connection.fetchval("SELECT counts FROM replays WHERE id = $1", replay.replay_id)
                 return msgspec.structs.replace(replay, counts=counts, repeated=True)
-            cause = cause_of(replay.replay_id)
-            ids = [row_id(c.login_id, c.channel, cause) for c in chosen]
-            await connection.executemany(AGAIN, [(c.id, i, cause) for c, i in zip(chosen, ids, strict=True)])
-            await connection.execute(LOG, ids)
-            await audit.record(connection, who.name, "deliveries.replay", account, replay.replay_id, replay.counts)
-        return replay
+            made = await self._again(connection, chosen, cause_of(replay.replay_id))
+            done = told(replay, len(made))
+            await connection.execute("UPDATE replays SET counts = $2 WHERE id = $1", replay.replay_id, done.counts)
+            subject = (request.account, replay.replay_id, done.counts)
+            await audit.record(connection, who.name, "deliveries.replay", *subject)
+        return done
+
+    async def _again(self, connection: Any, chosen: Sequence[Candidate], cause: str) -> list[UUID]:
+        """The rows that were made; what another replay took a moment ago is under way already."""
+        new = [row_id(c.login_id, c.channel, cause) for c in chosen]
+        made = [row["id"] for row in await connection.fetch(AGAIN, [c.id for c in chosen], new, cause)]
+        await connection.execute(LOG, made)
+        return made
 
     async def lately(self, who: str) -> int:
         query = "SELECT count(*) FROM replays WHERE by = $1 AND at > now() - interval '1 minute'"

@@ -134,6 +134,21 @@ async def test_a_replay_skips_what_was_used_or_expired_and_says_so(world: World)
     assert dry["counts"] == {"replayed": 0, "used": 1, "expired": 1}
 
 
+async def test_two_replays_at_once_send_once(world: World):
+    login = Login(email=None)
+    await world.faults(sms={str(login.phone): {"mode": "refuse"}})
+    await world.open(login)
+    await world.row(login, "sms", "failed")
+    await world.faults(sms={str(login.phone): {"mode": "hang", "seconds": 1}})
+    asked = {"account": str(login.account)}
+    done = await asyncio.gather(*(world.call("POST", "/v1/replays", 202, json=asked) for _ in range(5)))
+    await world.faults()
+    assert sum(one["counts"]["replayed"] for one in done) == 1
+    assert {sum(one["counts"].values()) for one in done} == {1}
+    rows = (await world.timeline(login))["deliveries"]
+    assert len(rows) == 2
+
+
 async def test_a_replay_counts_what_a_phone_got_whoever_its_user_was(world: World):
     account, phone = new_id(), Login().phone
     for _ in range(5):
