@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from schemas.events import FedUser, LoginRefused
+from schemas.events import LoginRefused
 from services.login_gateway import events
 from services.login_gateway.house import House
 from services.login_gateway.login import first_channel, new_login, open_challenge, open_verified
@@ -31,9 +31,16 @@ WHERE account_id = $1 AND reference = $2 AND created_at <= now() - interval '48 
 PRIVILEGED: Final = ("admin", "operator")
 
 
+class FeedUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Unbounded, unlike the event's: one that is too long refuses its item and not the batch."""
+
+    user_id: str | None = None
+    external_id: str | None = None
+
+
 class FedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference: str
-    user: FedUser
+    user: FeedUser
     authenticated_at: datetime
     context: LoginContext = LoginContext()
 
@@ -58,6 +65,8 @@ async def feed(house: House, client_id: str, account_id: UUID, item: FedLogin) -
     """Open one fed login; the same reference again gives the same login."""
     try:
         _check_reference(item.reference)
+        if not item.context.can_travel():
+            raise Refusal("bad-context")
         if (known := await by_reference(house, account_id, item.reference)) is not None:
             return Fed(item.reference, await house.logins.get(known["login_id"]))
         return await _open_once(house, client_id, account_id, item)
@@ -99,7 +108,7 @@ async def _open(house: House, client_id: str, account_id: UUID, item: FedLogin) 
     return Fed(item.reference, opened)
 
 
-async def _user(house: House, account_id: UUID, wanted: FedUser) -> Mapping[str, Any]:
+async def _user(house: House, account_id: UUID, wanted: FeedUser) -> Mapping[str, Any]:
     if "\x00" in (wanted.external_id or ""):
         raise Refusal("unknown-user")
     if (wanted.user_id is None) == (wanted.external_id is None):

@@ -26,6 +26,13 @@ class LoginContext(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origin: str | None = None
     device_id: str | None = None
 
+    def can_travel(self) -> bool:
+        """Whether an event may carry it."""
+        return all(
+            value is None or (len(value) <= 512 and "\x00" not in value)
+            for value in msgspec.structs.asdict(self).values()
+        )
+
 
 class LoginBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     username: str
@@ -45,10 +52,9 @@ def check(body: LoginBody, key: str | None) -> None:
         raise Problem(400, "bad-request", "username or password is too long.")
     if body.audience not in ("apps", "gatepost"):
         raise Problem(400, "bad-request", "audience is apps or gatepost.")
-    if any(len(value or "") > 512 for value in msgspec.structs.asdict(body.context).values()):
-        raise Problem(400, "bad-request", "a value in context is longer than 512 characters.")
-    texts = (body.username, body.account, *msgspec.structs.asdict(body.context).values())
-    if any("\x00" in text for text in texts if text is not None):
+    if not body.context.can_travel():
+        raise Problem(400, "bad-request", "A value in context has over 512 characters or holds U+0000.")
+    if any("\x00" in text for text in (body.username, body.account or "")):
         raise Problem(400, "bad-request", "No value may hold the character U+0000.")
     if key is not None and not (22 <= len(key) <= 64 and key.isascii() and key.isprintable()):
         raise Problem(400, "bad-request", "Idempotency-Key has 22 to 64 characters; a random UUID will do.")
