@@ -193,5 +193,7 @@ def _greet(out: Console) -> None:
         table.add_row(username, user["signing_in"])
     out.print(table)
     out.print(f"passwords and the client's secret: {CREDENTIALS}\n")
+    out.print("on the command line: export GATEPOST_CLIENT_FILE=.gatepost/up/clients/operator", highlight=False)
+    out.print("                     .venv/bin/gatepost users list --account demo\n", highlight=False)
     grace = {"account": "demo", "username": "grace", "password": known["users"]["grace"]["password"]}
     out.print(f"curl -s {known['gateway']}/v1/logins --json '{json.dumps(grace)}'", soft_wrap=True, highlight=False)
