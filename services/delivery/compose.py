@@ -9,7 +9,7 @@ from services.delivery.ports import Job
 from services.delivery.provider import Message, Permanent
 from services.delivery.states import Reason
 from services.platform.keys.codes import Codes
-from services.platform.keys.contacts import Contacts, LoginSecrets, SealBroken, open_login, search_hash
+from services.platform.keys.contacts import Bound, Contacts, LoginSecrets, SealBroken, open_login, search_hash
 from services.platform.keys.keyring import Ring, UnknownKey
 
 
@@ -24,7 +24,10 @@ class Secrets:
 
     def open(self, job: Job) -> LoginSecrets:
         """Raises `SealBroken` or `UnknownKey`."""
-        return open_login(self.contacts, job.sealed_event, job.login_id, job.sealed_cause, job.expires_at, job.sealed)
+        whose = (job.login_id, job.account_id, job.user_id)
+        code = (job.code_key_id, job.digits)
+        bound = Bound(job.sealed_event, *whose, job.sealed_cause, job.channel, job.expires_at, *code)
+        return open_login(self.contacts, bound, job.sealed)
 
     def message(self, job: Job, inside: LoginSecrets, now: datetime) -> Message:
         """Raises `Permanent` when there is nobody to write to, `UnknownKey` when the code cannot be derived."""

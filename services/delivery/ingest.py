@@ -1,7 +1,6 @@
 """From raw records to durable rows: decode, check, write, go on. A record that nobody can use becomes a dead letter."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -23,12 +22,15 @@ from services.delivery.notices import cause_of_notice
 from services.delivery.outcomes import row_id
 from services.platform import metrics
 from services.platform.clock import Clock, is_ahead
-from services.platform.keys.contacts import LoginSecrets, SealBroken, open_login
+from services.platform.keys.contacts import Bound, LoginSecrets, SealBroken, open_login
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.keyring import UnknownKey
 from services.platform.postgres import until_it_works
 
 log = structlog.get_logger()
+
+
+Sealed = LoginChallenged | EmailFallbackRequested | NoticeRequested
 
 
 class BadRecord(Exception):
@@ -59,8 +61,19 @@ class Ingest:
     async def dead_letters(self, records: Sequence[Record]) -> None:
         """Letters that are not in our form are counted and left: they must not make letters of their own."""
         rows = [row for record in records if (row := letter_of(record)) is not None]
-        if rows:
+        await self._keep_letters(rows)
+
+    async def _keep_letters(self, rows: Sequence[DeadLetterRow]) -> None:
+        if not rows:
+            return
+        try:
             await until_it_works(lambda: self._intake.dead_letters(rows), "ingest_waits")
+        except NotStorable:
+            if len(rows) == 1:
+                log.warning("dead_letter_not_storable")
+                return
+            for row in rows:
+                await self._keep_letters([row])
 
     async def _take(
         self,
@@ -111,7 +124,7 @@ class Ingest:
         event = decoded(record)
         if not isinstance(event, LoginChallenged | NoticeRequested):
             raise BadRecord("wrong-topic")
-        inside = self._opened(event, event.sealed, event.cause, event.expires_at)
+        inside = self._opened(event, bound_of(event))
         found = challenge_of(event) if isinstance(event, LoginChallenged) else notice_of(event)
         return found._replace(recipient=self._secrets.recipient(found.channel, inside)) if inside else found
 
@@ -119,14 +132,13 @@ class Ingest:
         event = decoded(record)
         if not isinstance(event, EmailFallbackRequested):
             raise BadRecord("wrong-topic")
-        self._opened(event, event.sealed, event.cause, event.expires_at)
+        self._opened(event, bound_of(event))
         return uuid_in(event.login_id), event.cause
 
-    def _opened(self, event: Event, sealed: str, cause: str, expires_at: datetime) -> LoginSecrets | None:
+    def _opened(self, event: Sealed, bound: Bound) -> LoginSecrets | None:
         """A challenge that was made up, copied, redirected or prolonged does not open. A new key may be on its way."""
-        name, login_id = type(event).__name__, uuid_in(event.login_id)
         try:
-            return open_login(self._secrets.contacts, name, login_id, cause, expires_at, sealed)
+            return open_login(self._secrets.contacts, bound, event.sealed)
         except UnknownKey:
             log.warning("contacts_key_unknown", login_id=str(event.login_id))
             return None
@@ -177,6 +189,19 @@ def uuid_in(text: object) -> UUID:
         return UUID(str(text))
     except ValueError:
         raise BadRecord("bad-id") from None
+
+
+def bound_of(event: Sealed) -> Bound:
+    """What the gateway, or delivery itself, sealed it to."""
+    match event:
+        case LoginChallenged():
+            channel, code = event.channels[0], (event.code_key_id, event.digits)
+        case EmailFallbackRequested():
+            channel, code = "email", (event.code_key_id, event.digits)
+        case NoticeRequested():
+            channel, code = event.channel, (0, 0)
+    ids = (uuid_in(event.login_id), uuid_in(event.account_id), uuid_in(event.user_id))
+    return Bound(type(event).__name__, *ids, event.cause, channel, event.expires_at, *code)
 
 
 def challenge_of(event: LoginChallenged) -> Challenge:
@@ -255,7 +280,7 @@ def letter_of(record: Record) -> DeadLetterRow | None:
     headers = dict(record.headers or ())
     try:
         told = [headers[name].decode() for name in ("topic", "partition", "offset", "reason", "service")]
-        where = (told[0][:200], int(told[1]), int(told[2]), told[3][:200], told[4][:50])
+        where = (told[0][:200], int(told[1][:9]), int(told[2][:18]), told[3][:200], told[4][:50])
     except (KeyError, ValueError, UnicodeDecodeError):
         log.warning("dead_letter_unreadable", partition=record.partition, offset=record.offset)
         return None

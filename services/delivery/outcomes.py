@@ -19,7 +19,7 @@ from services.delivery.fallback import cause_after
 from services.delivery.ports import Consequences, EmailRow, Job, Result
 from services.delivery.states import State
 from services.platform.clock import event_id
-from services.platform.keys.contacts import mask_email, seal_login
+from services.platform.keys.contacts import Bound, mask_email, seal_login
 
 SOURCE: Final = "delivery"
 FAILURES: Final[Mapping[State, FailedState]] = {
@@ -47,7 +47,9 @@ def with_email(job: Job, result: Result, secrets: Secrets, now: datetime) -> Con
     """The failure, the request and the e-mail's row; all three are written together."""
     inside = secrets.open(job)
     cause = cause_after(job.cause)
-    sealed = seal_login(secrets.contacts, "EmailFallbackRequested", job.login_id, cause, job.expires_at, inside)
+    whose = (job.login_id, job.account_id, job.user_id)
+    bound = Bound("EmailFallbackRequested", *whose, cause, "email", job.expires_at, job.code_key_id, job.digits)
+    sealed = seal_login(secrets.contacts, bound, inside)
     masked = job.masked_email or mask_email(inside.email or "", domain=False)
     request = EmailFallbackRequested(
         **_envelope(job, now, "EmailFallbackRequested"),

@@ -37,6 +37,7 @@ from services.platform.keys.keyring import Keyrings
 from services.platform.keys.tokens import Handles, Mint, SessionTokens
 from services.platform.outbox import Outbox
 from services.platform.postgres import connect_when_up
+from services.platform.work import or_stop
 
 log = structlog.get_logger()
 
@@ -53,10 +54,10 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
         house = _house(settings, rings, pool, Outbox(pool, producer, store.take if store else None))
         letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "gateway")
         work = (
-            house.outbox.run(),
-            close_for_ever(house),
-            follow_outcomes(house, connection, letters),
-            roll_daily(house.codes, house.clock),
+            or_stop("outbox", house.outbox.run()),
+            or_stop("closing", close_for_ever(house)),
+            or_stop("outcomes", follow_outcomes(house, connection, letters)),
+            or_stop("code-key", roll_daily(house.codes, house.clock)),
         )
         tasks = [asyncio.create_task(each) for each in work]
         try:

@@ -22,7 +22,8 @@ from services.platform.outbox import insert, row_for
 AHEAD: Final = timedelta(seconds=5)
 PHONE_LIKE: Final = re.compile(r"\+?[\d\s().-]{7,}")
 BY_REFERENCE: Final = """
-SELECT login_id FROM logins WHERE account_id = $1 AND reference = $2 AND created_at > now() - interval '48 hours'
+SELECT login_id, user_id FROM logins
+WHERE account_id = $1 AND reference = $2 AND created_at > now() - interval '48 hours'
 """
 FREE_REFERENCE: Final = """
 UPDATE logins SET reference = NULL
@@ -54,6 +55,7 @@ class Fed(NamedTuple):
 
     reference: str
     login: Mapping[str, Any] | None = None
+    new: bool = False
     reason: str | None = None
 
 
@@ -68,7 +70,7 @@ async def feed(house: House, client_id: str, account_id: UUID, item: FedLogin) -
         if not item.context.can_travel():
             raise Refusal("bad-context")
         if (known := await by_reference(house, account_id, item.reference)) is not None:
-            return Fed(item.reference, await house.logins.get(known["login_id"]))
+            return await _again(house, account_id, item, known)
         return await _open_once(house, client_id, account_id, item)
     except Refusal as refusal:
         await _tell(house, account_id, item.reference, str(refusal))
@@ -83,12 +85,20 @@ async def by_reference(house: House, account_id: UUID, reference: str) -> Mappin
     return None if row is None else dict(row)
 
 
+async def _again(house: House, account_id: UUID, item: FedLogin, known: Mapping[str, Any]) -> Fed:
+    """The same reference again gives the same login, to the same user only."""
+    user = await _user(house, account_id, item.user)
+    if user["user_id"] != known["user_id"]:
+        raise Refusal("reference-reused")
+    return Fed(item.reference, await house.logins.get(known["login_id"]))
+
+
 async def _open_once(house: House, client_id: str, account_id: UUID, item: FedLogin) -> Fed:
     try:
         return await _open(house, client_id, account_id, item)
     except asyncpg.UniqueViolationError:
         if (known := await by_reference(house, account_id, item.reference)) is not None:
-            return Fed(item.reference, await house.logins.get(known["login_id"]))
+            return await _again(house, account_id, item, known)
         await house.pool.execute(FREE_REFERENCE, account_id, item.reference)
         return await _open(house, client_id, account_id, item)
 
@@ -105,7 +115,7 @@ async def _open(house: House, client_id: str, account_id: UUID, item: FedLogin) 
     else:
         login["send"] = [await first_channel(house, user, login)]
         opened = await open_challenge(house, user, login)
-    return Fed(item.reference, opened)
+    return Fed(item.reference, opened, new=True)
 
 
 async def _user(house: House, account_id: UUID, wanted: FeedUser) -> Mapping[str, Any]:

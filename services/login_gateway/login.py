@@ -16,7 +16,7 @@ from services.login_gateway.postgres import logins as sql
 from services.platform import metrics
 from services.platform.clock import event_id, new_id
 from services.platform.http import Problem, too_many
-from services.platform.keys.contacts import LoginSecrets, column_info, seal_login
+from services.platform.keys.contacts import Bound, LoginSecrets, column_info, seal_login
 from services.platform.outbox import OutboxRow, insert, row_for
 
 LONG_DIGITS: Final = 8
@@ -129,7 +129,7 @@ def challenge(
         reference=login["reference"],
         cause=cause,
         channels=tuple(send),
-        sealed=seal_login(house.contacts, "LoginChallenged", login_id, cause, login["expires_at"], secrets),
+        sealed=seal_login(house.contacts, _bound(login, send[0], cause), secrets),
         masked=login["masked"],
         country=user["phone_country"],
         code_key_id=login["code_key_id"],
@@ -141,6 +141,12 @@ def challenge(
         context=Context(device=login["device"], **login["context"]),
     )
     return row_for(event)
+
+
+def _bound(login: Mapping[str, Any], channel: Channel, cause: str) -> Bound:
+    whose = (login["login_id"], login["account_id"], login["user_id"])
+    code = (login["code_key_id"], login["digits"])
+    return Bound("LoginChallenged", *whose, cause, channel, login["expires_at"], *code)
 
 
 def _contact(house: House, user: Mapping[str, Any], field: str) -> str | None:

@@ -11,6 +11,7 @@ from schemas.events import Channel, Notice, NoticeRequested
 from services.login_gateway import events
 from services.platform.clock import event_id, new_id
 from services.platform.keys.contacts import (
+    Bound,
     Contacts,
     LoginSecrets,
     SealBroken,
@@ -68,6 +69,8 @@ def _requested(
     contacts: Contacts, user: Mapping[str, Any], notice: Notice, told: Told, now: datetime
 ) -> NoticeRequested:
     notice_id, cause, expires_at = new_id(), f"notice:{notice}", now + LIFE
+    whose = (notice_id, user["account_id"], user["user_id"])
+    bound = Bound("NoticeRequested", *whose, cause, told.channel, expires_at)
     return NoticeRequested(
         id=event_id("NoticeRequested", notice_id),
         source=events.SOURCE,
@@ -78,7 +81,7 @@ def _requested(
         notice=notice,
         cause=cause,
         channel=told.channel,
-        sealed=seal_login(contacts, "NoticeRequested", notice_id, cause, expires_at, _inside(told)),
+        sealed=seal_login(contacts, bound, _inside(told)),
         masked=mask_phone(told.contact) if told.channel == "sms" else mask_email(told.contact),
         country=country_of(told.contact) if told.channel == "sms" else None,
         locale=user["locale"],

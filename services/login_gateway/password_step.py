@@ -56,6 +56,10 @@ def check(body: LoginBody, key: str | None) -> None:
         raise Problem(400, "bad-request", "A value in context has over 512 characters or holds U+0000.")
     if any("\x00" in text for text in (body.username, body.account or "")):
         raise Problem(400, "bad-request", "No value may hold the character U+0000.")
+    check_key(key)
+
+
+def check_key(key: str | None) -> None:
     if key is not None and not (22 <= len(key) <= 64 and key.isascii() and key.isprintable()):
         raise Problem(400, "bad-request", "Idempotency-Key has 22 to 64 characters; a random UUID will do.")
 

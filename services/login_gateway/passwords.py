@@ -20,6 +20,8 @@ SHORTEST: Final = 8
 LONGEST: Final = 256
 WAITING: Final = 64  # per thread: about two seconds of work, more would only time out
 
+WAITING_FOREIGN: Final = 16
+
 
 class BadPassword(ValueError):
     """A password that is not taken; the text says why."""
@@ -38,20 +40,30 @@ class Passwords:
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads or max(1, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="password")
-        self._under_way = 0
+        self._foreign = ThreadPoolExecutor(1, thread_name_prefix="foreign-password")
+        self._under_way = {self._pool: 0, self._foreign: 0}
         self._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         self._nobody = self._hasher.hash(os.urandom(16))
 
     async def hash(self, password: str) -> str:
         """An Argon2id PHC string."""
-        return await self._run(lambda: self._hasher.hash(_bytes(password)))
+        return await self._run(self._pool, lambda: self._hasher.hash(_bytes(password)))
 
     async def verify(self, stored: str | None, password: str) -> Checked:
         """Compare. A user who does not exist, or has no password (`None`), costs the same as one with our own hash."""
-        return await self._run(lambda: self._verify(stored, password))
+        pool = self._pool if stored is None or self._is_ours(stored) else self._foreign
+        return await self._run(pool, lambda: self._verify(stored, password))
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._under_way:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _is_ours(self, stored: str) -> bool:
+        """Hashes that a tenant brought wait for each other: they may be slow, and must not keep others waiting."""
+        try:
+            return stored.startswith("$argon2id$") and not self._hasher.check_needs_rehash(stored)
+        except argon2.exceptions.InvalidHashError:
+            return False
 
     def _verify(self, stored: str | None, password: str) -> Checked:
         try:
@@ -65,14 +77,15 @@ class Passwords:
     def _outdated(self, kind: str, stored: str | None) -> bool:
         return kind != "argon2" or self._hasher.check_needs_rehash((stored or "").removeprefix("argon2"))
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._under_way >= self._threads * WAITING:
+    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        threads = self._threads if pool is self._pool else 1
+        if self._under_way[pool] >= threads * (WAITING if pool is self._pool else WAITING_FOREIGN):
             raise Problem(503, "busy", "Too many passwords are being checked. Try again.", {"Retry-After": "1"})
-        self._under_way += 1
+        self._under_way[pool] += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await asyncio.get_running_loop().run_in_executor(pool, work)
         finally:
-            self._under_way -= 1
+            self._under_way[pool] -= 1
 
 
 def check_hash(text: str) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
 
@@ -43,6 +44,8 @@ def view(house: House, login: Mapping[str, Any]) -> dict[str, Any]:
 def delivery(login: Mapping[str, Any]) -> dict[str, Any]:
     """The newest word about the code: `queued` until delivery says something."""
     known: dict[str, dict[str, Any]] = login["delivery"]
+    if not known:
+        return {"state": "none", "channel": None, "to": None, "reason": None}
     channel, state = max(known.items(), key=lambda item: datetime.fromisoformat(item[1]["at"]))
     if state["state"] == "failed" and channel == "sms" and state.get("next") == "email":
         channel, state = "email", {"state": "queued"}
@@ -85,8 +88,11 @@ async def _take(house: House, record: Any, dead_letters: DeadLetters) -> None:
         return
     if isinstance(event, CodeSent | CodeDelivered | DeliveryFailed) and event.login_id is not None:
         state = _state(event)
-        values = (UUID(event.login_id), event.channel, state)
-        await until_it_works(lambda: house.pool.execute(sql.SET_DELIVERY, *values), "outcome_waits")
+        try:
+            values = (UUID(event.login_id), event.channel, state)
+            await until_it_works(lambda: house.pool.execute(sql.SET_DELIVERY, *values), "outcome_waits")
+        except (ValueError, asyncpg.DataError):
+            await dead_letters.send(record, "not-storable")
 
 
 def _state(event: CodeSent | CodeDelivered | DeliveryFailed) -> dict[str, Any]:

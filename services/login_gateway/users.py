@@ -219,8 +219,8 @@ def _coherent(user: Profile) -> None:
 def _text(field: str, given: str | None, longest: int) -> str | None:
     if given is None:
         return None
-    if len(given) > longest or any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in given):
-        detail = f"{field} has at most {longest} characters and no control characters."
+    if len(given) > longest or any(unicodedata.category(sign) in {"Cc", "Cf", "Cs"} for sign in given):
+        detail = f"{field} has at most {longest} characters and no control or invisible characters."
         raise refused(f"bad-{field.replace('_', '-')}", field, detail)
     return given
 

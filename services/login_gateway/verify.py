@@ -13,6 +13,7 @@ from schemas.events import CloseReason
 from services.login_gateway import events, notices
 from services.login_gateway.guessing import count_wrong
 from services.login_gateway.house import House
+from services.login_gateway.password_step import check_key
 from services.login_gateway.postgres import logins as sql
 from services.platform import metrics
 from services.platform.http import Problem, too_many, unavailable
@@ -50,6 +51,7 @@ async def verify_code(house: House, login_id: UUID, given: str, key: str | None)
     code = FORGIVEN.sub("", given)
     if not (code.isascii() and code.isdigit() and 6 <= len(code) <= 10):
         raise Problem(400, "bad-request", "A code has 6 to 10 digits.")
+    check_key(key)
     async with house.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()

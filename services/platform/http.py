@@ -83,6 +83,8 @@ async def body(request: web.Request, kind: type[T], limit: int = BODY_LIMIT) -> 
 
 
 async def raw_body(request: web.Request, limit: int = BODY_LIMIT) -> bytes:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(415, "unsupported-encoding", "Send the body as it is, without Content-Encoding.")
     too_large = Problem(413, "body-too-large", f"The body is larger than {limit // 1024} KiB. Send less at a time.")
     if (request.content_length or 0) > limit:
         raise too_large
@@ -222,7 +224,7 @@ async def _openapi(request: web.Request) -> web.Response:
 
 async def start(app: web.Application, host: str, port: int) -> web.AppRunner:
     """Listen; raises `OSError` when the port is taken."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0, auto_decompress=False)
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=1024).start()
     return runner

@@ -1,9 +1,7 @@
 """Builds the session store, with its writer and reader beside the routes."""
 
 import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -21,6 +19,7 @@ from services.platform.keys.keyring import Keyrings
 from services.platform.keys.tokens import SessionTokens
 from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
+from services.platform.work import or_stop
 from services.session_store.clock import DatabaseClock
 from services.session_store.openapi import DOCUMENT
 from services.session_store.purge import Purge
@@ -50,11 +49,11 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
     writer = Writer(pool, clock, connection, verifier, letters)
     work = (
         outbox.run(),
-        _or_stop("clock", clock.keep()),
-        _or_stop("reader", reader.run()),
-        _or_stop("writer", writer.run()),
-        _or_stop("memory", reader.keep_small()),
-        _or_stop("purge", Purge(pool, clock).run()),
+        or_stop("clock", clock.keep()),
+        or_stop("reader", reader.run()),
+        or_stop("writer", writer.run()),
+        or_stop("memory", reader.keep_small()),
+        or_stop("purge", Purge(pool, clock).run()),
         clients.follow(directory, connection, verifier, letters, NAME),
     )
     tasks = [asyncio.create_task(each) for each in work]
@@ -105,14 +104,3 @@ def _introspector(store: Store) -> auth.Introspect:
         return auth.User(str(session.user_id), str(session.account_id), session.role, signed_in)
 
     return introspect
-
-
-async def _or_stop(name: str, work: Coroutine[Any, Any, None]) -> None:
-    """Work that must never end: when it does, the process stops, so that its supervisor and somebody look."""
-    try:
-        await work
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:
-        log.critical("stopped", work=name, exc_info=error)
-        os.kill(os.getpid(), signal.SIGTERM)

@@ -184,17 +184,28 @@ def test_a_sealed_contact_opens_only_in_its_own_place(keys):
         sealer.open(blob, contacts.column_info("contacts", "users", "u2", "phone"))
 
 
-@pytest.mark.parametrize("change", ["login_id", "cause", "expires_at", "event"])
-def test_a_copied_redirected_or_prolonged_challenge_does_not_open(keys, change):
+CHANGED: dict[str, Any] = {
+    "event": "EmailFallbackRequested",
+    "login_id": uuid4(),
+    "account_id": uuid4(),
+    "user_id": uuid4(),
+    "cause": "resend:1",
+    "channel": "email",
+    "expires_at": NOW + timedelta(1),
+    "code_key_id": 8,
+    "digits": 8,
+}
+
+
+@pytest.mark.parametrize("field", contacts.Bound._fields)
+def test_a_copied_redirected_or_prolonged_challenge_does_not_open(keys, field):
     sealer, opener = (contacts.Contacts(ring(keys, s, "contacts")) for s in ("gateway", "delivery"))
-    place: dict[str, Any] = {"event": "LoginChallenged", "login_id": uuid4(), "cause": "login", "expires_at": NOW}
+    place = contacts.Bound("LoginChallenged", uuid4(), uuid4(), uuid4(), "login", "sms", NOW, 7, 6)
     secrets = contacts.LoginSecrets(salt=os.urandom(16), phone="+442079460958", email="ada@example.com")
-    sealed = contacts.seal_login(sealer, secrets=secrets, **place)
-    assert contacts.open_login(opener, sealed=sealed, **place) == secrets
-    later, other = NOW + timedelta(1), "EmailFallbackRequested"
-    changed = {"event": other, "login_id": uuid4(), "cause": "resend:1", "expires_at": later}
+    sealed = contacts.seal_login(sealer, place, secrets)
+    assert contacts.open_login(opener, place, sealed) == secrets
     with pytest.raises(contacts.SealBroken):
-        contacts.open_login(opener, sealed=sealed, **(place | {change: changed[change]}))
+        contacts.open_login(opener, place._replace(**{field: CHANGED[field]}), sealed)
 
 
 def test_handles_and_tokens_are_read_back_and_every_alteration_is_refused(keys):

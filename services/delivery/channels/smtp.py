@@ -41,6 +41,8 @@ class Smtp:
                 return await talk.deliver(message)
         except aiosmtplib.SMTPResponseException as refused:
             raise _refusal(refused.code, talk.step) from None
+        except UnicodeEncodeError:
+            raise Permanent("invalid-address") from None
         except (TimeoutError, aiosmtplib.SMTPException, OSError):
             if talk.step == "data":
                 raise Unknown("connection-lost") from None

@@ -27,8 +27,10 @@ WITH given AS (
     INSERT INTO logins (login_id, account_id, user_id, account_epoch, user_epoch, expires_at)
     SELECT DISTINCT ON (login_id) login_id, account_id, user_id, account_epoch, user_epoch, expires_at FROM given
     ORDER BY login_id, expires_at DESC
-    ON CONFLICT (login_id) DO UPDATE SET account_id = excluded.account_id, user_id = excluded.user_id,
-        account_epoch = excluded.account_epoch, user_epoch = excluded.user_epoch,
+    ON CONFLICT (login_id) DO UPDATE SET account_id = coalesce(logins.account_id, excluded.account_id),
+        user_id = coalesce(logins.user_id, excluded.user_id),
+        account_epoch = coalesce(logins.account_epoch, excluded.account_epoch),
+        user_epoch = coalesce(logins.user_epoch, excluded.user_epoch),
         expires_at = greatest(logins.expires_at, excluded.expires_at)
 ), made AS (
     INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country,

@@ -31,8 +31,8 @@ async def take(request: web.Request) -> web.Response:
     house, client, account = await _client(request)
     await may_feed(house, client.client_id)
     given = await body(request, FeedBody, LARGE_BODY_LIMIT)
-    await count_fed(house, client.client_id, len(given.logins))
     results = [await feed(house, client.client_id, account, item) for item in given.logins]
+    await count_fed(house, client.client_id, sum(fed.new for fed in results))
     return json_response({"logins": [_shown(house, fed) for fed in results]})
 
 

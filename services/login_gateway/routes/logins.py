@@ -128,7 +128,8 @@ async def _address(request: web.Request, given: LoginBody) -> str:
     """The address that wrong passwords are counted for; `context.ip` counts only from an authenticated client."""
     address = request.remote or ""
     if address in request.app[HOUSE].settings.trusted_proxies:
-        address = request.headers.get("X-Forwarded-For", address).rpartition(",")[2].strip() or address
+        hops = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
+        address = hops[-1].strip() or address
     if given.context.ip is not None and "Authorization" in request.headers:
         who = await authenticate(request)
         address = given.context.ip if isinstance(who, Client) else address

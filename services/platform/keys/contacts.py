@@ -5,7 +5,7 @@ import hmac
 import os
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -73,29 +73,36 @@ def column_info(purpose: str, table: str, row: object, field: str) -> str:
     return f"{purpose}\x1f{table}\x1f{row}\x1f{field}"
 
 
-def event_info(event: str, login_id: UUID | str, field: str, cause: str, expires_at: datetime) -> str:
-    """A challenge that was copied, redirected or prolonged does not open: cause and expiry are part of the key."""
-    expiry = expires_at.astimezone(UTC).isoformat(timespec="microseconds")
-    return f"contacts\x1f{event}\x1f{login_id}\x1f{field}\x1f{cause}\x1f{expiry}"
+class Bound(NamedTuple):
+    """What the sealed part of an event is bound to: copied, redirected or prolonged, it does not open."""
+
+    event: str
+    login_id: UUID | str
+    account_id: UUID | str
+    user_id: UUID | str | None
+    cause: str
+    channel: str
+    expires_at: datetime
+    code_key_id: int = 0
+    digits: int = 0
+
+    def info(self) -> str:
+        expiry = self.expires_at.astimezone(UTC).isoformat(timespec="microseconds")
+        return "\x1f".join(str(part) for part in ("contacts", *self._replace(expires_at=expiry)))  # type: ignore[arg-type]
 
 
-def seal_login(
-    contacts: Contacts, event: str, login_id: UUID | str, cause: str, expires_at: datetime, secrets: LoginSecrets
-) -> str:
-    """The `sealed` field of `LoginChallenged` and `EmailFallbackRequested`, base64url."""
-    blob = contacts.seal(msgspec.json.encode(secrets), event_info(event, login_id, "sealed", cause, expires_at))
-    return base64.urlsafe_b64encode(blob).decode()
+def seal_login(contacts: Contacts, to: Bound, secrets: LoginSecrets) -> str:
+    """The `sealed` field of an event, base64url."""
+    return base64.urlsafe_b64encode(contacts.seal(msgspec.json.encode(secrets), to.info())).decode()
 
 
-def open_login(
-    contacts: Contacts, event: str, login_id: UUID | str, cause: str, expires_at: datetime, sealed: str
-) -> LoginSecrets:
+def open_login(contacts: Contacts, to: Bound, sealed: str) -> LoginSecrets:
     """The other way round; raises `SealBroken` or `UnknownKey`."""
     try:
         blob = base64.urlsafe_b64decode(sealed)
     except ValueError:
         raise SealBroken("not base64url") from None
-    data = contacts.open(blob, event_info(event, login_id, "sealed", cause, expires_at))
+    data = contacts.open(blob, to.info())
     return msgspec.json.decode(data, type=LoginSecrets)
 
 

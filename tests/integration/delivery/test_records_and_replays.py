@@ -60,9 +60,9 @@ async def test_a_challenge_beyond_its_bounds_is_a_dead_letter_and_sends_nothing(
 
 async def test_a_value_that_postgres_refuses_is_a_dead_letter_and_its_neighbours_are_kept(world: World):
     start = datetime.now(UTC)
-    login, user = Login(), str(new_id())
-    bad = msgspec.structs.replace(world.challenge(Login()), user_id=user, context=Context(origin="\x00"))
-    good = msgspec.structs.replace(world.challenge(login), user_id=user)
+    login = Login()
+    bad = msgspec.structs.replace(world.challenge(Login(user=login.user)), context=Context(origin="\x00"))
+    good = world.challenge(login)
     await asyncio.gather(world.publish(bad), world.publish(good))
     await world.letter("not-storable", start, CHALLENGES)
     await world.message(login.phone)
@@ -88,6 +88,19 @@ async def test_a_floor_far_ahead_is_a_dead_letter(world: World):
     start = datetime.now(UTC)
     await world.publish(world.expire_all(Login(), floor=9_999_999_999_999))
     await world.letter("floor-ahead", start, "session-events")
+
+
+@pytest.mark.parametrize(
+    "change", [{"offset": b"9" * 30}, {"topic": b"a\x00b"}, {"partition": b"-1"}, {"reason": b"\xff"}], ids=str
+)
+async def test_a_forged_dead_letter_stops_nobody(world: World, change: dict[str, bytes]):
+    start, login = datetime.now(UTC), Login()
+    told = {"topic": b"logins", "partition": b"0", "offset": b"1", "reason": b"forged", "service": b"me"} | change
+    await world.producer.send("dead-letters", b"k", b"sealed", list(told.items()))
+    await world.publish_raw(CHALLENGES, b"poison after the forgery")
+    await world.letter("not-json", start, CHALLENGES)
+    await world.open(login)
+    await world.message(login.phone)
 
 
 async def test_a_dead_letter_is_sealed_and_can_be_taken_again(world: World):

@@ -10,7 +10,7 @@ import pytest
 
 from schemas import codec, topics
 from schemas.events import Event
-from services.platform.clock import event_id
+from services.platform.clock import event_id, new_id
 from services.platform.kafka import Connection, follower
 from tests.integration.delivery.world import Login, World, until
 
@@ -263,13 +263,20 @@ class _outcomes:
         return order if len(order) >= count else None
 
 
-@pytest.mark.parametrize("field", ["cause", "expires_at"])
-async def test_a_challenge_copied_with_another_cause_or_expiry_is_a_dead_letter(world: World, field: str):
+@pytest.mark.parametrize("field", ["cause", "expires_at", "channels", "account_id", "user_id"])
+async def test_a_challenge_copied_with_something_else_in_it_is_a_dead_letter(world: World, field: str):
     login = Login()
     event = world.challenge(login)
     later = event.expires_at.replace(year=event.expires_at.year + 1)
-    change = {"cause": "resend:7", "expires_at": later}[field]
+    other = str(new_id())
+    change = {
+        "cause": "resend:7",
+        "expires_at": later,
+        "channels": ("email",),
+        "account_id": other,
+        "user_id": other,
+    }[field]
     await world.publish(msgspec.structs.replace(event, **{field: change}, id=event_id("copy", login.login_id)))
     await world.letter("seal-broken", event.time, "login-challenges")
-    assert await world.messages(login.phone) == []
+    assert await world.messages(login.phone) == await world.messages(login.email) == []
     assert (await world.timeline(login))["deliveries"] == []

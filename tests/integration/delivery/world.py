@@ -17,7 +17,7 @@ from schemas.events import Event, ExpireAll, LoginChallenged, NoticeRequested, V
 from services.platform.clock import event_id, new_id
 from services.platform.kafka import Producer
 from services.platform.keys.codes import Codes
-from services.platform.keys.contacts import Contacts, LoginSecrets, mask_email, mask_phone, seal_login
+from services.platform.keys.contacts import Bound, Contacts, LoginSecrets, mask_email, mask_phone, seal_login
 from services.platform.keys.grants import Signer
 
 
@@ -32,6 +32,9 @@ class Login:
     email: str | None = field(default_factory=lambda: f"u{os.urandom(6).hex()}@example.com")
     salt: bytes = field(default_factory=lambda: os.urandom(16))
     seconds: float = 300
+
+    def whose(self) -> tuple[UUID, UUID, UUID]:
+        return self.login_id, self.account, self.user
 
 
 @dataclass(kw_only=True)
@@ -50,6 +53,8 @@ class World:
         now = datetime.now(UTC)
         expires = now + timedelta(seconds=login.seconds)
         secrets = LoginSecrets(salt=login.salt, phone=login.phone, email=login.email)
+        key_id = self.codes.active_id(now)
+        bound = Bound("LoginChallenged", *login.whose(), cause, channel, expires, key_id, 6)
         masked = {"sms": mask_phone(login.phone)} if login.phone else {}
         masked |= {"email": mask_email(login.email)} if login.email else {}
         event = LoginChallenged(
@@ -61,10 +66,10 @@ class World:
             login_id=str(login.login_id),
             cause=cause,
             channels=(channel,),  # type: ignore[arg-type]
-            sealed=seal_login(self.contacts, "LoginChallenged", login.login_id, cause, expires, secrets),
+            sealed=seal_login(self.contacts, bound, secrets),
             masked=masked,  # type: ignore[arg-type]
             country="GB",
-            code_key_id=self.codes.active_id(now),
+            code_key_id=key_id,
             digits=6,
             issued_at=now,
             expires_at=expires,
@@ -88,7 +93,7 @@ class World:
             notice=notice,  # type: ignore[arg-type]
             cause=cause,
             channel=channel,  # type: ignore[arg-type]
-            sealed=seal_login(self.contacts, "NoticeRequested", login.login_id, cause, expires, inside),
+            sealed=seal_login(self.contacts, Bound("NoticeRequested", *login.whose(), cause, channel, expires), inside),
             masked=mask_phone(phone) if phone else mask_email(str(email)),
             issued_at=now,
             expires_at=expires,

@@ -1,6 +1,7 @@
 """Bad input: a clear problem, and nothing counted."""
 
 import base64
+import gzip
 from typing import Any
 from uuid import uuid4
 
@@ -115,3 +116,13 @@ async def test_nobody_but_a_client_says_whose_address_it_is(desk: Desk) -> None:
     more = {"context": {"ip": "203.0.113.9"}}
     assert (await desk.sign_in(who, more=more)).status == 200
     assert (await desk.sign_in(who, more=more, Authorization="Basic eDp5")).status == 401
+
+
+async def test_a_compressed_body_is_refused(desk: Desk) -> None:
+    answer = await desk("POST", "/v1/logins", raw=gzip.compress(b"{}"), Content_Encoding="gzip")
+    assert (answer.status, answer.problem) == (415, "unsupported-encoding")
+
+
+async def test_verify_takes_no_short_idempotency_key(desk: Desk) -> None:
+    login = await desk.challenged(await desk.member())
+    assert (await desk.verify(login, await desk.heard.code(login), Idempotency_Key="x")).status == 400

@@ -199,3 +199,29 @@ async def test_a_context_that_no_event_could_carry_opens_no_login(desk: Desk, fi
     answer = await feed("POST", body={"logins": [item(who, context={field: value})]})
     assert answer.status in (200, 400)
     assert answer.status == 400 or answer.data["logins"][0]["status"] == "refused"
+
+
+async def test_a_reference_of_another_user_gives_no_token(desk: Desk) -> None:
+    first = await desk.member(sms=False)
+    feed = await platform(desk, first.account_id)
+    second = await desk.pool.fetchval(
+        "INSERT INTO users (user_id, account_id, username, username_key)"
+        " VALUES (gen_random_uuid(), $1, 'second', 'second') RETURNING user_id",
+        first.account_id,
+    )
+    given = item(first)
+    (opened,) = await feed.feed(given)
+    (again,) = await feed.feed(given)
+    assert opened["token"] == again["token"]
+    (other,) = await feed.feed(given | {"user": {"user_id": str(second)}})
+    assert (other["status"], other["reason"]) == ("refused", "reference-reused")
+    assert "token" not in other
+
+
+async def test_the_state_of_a_fed_login_without_a_second_factor_is_shown(desk: Desk) -> None:
+    who = await desk.member(sms=False)
+    feed = await platform(desk, who.account_id)
+    given = item(who)
+    await feed.feed(given)
+    answer = await feed("GET", f"/{given['reference']}")
+    assert (answer.status, answer.data["status"]) == (200, "signed_in")

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from schemas.events import LoginChallenged, Verified
+from services.delivery.ingest import bound_of
 from services.login_gateway.accounts import NewAccount
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.app import built
@@ -77,8 +78,7 @@ class Heard:
         return self._codes.code(event.code_key_id, login_id, channel, secrets.salt, event.digits, now)
 
     def contacts_of(self, event: LoginChallenged) -> Any:
-        login_id = str(event.login_id)
-        return open_login(self._contacts, "LoginChallenged", login_id, event.cause, event.expires_at, event.sealed)
+        return open_login(self._contacts, bound_of(event), event.sealed)
 
 
 @dataclass(frozen=True)

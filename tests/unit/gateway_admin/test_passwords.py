@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import hashlib
 
@@ -89,7 +90,8 @@ async def test_a_password_beyond_the_longest_never_matches(passwords):
         ("plain", "not an argon2"),
         ("$argon2id$v=19$m=99999999,t=2,p=1$c2FsdHNhbHQ$" + "A" * 43, "memory"),
         ("$argon2id$v=19$m=19456,t=200,p=1$c2FsdHNhbHQ$" + "A" * 43, "time"),
-        ("$2b$31$" + "a" * 53, "bcrypt cost must be 8 to 14"),
+        ("$argon2id$v=19$m=131072,t=10,p=1$c2FsdHNhbHQ$" + "A" * 43, "times passes"),
+        ("$2b$31$" + "a" * 53, "bcrypt cost must be 8 to 13"),
         ("$scrypt$ln=30,r=8,p=1$c2FsdHNhbHQ$" + "A" * 43, "scrypt ln"),
         ("scrypt$1000$salt$8$1$" + "A" * 43, "power of two"),
         ("$scrypt$ln=18,r=32,p=16$c2FsdHNhbHQ$" + "A" * 43, "MiB"),
@@ -108,3 +110,14 @@ def test_a_hash_out_of_bounds_is_refused_with_its_reason(stored, reason):
 def test_a_new_password_that_is_too_short_too_long_or_obvious_is_refused(password):
     with pytest.raises(BadPassword):
         check_new(password, username="Ada@Office")
+
+
+async def test_slow_hashes_of_others_keep_nobody_waiting():
+    passwords = Passwords(1)
+    mine, slow = await passwords.hash("correct horse"), bcrypt.hashpw(b"x", bcrypt.gensalt(12)).decode()
+    foreign = [asyncio.create_task(passwords.verify(slow, f"wrong {n}")) for n in range(6)]
+    await asyncio.sleep(0)
+    assert (await passwords.verify(mine, "correct horse")).ok
+    assert not foreign[-1].done()
+    assert not any(checked.ok for checked in await asyncio.gather(*foreign))
+    passwords.close()
