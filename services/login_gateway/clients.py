@@ -17,6 +17,7 @@ from services.platform.http import Problem
 
 INTERNAL: Final = "internal"
 OF_THE_INSTALLATION: Final = "operate"
+NOT_AN_ADMINS: Final = frozenset({INTERNAL, OF_THE_INSTALLATION})
 
 
 class NewClient(msgspec.Struct, forbid_unknown_fields=True):
@@ -124,7 +125,7 @@ def _user_may_grant(own: str, account: str, wanted: frozenset[str]) -> None:
     """An account's administrator holds everything in it, and nothing of the installation."""
     if account not in (own, EVERY):
         raise foreign()
-    if account == EVERY or wanted & {INTERNAL, OF_THE_INSTALLATION}:
+    if account == EVERY or wanted & NOT_AN_ADMINS:
         raise _too_much("Account * and the scopes operate and internal are not an account administrator's to grant.")
 
 

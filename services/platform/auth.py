@@ -1,7 +1,6 @@
 """Who calls: a client by HTTP Basic (RFC 7617) or a user by a `gp_…` bearer token (RFC 6750); and what each may do."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
@@ -98,7 +97,7 @@ async def authenticate(request: web.Request) -> Who:
 async def _client(request: web.Request, value: str) -> Client:
     try:
         client_id, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise _unauthenticated("The Basic credentials are not base64.") from None
     client = await request.app[CHECK_CLIENT](client_id, secret)
     if client is None:
@@ -107,7 +106,8 @@ async def _client(request: web.Request, value: str) -> Client:
 
 
 async def _user(request: web.Request, token: str) -> User:
-    user = await request.app[INTROSPECT](token) if INTROSPECT in request.app else None
+    known = INTROSPECT in request.app and token.isascii()
+    user = await request.app[INTROSPECT](token) if known else None
     if user is None:
         raise _unauthenticated("This token is not active here; sign in with audience gatepost.")
     return user

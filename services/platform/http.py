@@ -125,10 +125,19 @@ def _without_values(text: str) -> str:
     return text
 
 
+def _check_address(request: web.Request) -> None:
+    path, _, query_string = request.raw_path.partition("?")
+    if "%00" in path:
+        raise Problem(404, "not-found", "There is nothing at this address.")
+    if "%00" in query_string:
+        raise Problem(400, "bad-request", "No query parameter may hold the character U+0000.")
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Everything that goes wrong becomes a problem document; what we did not expect is a 500 without words."""
     try:
+        _check_address(request)
         return await handler(request)
     except Problem as problem:
         return problem.response()

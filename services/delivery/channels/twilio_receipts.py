@@ -25,7 +25,7 @@ def twilio_signature(token: str, url: str, form: Iterable[tuple[str, str]]) -> s
 
 
 def genuine(token: str, url: str, form: Iterable[tuple[str, str]], given: str) -> bool:
-    return hmac.compare_digest(twilio_signature(token, url, form).encode(), given.encode())
+    return hmac.compare_digest(twilio_signature(token, url, form).encode(), given.encode("utf-8", "surrogateescape"))
 
 
 def result_of(status: str, code: str | None) -> Result | None:

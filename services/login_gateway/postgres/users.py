@@ -9,6 +9,7 @@ from schemas.topics import SESSION_EVENTS
 from services.login_gateway import notices, sessions
 from services.login_gateway.accounts import as_id
 from services.login_gateway.administration import Administration, Connection
+from services.login_gateway.clients import NOT_AN_ADMINS
 from services.login_gateway.user_rows import (
     UserView,
     columns,
@@ -29,7 +30,7 @@ from services.login_gateway.users import (
 )
 from services.login_gateway.who import fresh, may_grant_operator
 from services.platform import audit
-from services.platform.auth import Who
+from services.platform.auth import SCOPES, Client, Who
 from services.platform.clock import new_id
 from services.platform.http import Problem
 from services.platform.outbox import OutboxRow
@@ -164,10 +165,17 @@ async def delete(admin: Administration, who: Who, account_id: UUID, user: str) -
 
 
 def may_touch(who: Who, *roles: str) -> None:
-    """Whoever may edit an operator could become one: only who may grant that role may do it (DESIGN 2.8)."""
+    """Whoever may edit an operator or admin could become one: only who holds as much may do it (DESIGN 2.8)."""
     if "operator" in roles and not may_grant_operator(who):
         detail = "An operator is made and edited only by a client of account * with the scope operate."
         raise Problem(403, "grants-too-much", detail)
+    if "admin" in roles and not _holds_what_admins_do(who):
+        detail = "An admin is made and edited only by a client that holds every scope that an admin can grant."
+        raise Problem(403, "grants-too-much", detail)
+
+
+def _holds_what_admins_do(who: Who) -> bool:
+    return not isinstance(who, Client) or may_grant_operator(who) or who.scopes >= SCOPES - NOT_AN_ADMINS
 
 
 def taken(twice: asyncpg.UniqueViolationError) -> Problem:

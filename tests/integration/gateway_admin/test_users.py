@@ -126,7 +126,8 @@ async def test_search_finds_by_part_of_a_name_by_external_id_and_by_whole_contac
     for text in ("LOVELACE", "king", "e-1", "%2B44 20 7946 0101", EMAIL.upper()):
         found = await gateway("GET", f"{users(account)}?search={text}")
         assert [user["user_id"] for user in found.data["users"]] == [ada["user_id"]], text
-    assert (await gateway("GET", f"{users(account)}?search=nobody%00%25")).data["users"] == []
+    assert (await gateway("GET", f"{users(account)}?search=nobody%25")).data["users"] == []
+    assert (await gateway("GET", f"{users(account)}?search=nobody%00")).status == 400
 
 
 async def test_a_list_goes_on_by_cursor(gateway):
@@ -343,3 +344,28 @@ async def test_what_is_sensitive_needs_a_fresh_sign_in_of_a_user(gateway, accoun
         assert (answer.status, answer.data["type"]) == (401, "urn:gatepost:fresh-sign-in-required"), change
     fresh = gateway.user(account["account_id"])
     assert (await gateway("PATCH", path(made), {"phone": "+442079460108"}, who=fresh)).status == 200
+
+
+async def test_a_client_makes_no_admin_who_could_grant_more_than_it_holds(gateway, account):
+    admin = {"username": secrets.token_hex(6), "phone": PHONE, "two_factor": {"sms": True}, "role": "admin"}
+    narrow = await gateway.client(account["account_id"], "accounts:write")
+    answer = await gateway("POST", users(account), admin, who=narrow)
+    assert (answer.status, answer.data["type"]) == (403, "urn:gatepost:grants-too-much")
+    made = await gateway.make(account, **admin)
+    for change in ({"phone": "+442079460107"}, {"role": "user"}):
+        assert (await gateway("PATCH", path(made), change, who=narrow)).status == 403
+    answer = await gateway("POST", f"{path(made)}/password", {"password": "another good phrase"}, who=narrow)
+    assert answer.status == 403
+    every = ("introspect", "feed", "deliveries:read", "deliveries:replay", "accounts:write")
+    wide = await gateway.client(account["account_id"], *every)
+    assert (await gateway("PATCH", path(made), {"phone": "+442079460107"}, who=wide)).status == 200
+
+
+@pytest.mark.parametrize(("place", "status"), [("/v1/clients?cursor=%00", 400), ("/v1/accounts/%00", 404)])
+async def test_an_address_with_a_nul_is_refused(gateway, place, status):
+    assert (await gateway("GET", place)).status == status
+
+
+@pytest.mark.parametrize("value", ["Basic \u00e9\u00e9", "Bearer gp_\u00e9", "Basic =", "Bearer"])
+async def test_credentials_that_are_none_are_a_401(gateway, value):
+    assert (await gateway("GET", "/v1/accounts", who={"Authorization": value})).status == 401

@@ -276,7 +276,7 @@ async def test_one_session_is_ended_by_its_login_id_and_may_be_again(world: Worl
 
 async def test_ending_what_is_not_there_and_what_is_anothers_are_the_same_404(world: World, made: Made):
     headers = await world.client(str(uuid4()), "accounts:write")
-    for login_id in (made.event.login_id, str(uuid4()), "x", quote("\x00")):
+    for login_id in (made.event.login_id, str(uuid4()), "x"):
         answer = await ask(world, "DELETE", f"/v1/sessions/{login_id}", headers=headers)
         assert (answer.status, answer.data["detail"]) == (404, "There is no such session.")
     assert await world.active(made) is True
