@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 HOME: Final = "GATEPOST_HOME"
+WIDEST: Final = 1000
 
 
 class Saved(msgspec.Struct):
@@ -145,7 +146,14 @@ def show(data: Any, as_json: bool, columns: list[str] | None = None) -> None:
 
 
 def _table(rows: list[dict[str, Any]], columns: list[str]) -> None:
-    table = Table(*columns, box=None)
+    """As wide as it needs to be: an id that was cut short cannot be copied."""
+    table = Table(box=None)
+    for column in columns:
+        table.add_column(column, no_wrap=True)
     for row in rows:
-        table.add_row(*(str(row.get(column, "")) for column in columns))
-    Console().print(table)
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    Console(width=WIDEST, markup=False).print(table)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
