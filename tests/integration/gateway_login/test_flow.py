@@ -1,8 +1,10 @@
 """The login, step by step, as a client and delivery see it."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -227,6 +229,29 @@ async def test_email_cannot_be_asked_for_where_it_is_off(desk: Desk) -> None:
     await desk.age(login, "last_send_at", 31)
     answer = await desk("POST", f"/v1/logins/{login['login']}/resend", {"channel": "email"})
     assert answer.problem == "channel-not-allowed"
+
+
+async def test_a_contact_that_changes_while_a_login_is_opened_gets_no_code(desk: Desk) -> None:
+    who = await desk.member()
+    async with desk.pool.acquire() as other, other.transaction():
+        await other.execute("UPDATE users SET phone_hash = 'new' WHERE user_id = $1", who.user_id)
+        opening = asyncio.create_task(desk.sign_in(who))
+        query = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        await eventually(lambda: other.fetchval(query))
+    answer = await opening
+    assert (answer.status, answer.problem) == (409, "user-changed")
+    assert not desk.heard.all(LoginChallenged, user_id=str(who.user_id))
+
+
+async def test_a_code_whose_key_is_not_here_is_a_503_and_costs_no_try(desk: Desk) -> None:
+    login = await desk.challenged(await desk.member())
+    code = await desk.heard.code(login)
+    change = "UPDATE logins SET code_key_id = (code_key_id + $2 + 256) % 256 WHERE login_id = $1"
+    await desk.pool.execute(change, UUID(login["login_id"]), 100)
+    answer = await desk.verify(login, code)
+    assert (answer.status, answer.problem) == (503, "code-key-unavailable")
+    await desk.pool.execute(change, UUID(login["login_id"]), -100)
+    assert (await desk.verify(login, code)).status == 200
 
 
 async def test_a_login_under_way_keeps_its_factors(desk: Desk) -> None:
