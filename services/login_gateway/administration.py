@@ -8,6 +8,7 @@ from typing import Any, Final
 import asyncpg
 from aiohttp import web
 
+from services.login_gateway.limits import DAY, Rule
 from services.login_gateway.passwords import Passwords
 from services.platform.clock import Clock
 from services.platform.keys.contacts import Contacts
@@ -29,6 +30,7 @@ class Administration:
     passwords: Passwords
     clock: Clock
     outbox: Outbox | None = None
+    notices: tuple[Rule, ...] = (Rule(5, 3600), Rule(20, DAY))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[tuple[Connection, list[OutboxRow]]]:

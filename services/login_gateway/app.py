@@ -15,7 +15,7 @@ from aiohttp import web
 from services.login_gateway.administration import Administration
 from services.login_gateway.closing import close_for_ever
 from services.login_gateway.house import HOUSE, House
-from services.login_gateway.limits import Names
+from services.login_gateway.limits import DAY, Names, Rule
 from services.login_gateway.openapi import DOCUMENT
 from services.login_gateway.passwords import Passwords
 from services.login_gateway.postgres.logins import Logins
@@ -92,8 +92,16 @@ def build_app(house: House, rings: Keyrings) -> web.Application:
 
 
 def _administration(house: House) -> Administration:
+    limits = house.settings
     return Administration(
-        house.pool, house.signer, house.contacts, house.search, house.passwords, house.clock, house.outbox
+        pool=house.pool,
+        signer=house.signer,
+        contacts=house.contacts,
+        search=house.search,
+        passwords=house.passwords,
+        clock=house.clock,
+        outbox=house.outbox,
+        notices=(Rule(limits.sends_per_hour, 3600), Rule(limits.sends_per_day, DAY)),
     )
 
 

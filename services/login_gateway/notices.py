@@ -9,6 +9,9 @@ import structlog
 
 from schemas.events import Channel, Notice, NoticeRequested
 from services.login_gateway import events
+from services.login_gateway.administration import Administration
+from services.login_gateway.limits import Names, take_all
+from services.login_gateway.users import Profile
 from services.platform.clock import event_id, new_id
 from services.platform.keys.contacts import (
     Bound,
@@ -20,6 +23,7 @@ from services.platform.keys.contacts import (
     mask_email,
     mask_phone,
     seal_login,
+    search_hash,
 )
 from services.platform.keys.keyring import UnknownKey
 from services.platform.outbox import OutboxRow, row_for
@@ -99,3 +103,27 @@ async def locked(connection: Any, contacts: Contacts, user_id: UUID, now: dateti
     """For whoever was just locked out."""
     user = await connection.fetchrow(CONTACTS_OF, user_id)
     return rows(contacts, user, "locked", both_contacts(contacts, user), now)
+
+
+async def of_change(admin: Administration, connection: Any, row: Any, old: Profile, new: Profile) -> list[OutboxRow]:
+    """Whoever loses a contact and whoever gets it hear of it, as often as the limit of messages allows."""
+    changed: tuple[tuple[Notice, list[Told]], ...] = (
+        ("phone-changed", old_and_new(old.phone, new.phone, "sms")),
+        ("email-changed", old_and_new(old.email, new.email, "email")),
+    )
+    found: list[OutboxRow] = []
+    now = await connection.fetchval("SELECT now()")
+    for notice, told in changed:
+        allowed = [one for one in told if await _may_tell(admin, connection, row["user_id"], one)]
+        found += rows(admin.contacts, row, notice, allowed, now)
+    return found
+
+
+async def _may_tell(admin: Administration, connection: Any, user_id: UUID, told: Told) -> bool:
+    """Count one notice. Notices have counters of their own: edits must not use up the messages of a login."""
+    names, to = Names(admin.search), search_hash(admin.search, told.channel, told.contact)
+    counted = (names.of("notices", told.channel, user_id), names.of("notices-to", to.hex()))
+    if allowed := await take_all(connection, counted, admin.notices):
+        return allowed
+    log.warning("notice_not_made", user_id=str(user_id), channel=told.channel, reason="too-many-messages")
+    return False

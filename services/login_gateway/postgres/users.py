@@ -213,19 +213,8 @@ async def _write(
     fields = sorted(change.fields | ({"password"} if stored else set()) | ({"force_login"} if force_login else set()))
     await audit.record(connection, who.name, "user.changed", row["account_id"], str(row["user_id"]), {"fields": fields})
     ends = change.ends_sessions or stored is not None or force_login
-    told = await _told(admin, connection, row, wanted)
+    told = await notices.of_change(admin, connection, row, profile(admin, row), wanted)
     return told + await _consequences(admin, connection, who, row, ends, change.closes_logins)
-
-
-async def _told(admin: Administration, connection: Connection, row: Any, wanted: Profile) -> list[OutboxRow]:
-    """Old and new contact hear of the change."""
-    old, now = profile(admin, row), await connection.fetchval("SELECT now()")
-    phones = notices.old_and_new(old.phone, wanted.phone, "sms")
-    mailboxes = notices.old_and_new(old.email, wanted.email, "email")
-    return [
-        *notices.rows(admin.contacts, row, "phone-changed", phones, now),
-        *notices.rows(admin.contacts, row, "email-changed", mailboxes, now),
-    ]
 
 
 def _may_write(who: Who, row: Any, wanted: Profile, change: Change) -> None:

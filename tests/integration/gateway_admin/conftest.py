@@ -33,7 +33,7 @@ from services.platform.clock import new_id
 from services.platform.settings import load
 from tests.integration.heard import listening
 
-HEARD = (topics.SESSION_EVENTS.name, topics.LOGIN_OUTCOMES.name, topics.CLIENTS.name)
+HEARD = (topics.SESSION_EVENTS.name, topics.LOGIN_OUTCOMES.name, topics.CLIENTS.name, topics.LOGIN_CHALLENGES.name)
 PASSWORD = "correct horse battery"
 
 

@@ -229,6 +229,19 @@ async def test_replacing_a_contact_closes_a_login_under_way(gateway, account, he
     assert event.reason == "contact-changed"
 
 
+async def test_a_contact_that_goes_to_and_fro_is_told_five_times_an_hour(gateway, account, heard):
+    phone, made = f"+4477009{secrets.randbelow(100000):05d}", await gateway.make(account)
+    for number in (phone, None) * 4:
+        assert (await gateway("PATCH", path(made), {"phone": number})).status == 200
+    await gateway("PATCH", path(made), {"email": f"{secrets.token_hex(6)}@example.com"})
+
+    def is_told(event: Any, channel: str) -> bool:
+        return bool(event.user_id == made["user_id"] and getattr(event, "channel", "") == channel)
+
+    await heard.wait(lambda e: is_told(e, "email"))
+    assert heard.count(lambda e: is_told(e, "sms")) == 5
+
+
 async def test_a_login_is_closed_even_while_something_else_writes_to_it(gateway, account, heard, database):
     made = await gateway.make(account, **SMS_ON)
     body = {"account": account["name"], "username": made["username"], "password": PASSWORD}
