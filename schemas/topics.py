@@ -127,7 +127,9 @@ def key_of(event: e.Event) -> bytes:
             key = event.account_id
         case e.ExpireAll():
             key = event.whose
-        case e.LoginFed() | e.LoginRefused():
+        case e.LoginFed():
+            key = event.reference
+        case e.LoginRefused():
             key = event.user_id or event.reference
         case _:
             key = event.user_id

@@ -8,8 +8,8 @@ import jsonschema
 import msgspec
 import pytest
 
-from schemas import codec, generate
-from schemas.events import EVENTS, EXACT
+from schemas import codec, generate, topics
+from schemas.events import EVENTS, EXACT, LoginFed
 
 EXAMPLES = Path(generate.__file__).parent / "examples"
 NAIVE = "2026-11-24T09:30:00"
@@ -141,3 +141,9 @@ def test_the_published_schema_says_the_same(kind: str, field: str, value: Any):
     jsonschema.validate(json.loads(example(kind)), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(json.loads(example(kind, **{field: value})), schema)
+
+
+def test_a_fed_login_is_keyed_by_its_reference() -> None:
+    event = codec.decode(example("LoginFed", user_id="0199aa00-0000-7000-8000-000000000001"))
+    assert isinstance(event, LoginFed)
+    assert topics.key_of(event) == event.reference.encode()
