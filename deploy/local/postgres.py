@@ -25,6 +25,7 @@ OWNER: Final = "gatepost_owner"
 ROLES: Final = ("postgres", OWNER, *DATABASES.values())
 UNPRIVILEGED: Final = 65534
 SECRETS: Final = "postgres.json"
+BELONGS: Final = ("kafka", "clients")
 
 
 class Postgres:
@@ -36,7 +37,7 @@ class Postgres:
         self._secrets = folder / SECRETS
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         kept = _kept(folder)
-        if kept is None or not Path(kept["home"], "data", "PG_VERSION").exists():
+        if kept is None or not _is_there(kept):
             kept = self._create()
         self._home = Path(kept["home"])
         self._passwords: dict[str, str] = kept["passwords"]
@@ -123,6 +124,20 @@ def remove(folder: Path) -> None:
     if kept is not None:
         shutil.rmtree(kept["home"], ignore_errors=True)
     (folder / SECRETS).unlink(missing_ok=True)
+
+
+def forget_the_rest(folder: Path) -> None:
+    """Where the data is gone (it lives outside the folder), what belongs to it goes too: its clients, its events."""
+    kept = _kept(folder)
+    if kept is None or _is_there(kept):
+        return
+    for name in BELONGS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "credentials.json").unlink(missing_ok=True)
+
+
+def _is_there(kept: dict[str, Any]) -> bool:
+    return Path(kept["home"], "data", "PG_VERSION").exists()
 
 
 def _kept(folder: Path) -> dict[str, Any] | None:

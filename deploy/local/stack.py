@@ -13,7 +13,7 @@ from rich.console import Console
 from deploy.local import kafka, prepare, servers
 from deploy.local.environment import Environment, gatepost
 from deploy.local.ports import Ports
-from deploy.local.postgres import DATABASES, Postgres
+from deploy.local.postgres import DATABASES, Postgres, forget_the_rest
 from deploy.local.processes import Child, Program
 
 T = TypeVar("T")
@@ -90,6 +90,7 @@ class Stack:
 
     async def _unpacked(self) -> list[Program]:
         found = await asyncio.to_thread(servers.fetched)
+        forget_the_rest(self.folder)
         self.postgres, queue = await asyncio.gather(
             asyncio.to_thread(Postgres, found, self.folder, self.ports),
             asyncio.to_thread(kafka.program, found, self.folder / "kafka", self.ports),

@@ -1,7 +1,9 @@
 """The local system itself: its servers, its supervisor, its ports. The services are not needed for it."""
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -50,6 +52,22 @@ async def test_a_killed_server_is_started_again(servers: Stack, name: str) -> No
     await _ready_again(child)
     assert child.pid != before
     assert "started again" in child.log.read_text()
+
+
+def test_when_the_database_is_gone_its_clients_and_events_go_too(tmp_path: Path) -> None:
+    home = tmp_path / "elsewhere"
+    (home / "data").mkdir(parents=True)
+    (home / "data" / "PG_VERSION").write_text("18")
+    folder = tmp_path / "up"
+    for name in ("kafka", "clients", "keys"):
+        (folder / name).mkdir(parents=True)
+    (folder / "credentials.json").write_text("{}")
+    (folder / "postgres.json").write_text(json.dumps({"home": str(home), "passwords": {}}))
+    postgres.forget_the_rest(folder)
+    assert {path.name for path in folder.iterdir()} == {"kafka", "clients", "keys", "credentials.json", "postgres.json"}
+    shutil.rmtree(home)
+    postgres.forget_the_rest(folder)
+    assert {path.name for path in folder.iterdir()} == {"keys", "postgres.json"}
 
 
 async def test_each_role_connects_to_its_own_database_only(servers: Stack) -> None:
