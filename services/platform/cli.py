@@ -15,6 +15,14 @@ HOME: Final = "GATEPOST_HOME"
 WIDEST: Final = 1000
 
 
+class Refused(Exception):
+    """The service answered with a problem document; the text is what to show."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class Saved(msgspec.Struct):
     """What `gatepost login` keeps (0600): where, and with what."""
 
@@ -95,6 +103,22 @@ def call_as(
     form: dict[str, str] | None = None,
 ) -> Any:
     """The same, as somebody else; `form` is sent instead of a JSON body."""
+    try:
+        return answer_to(who, service, method, path, body, query, form)
+    except Refused as refused:
+        fail(str(refused))
+
+
+def answer_to(
+    who: Saved,
+    service: str,
+    method: str,
+    path: str,
+    body: object = None,
+    query: dict[str, Any] | None = None,
+    form: dict[str, str] | None = None,
+) -> Any:
+    """The same, but a problem document is raised as `Refused`."""
     import asyncio
 
     return asyncio.run(_call(who, service, method, path, body, query or {}, form))
@@ -130,7 +154,7 @@ async def _call(
 def _read(status: int, data: bytes) -> Any:
     content = json.loads(data) if data else {}
     if status >= 400:
-        fail(f"{content.get('detail', 'The call failed.')} ({status} {content.get('type', '')})")
+        raise Refused(status, f"{content.get('detail', 'The call failed.')} ({status} {content.get('type', '')})")
     return content
 
 

@@ -31,7 +31,7 @@ def logout() -> None:
     where = cli.saved()
     scheme, _, token = where.authorization.partition(" ")
     if scheme == "Bearer":
-        cli.call_as(where, "session_store", "POST", "/v1/revoke", form={"token": token})
+        _ask(where, "/v1/revoke", token)
     typer.echo("signed out" if cli.forget() else "you were not signed in")
 
 
@@ -42,10 +42,20 @@ def whoami(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     if scheme != "Bearer":
         cli.show({"client": "from GATEPOST_CLIENT_FILE", "gateway": where.gateway}, as_json)
         return
-    found = cli.call_as(where, "session_store", "POST", "/v1/introspect", form={"token": token})
-    if not found["active"]:
+    found = _ask(where, "/v1/introspect", token)
+    if found is None or not found["active"]:
         cli.fail("The saved sign-in is over. Run `gatepost login`.")
     cli.show({name: found[name] for name in ("sub", "account", "role", "acr", "exp")}, as_json)
+
+
+def _ask(where: cli.Saved, path: str, token: str) -> Any:
+    """What the session store says of our own token; None when the session is over."""
+    try:
+        return cli.answer_to(where, "session_store", "POST", path, form={"token": token})
+    except cli.Refused as refused:
+        if refused.status != 401:
+            cli.fail(str(refused))
+        return None
 
 
 def _with_code(where: cli.Saved, answer: dict[str, Any]) -> Any:

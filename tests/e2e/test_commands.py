@@ -65,5 +65,13 @@ async def test_an_administrator_signs_in_on_the_command_line_and_out_again(story
     assert (await story.introspect(answer["token"]))["active"] is False
     status, said = await terminal.run("sessions", "end", "none")
     assert (status, "no such session" in said) == (1, True)
+    await _ends(terminal, session["login_id"])
+
+
+async def _ends(terminal: Terminal, login_id: str) -> None:
+    """A session that somebody ended is over, and can be forgotten."""
+    assert (await terminal.run("sessions", "end", login_id))[0] == 0
+    status, said = await terminal.run("whoami")
+    assert (status, "The saved sign-in is over" in said) == (1, True), said
     assert (await terminal.run("logout"))[0] == 0
     assert (await terminal.run("whoami"))[0] == 2
