@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -24,6 +24,7 @@ LARGE_BODY_LIMIT: Final = 1024 * 1024
 T = TypeVar("T")
 Ready = Callable[[], Awaitable[dict[str, Any]]]
 OPENAPI: Final = web.AppKey("openapi", dict)
+BEGUN: Final = web.RequestKey("begun", bool)
 
 
 class Problem(Exception):
@@ -139,23 +140,32 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         _check_address(request)
         return await handler(request)
-    except Problem as problem:
-        return problem.response()
+    except Problem as found:
+        problem = found
     except web.HTTPNotFound:
-        return Problem(404, "not-found", "There is nothing at this address.").response()
+        problem = Problem(404, "not-found", "There is nothing at this address.")
     except web.HTTPMethodNotAllowed as bad:
         allowed = ", ".join(sorted(bad.allowed_methods))
-        return Problem(405, "method-not-allowed", f"Use {allowed}.", {"Allow": allowed}).response()
+        problem = Problem(405, "method-not-allowed", f"Use {allowed}.", {"Allow": allowed})
     except web.HTTPException:
+        raise
+    except (asyncio.CancelledError, ClientConnectionResetError):
         raise
     except AWAY as away:
         log.warning("database_away", error=type(away).__name__, route=_route(request))
-        return unavailable().response()
-    except (asyncio.CancelledError, ConnectionResetError):
-        raise
+        problem = unavailable()
     except Exception as error:
         log.error("request_failed", exc_info=error, route=_route(request))
-        return Problem(500, "internal-error", "Something went wrong here; the log has it.").response()
+        problem = Problem(500, "internal-error", "Something went wrong here; the log has it.")
+    return _instead(request, problem)
+
+
+def _instead(request: web.Request, problem: Problem) -> web.Response:
+    """A response under way cannot become another one: its connection is closed, and the client comes again."""
+    if request.get(BEGUN) and request.transport is not None:
+        request.transport.close()
+        raise ConnectionResetError(problem.name)
+    return problem.response()
 
 
 @web.middleware
@@ -188,6 +198,7 @@ def _route(request: web.Request) -> str:
 
 
 async def secure_headers(request: web.Request, response: web.StreamResponse) -> None:
+    request[BEGUN] = True
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")

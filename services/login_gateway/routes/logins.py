@@ -2,13 +2,14 @@
 
 import asyncio
 import ipaddress
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
-from aiohttp_sse import sse_response
+from aiohttp_sse import EventSourceResponse, sse_response
 
 from services.login_gateway import events, login, status
 from services.login_gateway.house import HOUSE, House
@@ -19,6 +20,7 @@ from services.platform import metrics
 from services.platform.auth import Client, authenticate
 from services.platform.http import Problem, body, json_response
 from services.platform.keys.tokens import BadToken
+from services.platform.postgres import AWAY
 
 LOOK_EVERY: Final = 0.25
 LONGEST_STREAM: Final = 660.0
@@ -66,16 +68,22 @@ async def state(request: web.Request) -> web.Response:
 async def stream(request: web.Request) -> web.StreamResponse:
     """Server-sent events: one `state` whenever something changed, until the login ends."""
     house, login_id = request.app[HOUSE], _handle(request)
-    before: dict[str, Any] | None = status.view(house, await _found(house, login_id))
-    async with sse_response(request) as out, asyncio.timeout(LONGEST_STREAM):
-        await out.send(msgspec.json.encode(before).decode(), event="state")
-        while out.is_connected() and before is not None and not status.ends(before):
-            await asyncio.sleep(LOOK_EVERY)
-            now = status.view(house, await _found(house, login_id))
-            if status.changed(before, now):
-                await out.send(msgspec.json.encode(now).decode(), event="state")
-            before = now
+    before = status.view(house, await _found(house, login_id))
+    async with sse_response(request) as out:
+        with suppress(Problem, *AWAY):  # the stream ends; whoever comes again is told why
+            async with asyncio.timeout(LONGEST_STREAM):
+                await _follow(house, login_id, out, before)
     return out
+
+
+async def _follow(house: House, login_id: UUID, out: EventSourceResponse, before: dict[str, Any]) -> None:
+    await out.send(msgspec.json.encode(before).decode(), event="state")
+    while out.is_connected() and not status.ends(before):
+        await asyncio.sleep(LOOK_EVERY)
+        now = status.view(house, await _found(house, login_id))
+        if status.changed(before, now):
+            await out.send(msgspec.json.encode(now).decode(), event="state")
+        before = now
 
 
 def signed_in(done: SignedIn) -> dict[str, Any]:

@@ -128,6 +128,19 @@ async def test_a_try_during_which_postgres_goes_away_is_no_sign_in(cut_off: tupl
     assert await eventually(works)
 
 
+async def test_a_stream_ends_cleanly_when_postgres_goes_away(cut_off: tuple[Desk, Road]) -> None:
+    desk, road = cut_off
+    login = await desk.challenged(await desk.member())
+    async with desk.http.get(f"{desk.base}/v1/logins/{login['login']}/events") as stream:
+        assert await stream.content.readline() == b"event: state\r\n"
+        road.close()
+        async with asyncio.timeout(15):
+            rest = (await stream.content.read()).decode()
+    road.reopen()
+    assert "HTTP/1.1" not in rest
+    assert "database-unavailable" not in rest
+
+
 async def test_expiring_a_users_sessions_closes_their_login_under_way(desk: Desk) -> None:
     who = await desk.member()
     login = await desk.challenged(who)
