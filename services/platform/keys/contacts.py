@@ -133,9 +133,10 @@ def _sentence(bad: phonenumbers.NumberParseException) -> str:
 
 
 def parse_email(text: str) -> str:
-    """The normalised address, or `BadContact` with the reason."""
+    """The address as SMTP takes it (an international domain in its ASCII form), or `BadContact` with the reason."""
     try:
-        return validate_email(text, check_deliverability=False, test_environment=True).normalized
+        found = validate_email(text, check_deliverability=False, test_environment=True, allow_smtputf8=False)
+        return str(found.ascii_email)
     except EmailNotValidError as bad:
         raise BadContact(_without_value(str(bad), text)) from None
 
