@@ -75,6 +75,8 @@ def build_app(store: Store, directory: clients.ClientDirectory, rings: Keyrings)
     async def ready() -> dict[str, Any]:
         """Ready while memory or Postgres can answer."""
         current = store.reader.current()
+        if not current and not store.reader.away:
+            raise http.NotReady("catching up with the topic")
         if not current:
             await _answers(store)
         return {"feed": "current" if current else "behind", "keys": rings.report()}

@@ -1,4 +1,8 @@
-"""The reader of a process: memory fed by the topic, Postgres behind it, and 503 rather than a guess (DESIGN 2.6)."""
+"""The reader of a process: memory fed by the topic, Postgres behind it, and 503 rather than a guess (DESIGN 2.6).
+
+Postgres is asked in memory's place only while Kafka is away. Where this process itself is late (it starts, it slept),
+Postgres may be late with it, because this process is a writer too: then a check waits for the topic.
+"""
 
 from __future__ import annotations
 
@@ -85,6 +89,8 @@ class Reader:
         self._coming: Memory | None = None
         self._cluster = ""
         self._feed: Freshness | None = None
+        self.away = False
+        """Whether Kafka was asked in vain, and not since answered."""
 
     def current(self) -> bool:
         """Whether memory may answer."""
@@ -118,7 +124,9 @@ class Reader:
             consumer = follower(self._connection, "session-store-reader", fetch_max_wait_ms=FETCH_MS)
             try:
                 await self._follow(consumer, await self._begin(consumer))
+                continue  # lost: another snapshot at once
             except (KafkaError, OSError, *AWAY) as away:
+                self.away = self.away or isinstance(away, KafkaError)
                 log.warning("session_feed_away", error=type(away).__name__)
             finally:
                 self._feed = None
@@ -151,17 +159,21 @@ class Reader:
         for partition in partitions:
             consumer.seek(partition, stored.get(partition.partition, 0))
         ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)
-        self.memory, self._coming, self._cluster = coming, None, cluster
+        self.memory, self._coming, self._cluster, self.away = coming, None, cluster, False
         return ends
 
     async def _follow(self, consumer: Any, ends: Mapping[TopicPartition, int]) -> None:
+        """Until the feed is lost: then only another snapshot has what the second road brought meanwhile."""
         feed = Freshness(_states(consumer))
-        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+        while not feed.lost and any([await consumer.position(partition) < end for partition, end in ends.items()]):
             await self._poll(consumer, feed)
-        self._feed = feed
-        log.info("session_feed_current", sessions=len(self.memory.sessions))
-        while True:
+        if not feed.lost:
+            self._feed = feed
+            log.info("session_feed_current", sessions=len(self.memory.sessions))
+        while not feed.lost:
             await self._poll(consumer, feed)
+        self.away = not feed.slept
+        log.warning("session_feed_lost", slept=feed.slept)
 
     async def _poll(self, consumer: Any, feed: Freshness) -> None:
         batches = await consumer.getmany(timeout_ms=200, max_records=2000)
@@ -204,7 +216,7 @@ class Reader:
         return self._clock.now() - token.issued_at < YOUNG_SECONDS
 
     async def _look_once(self, login_id: UUID) -> tuple[Found, Rules]:
-        if not self.current():
+        if not await self._memory_may_answer():
             return await self._from_postgres(login_id)
         metrics.CHECKS.labels("memory").inc()
         memory = self.memory
@@ -213,9 +225,20 @@ class Reader:
         if (session := memory.sessions.get(login_id)) is not None:
             return Found(session), memory.rules
         found = await self._fetch(login_id)
+        if memory is not self.memory or not self.current():
+            return await self._look_once(login_id)  # the feed was lost meanwhile
         if found.session is not None:
             memory.keep(found.session)
         return found, memory.rules
+
+    async def _memory_may_answer(self) -> bool:
+        """False while Kafka is away. Waits for a feed that is being caught up with. Raises `Unknown`."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not (current := self.current()) and not self.away:
+            if time.monotonic() > deadline:
+                raise Unknown("this process is catching up with the topic")
+            await asyncio.sleep(0.02)
+        return current
 
     async def _from_postgres(self, login_id: UUID) -> tuple[Found, Rules]:
         metrics.CHECKS.labels("postgres").inc()

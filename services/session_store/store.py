@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,13 +13,13 @@ import msgspec
 from aiohttp import web
 
 from schemas import codec, topics
-from schemas.events import SessionRevoked
+from schemas.events import SessionRevoked, Verified
 from services.platform import metrics
 from services.platform.clock import event_id
 from services.platform.http import Problem
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.tokens import BadToken, SessionTokens, Token
-from services.platform.outbox import Outbox, insert, row_for
+from services.platform.outbox import Outbox, OutboxRow, insert, row_for
 from services.session_store import apply
 from services.session_store.clock import DatabaseClock
 from services.session_store.memory import Change, Rules, Session
@@ -89,11 +90,17 @@ class Store:
         return None if row is None else Session.of_row(dict(row))
 
     async def take(self, sent: Sequence[SentEvent]) -> int:
-        """Events by the second road. Raises 400 `bad-event` and applies nothing when one of them is bad."""
+        """Events by the second road. Raises 400 `bad-event` and applies nothing when one of them is bad.
+
+        What ends sessions goes on to the topic from here: the gateway may be cut off from Kafka, the other stores not.
+        """
         changes = [self._checked(each) for each in sent]
+        ends = [relayed(each) for each, change in zip(sent, changes, strict=True) if not isinstance(change, Verified)]
         async with self.pool.acquire() as connection, connection.transaction():
             await apply.write(connection, changes)
+            await insert(connection, ends)
         self.reader.apply(changes)
+        self.outbox.publish_soon(ends)
         return len(changes)
 
     def _checked(self, sent: SentEvent) -> Change:
@@ -104,6 +111,13 @@ class Store:
         except (BadSignature, codec.BadEvent, apply.Refused) as bad:
             metrics.FORGED.labels("second-road").inc()
             raise Problem(400, "bad-event", f"The event was refused ({type(bad).__name__}).") from None
+
+
+def relayed(sent: SentEvent) -> OutboxRow:
+    """The same bytes for the topic."""
+    signature = base64.urlsafe_b64encode(sent.signature).decode()
+    row_id = UUID(event_id("second road", sent.key.hex(), sent.value.hex()))
+    return OutboxRow(row_id, sent.topic, sent.key, sent.value, {topics.SIGNATURE_HEADER: signature})
 
 
 def _unknown(why: Unknown) -> Problem:

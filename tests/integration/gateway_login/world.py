@@ -226,10 +226,15 @@ class Road:
             road.close()
             road._server.close()
 
-    def place(self, place: Place) -> Place:
+    @property
+    def dsn(self) -> str:
+        """The database, by this road."""
         port = self._server.sockets[0].getsockname()[1]
         netloc = f"{self._dsn.username}:{self._dsn.password}@127.0.0.1:{port}"
-        return replace(place, dsn=self._dsn._replace(netloc=netloc).geturl())
+        return self._dsn._replace(netloc=netloc).geturl()
+
+    def place(self, place: Place) -> Place:
+        return replace(place, dsn=self.dsn)
 
     def close(self) -> None:
         self._open = False

@@ -156,6 +156,7 @@ async def test_nobody_is_alive_before_the_databases_clock_was_measured(place: Pl
     store = world.app[STORE]
     clock = DatabaseClock(store.pool)
     reader = Reader(store.pool, clock, Connection(place.kafka), verifier, 1000)
+    reader.away = True
     made = await world.open(days_old=1)
     token: Token | None = store.read(made.token)
     assert token is not None

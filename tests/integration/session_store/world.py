@@ -65,10 +65,17 @@ class World:
         await self.app[STORE].pool.execute(CLIENT, name, hash_secret(secret), account, list(scopes))
         return {"Authorization": aiohttp.encode_basic_auth(name, secret)}
 
-    def session(self, days_old: float = 0, account: str | None = None, user: str | None = None, **more: Any) -> Made:
+    def session(
+        self,
+        days_old: float = 0,
+        account: str | None = None,
+        user: str | None = None,
+        born: datetime | None = None,
+        **more: Any,
+    ) -> Made:
         """A sign-in as the gateway would tell it, and its token; `more` are fields of the event."""
         login_id, secret = new_id(), os.urandom(16)
-        born = (datetime.now(UTC) - timedelta(days=days_old)).replace(microsecond=0)
+        born = born or (datetime.now(UTC) - timedelta(days=days_old)).replace(microsecond=0)
         event = Verified(
             **envelope(account or str(uuid4()), user or str(uuid4()), str(login_id)),
             issued_at=born,
@@ -120,6 +127,13 @@ class World:
         deadline = asyncio.get_running_loop().time() + seconds
         while (found := await self.active(made)) != wanted:
             assert asyncio.get_running_loop().time() < deadline, f"it stayed {found}"
+            await asyncio.sleep(0.05)
+
+    async def ready(self, seconds: float = 30) -> None:
+        """Wait as whoever starts a store waits."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while (await self.call("GET", "/readyz"))[0] != 200:
+            assert asyncio.get_running_loop().time() < deadline, "it was not ready in time"
             await asyncio.sleep(0.05)
 
     async def stored(self, made: Made) -> bool:
@@ -175,4 +189,5 @@ async def opened(place: Place, producer: Producer) -> AsyncIterator[World]:
             internal={},
         )
         world.internal = await world.client("*", "internal", "introspect", "accounts:write")
+        await world.ready()
         yield world
