@@ -27,18 +27,26 @@ def view(house: House, login: Mapping[str, Any]) -> dict[str, Any]:
     """The body of 202 and of GET: masked recipients only."""
     reason = why_closed(house, login)
     status = "signed_in" if reason == "used" else "closed" if reason else "code_required"
-    sends = [{"channel": channel, **state} for channel, state in login["delivery"].items()]
     return {
         "status": status,
         "reason": reason if status == "closed" else None,
         "login": house.handles.make(login["login_id"]),
         "login_id": login["login_id"],
         "delivery": delivery(login),
-        "sends": sends,
+        "sends": sends(login),
         "expires_at": login["expires_at"],
         "resend_at": resend_at(login),
         "attempts_left": max(0, house.settings.tries_per_login - login["attempts"]),
     }
+
+
+def sends(login: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The newest word about each channel."""
+    known: dict[str, dict[str, Any]] = login["delivery"]
+    return [
+        {"channel": channel, **state} | ({"to": _shown(login, channel, state["to"])} if "to" in state else {})
+        for channel, state in known.items()
+    ]
 
 
 def delivery(login: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,10 +57,15 @@ def delivery(login: Mapping[str, Any]) -> dict[str, Any]:
     channel, state = max(known.items(), key=lambda item: datetime.fromisoformat(item[1]["at"]))
     if state["state"] == "failed" and channel == "sms" and state.get("next") == "email":
         channel, state = "email", {"state": "queued"}
-    to = login["masked"].get(channel)
-    if channel == "email" and "email" not in login["factors"] and to:
-        to = to.partition("@")[0] + "@•••"
+    to = _shown(login, channel, login["masked"].get(channel))
     return {"state": state["state"], "channel": channel, "to": to, "reason": state.get("reason")}
+
+
+def _shown(login: Mapping[str, Any], channel: str, masked: str | None) -> str | None:
+    """A mailbox that is off for its user shows no domain: whoever has the password need not learn where it is."""
+    if masked is None or channel != "email" or "email" in login["factors"]:
+        return masked
+    return masked.partition("@")[0] + "@•••"
 
 
 async def follow_outcomes(house: House, connection: Connection, dead_letters: DeadLetters) -> None:

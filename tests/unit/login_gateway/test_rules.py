@@ -7,6 +7,7 @@ import pytest
 
 from services.login_gateway.events import methods, strength
 from services.login_gateway.resend import allowed_channels, resend_at
+from services.login_gateway.status import delivery, sends
 from services.login_gateway.verify import FORGIVEN, closed_problem
 from services.platform.http import Problem
 
@@ -63,3 +64,11 @@ def test_a_closed_login_says_why_and_what_to_do(reason: str) -> None:
     problem = closed_problem(reason)
     assert (problem.status, problem.name, problem.more) == (410, "login-closed", {"reason": reason})
     assert problem.detail.endswith(".")
+
+
+@pytest.mark.parametrize(("factors", "to"), [(["sms"], "a•••@•••"), (["sms", "email"], "a•••@example.com")])
+def test_the_domain_of_a_mailbox_shows_only_where_email_is_on(factors: list[str], to: str) -> None:
+    word = {"state": "sent", "to": "a•••@example.com", "at": NOW.isoformat()}
+    known = login(factors=factors, masked={"email": "a•••@example.com"}, delivery={"email": word})
+    assert delivery(known)["to"] == to
+    assert [send["to"] for send in sends(known)] == [to]
