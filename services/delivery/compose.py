@@ -10,7 +10,7 @@ from services.delivery.provider import Message, Permanent
 from services.delivery.states import Reason
 from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Bound, Contacts, LoginSecrets, SealBroken, open_login, search_hash
-from services.platform.keys.keyring import Ring, UnknownKey
+from services.platform.keys.keyring import Ring
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class Secrets:
         kind, to = ("phone", inside.phone) if channel == "sms" else ("email", inside.email)
         return search_hash(self.search, kind, to) if to is not None else None
 
-    def email_of(self, job: Job) -> str | None:
-        """The address on file, or None (also where the row does not open)."""
+    def email_of(self, job: Job, now: datetime) -> str | None:
+        """The address on file, while the code lives; None also for a broken seal. Raises `UnknownKey`."""
         try:
-            return self.open(job).email
-        except (SealBroken, UnknownKey):
+            return self.open(job).email if now < job.expires_at else None
+        except SealBroken:
             return None

@@ -14,6 +14,8 @@ SHORTEST_CALL: Final = 1.0
 SHORTEST_PAUSE: Final = 0.5
 MOST_TRIES: Final = {"sms": 4, "email": 40}
 NOTICE_TRIES: Final = 60
+KEY_PAUSE: Final = 1.0
+NOTICE_KEY_PAUSE: Final = 30.0
 WORTH_A_SECOND_MESSAGE: Final = timedelta(seconds=20)
 RECEIPT_AFTER_CHALLENGE: Final = timedelta(seconds=25)
 RECEIPT_AFTER_HANDOVER: Final = timedelta(seconds=10)
@@ -80,6 +82,12 @@ def _in_doubt(job: Job, trouble: Unknown, now: datetime, has_email: bool) -> Res
     if alone and job.doubtful == 0 and job.expires_at - now > WORTH_A_SECOND_MESSAGE:
         return Result(state=State.QUEUED, reason=trouble.reason, pause=0.0, doubtful=True)
     return Result(state=State.UNKNOWN, reason=trouble.reason)
+
+
+def without_key(job: Job) -> Result:
+    """A key is on its way, as long as the code lives: nothing was tried yet."""
+    pause = NOTICE_KEY_PAUSE if is_notice(job) else KEY_PAUSE
+    return Result(state=State.QUEUED, reason=Reason.KEY_UNKNOWN, pause=pause, untried=True)
 
 
 def back_off(job: Job) -> float:

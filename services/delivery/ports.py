@@ -52,7 +52,9 @@ class LoginNow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one look at a row. `pause` counts seconds until the next look; None: nobody need look again."""
+    """What became of one look at a row. `pause` counts seconds until the next look; None: nobody need look again.
+    `untried`: nothing was tried, so it does not count as a try.
+    """
 
     state: State
     reason: str | None = None
@@ -61,6 +63,7 @@ class Result:
     ms: int | None = None
     pause: float | None = None
     doubtful: bool = False
+    untried: bool = False
     log: str | None = None
 
 

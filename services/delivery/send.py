@@ -109,8 +109,11 @@ class Sender:
 
     async def _one(self, job: Job, since: float) -> None:
         look = _Look(self._clock, job, since)
-        result = await self._attempt(job, look) if job.state == State.QUEUED else self._overdue(job, look)
-        await self._settle(job, replace(result, provider=look.provider or job.provider), look)
+        try:
+            result = await self._attempt(job, look) if job.state == State.QUEUED else self._overdue(job, look)
+            await self._settle(job, replace(result, provider=look.provider or job.provider), look)
+        except UnknownKey:
+            await self._without_key(job, look)
 
     async def _attempt(self, job: Job, look: "_Look") -> Result:
         if ended := deadlines.ended_before_call(job, look.now()):
@@ -120,8 +123,6 @@ class Sender:
             return await self._call(job, inside, look)
         except SealBroken:
             return Result(state=State.FAILED, reason=Reason.CONTACTS_BROKEN)
-        except UnknownKey:
-            return Result(state=State.QUEUED, reason=Reason.KEY_UNKNOWN, pause=1.0)
         except (Permanent, Retryable, Unknown) as trouble:
             result = deadlines.after_trouble(job, trouble, look.now(), inside.email is not None)
             return replace(result, ms=look.call_ms())
@@ -146,7 +147,14 @@ class Sender:
         if job.state == State.SENT and job.why is not None:
             return Result(state=State.SENT, log="receipt_not_awaited")
         reason = Reason.NO_RECEIPT if job.state == State.SENT else Reason.WORKER_LOST
-        return deadlines.after_trouble(job, Unknown(reason), look.now(), self._secrets.email_of(job) is not None)
+        now = look.now()
+        return deadlines.after_trouble(job, Unknown(reason), now, self._secrets.email_of(job, now) is not None)
+
+    async def _without_key(self, job: Job, look: "_Look") -> None:
+        """A queued row waits for the key; any other is looked at again once its lease has run out."""
+        log.warning("key_unknown", login_id=str(job.login_id), channel=job.channel, cause=job.cause)
+        if job.state == State.QUEUED:
+            await self._settle(job, deadlines.without_key(job), look)
 
     async def _settle(self, job: Job, result: Result, look: "_Look") -> None:
         async def write() -> bool:
@@ -163,7 +171,7 @@ class Sender:
         now = look.now()
         if job.channel == "sms" and result.state in DID_NOT_ARRIVE:
             login = await self._ledger.login_now(job)
-            email = self._secrets.email_of(job)
+            email = self._secrets.email_of(job, now)
             if fallback.fallback_due(job, result.state, login, email, now):
                 metrics.FALLBACKS.labels(result.reason or result.state.value).inc()
                 return outcomes.with_email(job, result, self._secrets, now)

@@ -61,7 +61,8 @@ SELECT (SELECT why FROM login_states WHERE login_id = $1) AS why,
 SETTLE: Final = """
 WITH settled AS (
     UPDATE deliveries SET state = $3, reason = $4, provider = coalesce($5, provider),
-        provider_ref = coalesce($6, provider_ref), lease = NULL, doubtful = doubtful + $8, updated_at = now(),
+        provider_ref = coalesce($6, provider_ref), lease = NULL, doubtful = doubtful + $8, tries = tries - $17,
+        updated_at = now(),
         due_at = now() + make_interval(secs => $7)
     WHERE id = $1 AND lease = $2 AND state = ANY($16) RETURNING login_id, id, account_id, channel, cause
 ), logged AS (
@@ -134,7 +135,7 @@ class PostgresLedger:
     async def settle(self, job: Job, result: Result, then: Consequences) -> bool:
         """State, log line, events and the fallback's e-mail in one transaction; False when the lease was lost."""
         rows = [outbox.row_for(event) for event in then.events]
-        arguments = (*_settled(job, result), *outbox.columns(rows), comes_from(result.state))
+        arguments = (*_settled(job, result), *outbox.columns(rows), comes_from(result.state), int(result.untried))
         if then.email is None:
             held = bool(await self._pool.fetchval(SETTLE, *arguments))
         else:
