@@ -17,10 +17,18 @@ from services.login_gateway.postgres import logins as sql
 from services.login_gateway.resend import resend_at
 from services.login_gateway.verify import why_closed
 from services.platform.dead_letters import DeadLetters
+from services.platform.http import Problem
 from services.platform.kafka import Connection, group_consumer, stop
 from services.platform.postgres import until_it_works
 
 log = structlog.get_logger()
+
+
+async def one(house: House, login_id: UUID) -> Mapping[str, Any]:
+    """The login as it is now. Raises 404, as for one whose user was deleted."""
+    if (found := await house.logins.get(login_id)) is None:
+        raise Problem(404, "not-found", "There is no such login.")
+    return found
 
 
 def view(house: House, login: Mapping[str, Any]) -> dict[str, Any]:

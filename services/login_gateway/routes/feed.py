@@ -38,7 +38,7 @@ async def take(request: web.Request) -> web.Response:
 
 async def state(request: web.Request) -> web.Response:
     house, _, account = await _client(request)
-    return json_response(status.view(house, await house.logins.get(await _login(request, house, account)) or {}))
+    return json_response(status.view(house, await status.one(house, await _login(request, house, account))))
 
 
 async def verify(request: web.Request) -> web.Response:

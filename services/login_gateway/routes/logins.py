@@ -62,13 +62,13 @@ async def resend(request: web.Request) -> web.Response:
 
 async def state(request: web.Request) -> web.Response:
     house = request.app[HOUSE]
-    return json_response(status.view(house, await _found(house, _handle(request))))
+    return json_response(status.view(house, await status.one(house, _handle(request))))
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """Server-sent events: one `state` whenever something changed, until the login ends."""
     house, login_id = request.app[HOUSE], _handle(request)
-    before = status.view(house, await _found(house, login_id))
+    before = status.view(house, await status.one(house, login_id))
     async with sse_response(request) as out:
         with suppress(Problem, *AWAY):  # the stream ends; whoever comes again is told why
             async with asyncio.timeout(LONGEST_STREAM):
@@ -80,7 +80,7 @@ async def _follow(house: House, login_id: UUID, out: EventSourceResponse, before
     await out.send(msgspec.json.encode(before).decode(), event="state")
     while out.is_connected() and not status.ends(before):
         await asyncio.sleep(LOOK_EVERY)
-        now = status.view(house, await _found(house, login_id))
+        now = status.view(house, await status.one(house, login_id))
         if status.changed(before, now):
             await out.send(msgspec.json.encode(now).decode(), event="state")
         before = now
@@ -113,13 +113,6 @@ def _ends(found: Any, issued_at: int) -> Any:
     if found["audience"] == "gatepost":
         seconds = min(seconds, 12 * 3600)
     return datetime.fromtimestamp(issued_at + seconds, UTC)
-
-
-async def _found(house: House, login_id: UUID) -> Any:
-    found = await house.logins.get(login_id)
-    if found is None:
-        raise Problem(404, "not-found", "There is no such login.")
-    return found
 
 
 def _handle(request: web.Request) -> UUID:

@@ -9,7 +9,7 @@ import pytest
 
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.clients import NewClient
-from services.login_gateway.postgres import clients
+from services.login_gateway.postgres import clients, users
 from services.login_gateway.who import COMMAND_LINE
 from services.platform.auth import EVERY
 from services.platform.cli import basic
@@ -94,6 +94,16 @@ async def test_an_unknown_reference_is_a_404(desk: Desk, reference: str) -> None
     for method, end, body in (("GET", "", None), ("POST", "/verify", {"code": "123456"}), ("POST", "/resend", None)):
         answer = await feed(method, f"/{reference}{end}", body)
         assert (answer.status, answer.problem) == (404, "not-found")
+
+
+async def test_a_login_whose_user_was_deleted_is_a_404(desk: Desk) -> None:
+    feed = await platform(desk, (who := await desk.member()).account_id)
+    login = await feed.opened(who)
+    await users.delete(desk.app[ADMINISTRATION], COMMAND_LINE, who.account_id, str(who.user_id))
+    for method, end, body in (("GET", "", None), ("POST", "/verify", {"code": "123456"}), ("POST", "/resend", None)):
+        answer = await feed(method, f"/{login['reference']}{end}", body)
+        assert (answer.status, answer.problem) == (404, "not-found")
+    assert (await desk("GET", f"/v1/logins/{login['login']}")).status == 404
 
 
 async def test_another_accounts_login_is_a_404(desk: Desk) -> None:
