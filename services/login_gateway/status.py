@@ -117,15 +117,15 @@ async def _take(house: House, record: Any, dead_letters: DeadLetters) -> None:
 
 
 def _state(event: CodeSent | CodeDelivered | DeliveryFailed) -> dict[str, Any]:
-    at = event.time.astimezone(UTC).isoformat()
+    said = {"cause": event.cause, "at": event.time.astimezone(UTC).isoformat()}
     match event:
         case CodeSent():
-            return {"state": "sent", "to": event.masked, "at": at}
+            return {"state": "sent", "to": event.masked, **said}
         case CodeDelivered():
-            return {"state": "delivered", "to": event.masked, "at": at}
+            return {"state": "delivered", "to": event.masked, **said}
         case DeliveryFailed():
             state = "queued" if event.next == "retry" else "failed"
-            return {"state": state, "reason": event.reason, "next": event.next, "at": at}
+            return {"state": state, "reason": event.reason, "next": event.next, **said}
 
 
 def changed(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> bool:

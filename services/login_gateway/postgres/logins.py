@@ -106,11 +106,19 @@ WHERE login_id = $1
 """
 COUNT_SEND: Final = """
 UPDATE logins SET sends = sends + 1, last_send_at = now(),
-    delivery = delivery || jsonb_build_object($3::text, jsonb_build_object('state', 'queued', 'at', now()))
+    delivery = delivery || jsonb_build_object(
+        $3::text, jsonb_build_object('state', 'queued', 'cause', 'resend:' || sends, 'at', now()))
 WHERE login_id = $1 AND state = 'pending' AND expires_at > now() AND sends = $2 RETURNING sends
 """
+# The latest word stands, whatever came last: an outcome that the sweeper sent is late. Only a `queued` gives way to any
+# word about the same message: the gateway wrote it by its own clock.
 SET_DELIVERY: Final = """
-UPDATE logins SET delivery = delivery || jsonb_build_object($2::text, $3::jsonb) WHERE login_id = $1
+UPDATE logins SET delivery = delivery || jsonb_build_object($2::text, $3::jsonb)
+WHERE login_id = $1 AND (
+    delivery -> $2 IS NULL
+    OR delivery -> $2 @> jsonb_build_object('state', 'queued', 'cause', $3::jsonb -> 'cause')
+    OR (delivery -> $2 ->> 'at')::timestamptz <= ($3::jsonb ->> 'at')::timestamptz
+)
 """
 
 
@@ -119,7 +127,7 @@ Row = Mapping[str, Any]
 
 def queued(channel: str, at: datetime) -> dict[str, dict[str, str]]:
     """What `logins.delivery` says before delivery does."""
-    return {channel: {"state": "queued", "at": at.astimezone(UTC).isoformat()}}
+    return {channel: {"state": "queued", "cause": "login", "at": at.astimezone(UTC).isoformat()}}
 
 
 def _dict(row: asyncpg.Record | None) -> Row | None:

@@ -8,10 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from schemas.events import CodeSent, LoginChallenged, LoginClosed, Verified
+from schemas.events import CodeDelivered, CodeSent, LoginChallenged, LoginClosed, Verified
+from services.login_gateway.house import HOUSE
+from services.login_gateway.postgres import logins
 from services.platform.clock import event_id
 from services.platform.outbox import insert, row_for
-from tests.integration.gateway_login.world import PASSWORD, Desk, eventually, wrong
+from tests.integration.gateway_login.world import PASSWORD, Desk, Member, eventually, wrong
 
 KEY = "a-key-with-at-least-22-characters"
 
@@ -140,27 +142,76 @@ async def test_a_right_code_takes_its_own_count_back(desk: Desk) -> None:
 async def test_the_status_of_a_login_follows_delivery_outcomes(desk: Desk) -> None:
     who = await desk.member()
     login = await desk.challenged(who)
-    sent = CodeSent(
-        id=event_id("test", login["login_id"]),
+    await outcomes(desk, sent(who, login))
+    await shown(desk, login, "sent")
+
+
+async def test_a_late_outcome_undoes_no_newer_word(desk: Desk) -> None:
+    """As one that Kafka did not take at once and the sweeper sent: its `time` says when it happened."""
+    who = await desk.member(sms=False)
+    login, marker = [await unheard_of(desk, who) for _ in range(2)]
+    receipt = sent(who, login, CodeDelivered, timedelta(seconds=2))
+    await outcomes(desk, receipt, sent(who, login), sent(who, marker))
+    await shown(desk, marker, "sent")
+    assert await state_of(desk, login) == "delivered"
+
+
+async def test_after_a_resend_only_a_word_about_that_message_says_sent(desk: Desk) -> None:
+    who = await desk.member(sms=False)
+    login, marker = [await unheard_of(desk, who) for _ in range(2)]
+    assert await desk.pool.fetchval(logins.COUNT_SEND, UUID(login["login_id"]), 1, "sms") == 2
+    await outcomes(desk, sent(who, login, after=-timedelta(seconds=1)), sent(who, marker))
+    await shown(desk, marker, "sent")
+    assert await state_of(desk, login) == "queued"
+    behind = sent(who, login, after=-timedelta(seconds=1), cause="resend:1")  # delivery's clock need not be ours
+    await outcomes(desk, behind)
+    await shown(desk, login, "sent")
+
+
+async def unheard_of(desk: Desk, who: Member) -> dict[str, Any]:
+    """A login that waits for a code which nobody was asked to send: only the test tells what became of it."""
+    login = (await desk.sign_in(who)).data
+    await desk.pool.execute("UPDATE logins SET state = 'pending' WHERE login_id = $1", UUID(login["login_id"]))
+    return {**login, "login": desk.app[HOUSE].handles.make(UUID(login["login_id"]))}
+
+
+def sent(
+    who: Member, login: dict[str, Any], kind: Any = CodeSent, after: timedelta = timedelta(), cause: str = "login"
+) -> Any:
+    """What delivery says `after` now about a login's SMS."""
+    return kind(
+        id=event_id("test", kind.__name__, login["login_id"], cause),
         source="gatepost/delivery",
-        time=datetime.now(UTC),
+        time=datetime.now(UTC) + after,
         account_id=str(who.account_id),
         user_id=str(who.user_id),
         login_id=login["login_id"],
-        cause="login",
+        cause=cause,
         channel="sms",
         provider="test",
         masked="+44 •••• ••67",
         ms_since_login=5,
     )
-    async with desk.pool.acquire() as connection:
-        await insert(connection, [row_for(sent)])
 
-    async def told() -> Any:
-        answer = await desk("GET", f"/v1/logins/{login['login']}")
-        return answer.data["delivery"]["state"] == "sent"
 
-    assert await eventually(told, 30)
+async def outcomes(desk: Desk, *events: Any) -> None:
+    """On the topic in this order: a user's events share its partition."""
+    for event in events:
+        rows = [row_for(event)]
+        async with desk.pool.acquire() as connection:
+            await insert(connection, rows)
+        assert all([await task for task in desk.app[HOUSE].outbox.publish_soon(rows)])
+
+
+async def state_of(desk: Desk, login: dict[str, Any]) -> str:
+    return str((await desk("GET", f"/v1/logins/{login['login']}")).data["delivery"]["state"])
+
+
+async def shown(desk: Desk, login: dict[str, Any], state: str) -> None:
+    async def is_so() -> bool:
+        return await state_of(desk, login) == state
+
+    assert await eventually(is_so, 30)
 
 
 async def test_the_stream_of_a_login_ends_with_its_sign_in(desk: Desk) -> None:
