@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
@@ -22,6 +22,8 @@ from services.platform.kafka import Connection, group_consumer, stop
 from services.platform.postgres import until_it_works
 
 log = structlog.get_logger()
+
+State = Literal["none", "queued", "sent", "delivered", "failed"]  # `none`: no code was needed
 
 
 async def one(house: House, login_id: UUID) -> Mapping[str, Any]:
@@ -108,7 +110,7 @@ async def _take(house: House, record: Any, dead_letters: DeadLetters) -> None:
         await dead_letters.send(record, bad.reason)
         return
     if isinstance(event, CodeSent | CodeDelivered | DeliveryFailed) and event.login_id is not None:
-        state = _state(event)
+        state = word_of(event)
         try:
             values = (UUID(event.login_id), event.channel, state)
             await until_it_works(lambda: house.pool.execute(sql.SET_DELIVERY, *values), "outcome_waits")
@@ -116,7 +118,8 @@ async def _take(house: House, record: Any, dead_letters: DeadLetters) -> None:
             await dead_letters.send(record, "not-storable")
 
 
-def _state(event: CodeSent | CodeDelivered | DeliveryFailed) -> dict[str, Any]:
+def word_of(event: CodeSent | CodeDelivered | DeliveryFailed) -> dict[str, Any]:
+    """What an outcome says about its channel."""
     said = {"cause": event.cause, "at": event.time.astimezone(UTC).isoformat()}
     match event:
         case CodeSent():
@@ -124,7 +127,7 @@ def _state(event: CodeSent | CodeDelivered | DeliveryFailed) -> dict[str, Any]:
         case CodeDelivered():
             return {"state": "delivered", "to": event.masked, **said}
         case DeliveryFailed():
-            state = "queued" if event.next == "retry" else "failed"
+            state: State = "queued" if event.next == "retry" else "failed"
             return {"state": state, "reason": event.reason, "next": event.next, **said}
 
 

@@ -1,16 +1,22 @@
 """The login's rules that need no server."""
 
+import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
+from schemas import codec, topics
 from services.login_gateway.events import methods, strength
 from services.login_gateway.resend import allowed_channels, resend_at
-from services.login_gateway.status import delivery, sends
+from services.login_gateway.status import State, delivery, sends, word_of
 from services.login_gateway.verify import FORGIVEN, closed_problem
 from services.platform.http import Problem
 
+ROOT = Path(__file__).parent.parent.parent.parent
+KINDS = ("CodeSent", "CodeDelivered", "DeliveryFailed")
+OUTCOMES = sorted(path for kind in KINDS for path in (ROOT / "schemas/examples" / kind).iterdir())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -72,3 +78,17 @@ def test_the_domain_of_a_mailbox_shows_only_where_email_is_on(factors: list[str]
     known = login(factors=factors, masked={"email": "a•••@example.com"}, delivery={"email": word})
     assert delivery(known)["to"] == to
     assert [send["to"] for send in sends(known)] == [to]
+
+
+@pytest.mark.parametrize("example", OUTCOMES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_outcome_makes_a_state_that_the_readme_names(example: Path) -> None:
+    outcome: Any = codec.decode_for(topics.DELIVERY_OUTCOMES.name, example.read_bytes())
+    word = word_of(outcome)
+    told = delivery(login(delivery={outcome.channel: word}, masked={"sms": "+44 •••• ••67", "email": "a•••@•••"}))
+    assert {word["state"], told["state"]} <= set(get_args(State))
+
+
+def test_the_readme_names_every_state_of_a_delivery() -> None:
+    assert delivery(login(delivery={}))["state"] == "none"
+    told = (ROOT / "README.md").read_text().partition("`delivery.state` is ")[2].partition("\n\n")[0]
+    assert set(re.findall("`([a-z]+)`", told)) - {"reason"} == set(get_args(State))
