@@ -20,7 +20,10 @@ class Kept(NamedTuple):
     body_mac: bytes
 
 
-async def keep(connection: Any, login: Mapping[str, Any], kept: Kept) -> bool:
+async def keep(connection: Any, login: Mapping[str, Any], kept: Kept | None) -> bool:
+    """False when another call with this key was first."""
+    if kept is None:
+        return True
     values = (login["user_id"], *kept, login["login_id"], login["expires_at"])
     return bool(await connection.fetchval(sql.IDEMPOTENT, *values))
 

@@ -81,15 +81,20 @@ async def open_verified(house: House, login: dict[str, Any], kept: Kept | None =
     secret = house.mint.secret(login["login_id"], issued_at, mint_key)
     row = row_for(events.verified(login, issued_at, secret, None), house.signer)
     async with house.pool.acquire() as connection, connection.transaction():
-        if kept is not None and not await keep(connection, login, kept):
-            return await _row(house, await winner(house, login["user_id"], kept))
-        names = ("login_id", "account_id", "user_id", "audience", "auth_time", "expires_at", "account_epoch")
-        values = [login[name] for name in (*names, "user_epoch", "device")]
-        await connection.execute(sql.OPEN_VERIFIED, *values, issued_at, mint_key, login["fed_by"], login["reference"])
-        await insert(connection, [row])
+        if first := await keep(connection, login, kept):
+            await _insert_verified(connection, login, issued_at, mint_key)
+            await insert(connection, [row])
+    if not first:
+        return await _won(house, login, kept)
     house.outbox.publish_soon([row])
     metrics.LOGINS.labels("signed-in").inc()
     return {**_fresh(login), "state": "verified", "issued_at": issued_at, "mint_key_id": mint_key}
+
+
+async def _insert_verified(connection: Any, login: Mapping[str, Any], issued_at: int, mint_key: int) -> None:
+    names = ("login_id", "account_id", "user_id", "audience", "auth_time", "expires_at", "account_epoch")
+    values = [login[name] for name in (*names, "user_epoch", "device")]
+    await connection.execute(sql.OPEN_VERIFIED, *values, issued_at, mint_key, login["fed_by"], login["reference"])
 
 
 async def first_channel(house: House, user: Mapping[str, Any], login: Mapping[str, Any]) -> Channel:
@@ -160,11 +165,12 @@ async def open_challenge(house: House, user: Mapping[str, Any], login: dict[str,
     row = challenge(house, user, login, login["send"], "login")
     values = [*(login[name] for name in _COLUMNS), sql.queued(login["send"][0], login["created_at"])]
     async with house.pool.acquire() as connection, connection.transaction():
-        if kept is not None and not await keep(connection, login, kept):
-            return await _row(house, await winner(house, login["user_id"], kept))
-        if not await connection.fetchval(sql.OPEN, *values, user["phone_hash"], user["email_hash"]):
-            raise Problem(409, "user-changed", "The user was changed at this very moment. Sign in again.")
-        await insert(connection, [row])
+        if first := await keep(connection, login, kept):
+            if not await connection.fetchval(sql.OPEN, *values, user["phone_hash"], user["email_hash"]):
+                raise Problem(409, "user-changed", "The user was changed at this very moment. Sign in again.")
+            await insert(connection, [row])
+    if not first:
+        return await _won(house, login, kept)
     house.outbox.publish_soon([row])
     metrics.LOGINS.labels("code-required").inc()
     return {**_fresh(login), "state": "pending", "delivery": values[-1]}
@@ -182,6 +188,13 @@ def _fresh(login: Mapping[str, Any]) -> dict[str, Any]:
         "last_send_at": login["created_at"],
         "channel": None,
     }
+
+
+async def _won(house: House, login: Mapping[str, Any], kept: Kept | None) -> Row:
+    """What the call with the same key opened. It asks on a connection of its own: ours must be free by then."""
+    if kept is None:
+        raise TypeError("only a call with a key can lose to another")
+    return await _row(house, await winner(house, login["user_id"], kept))
 
 
 async def _row(house: House, login_id: UUID) -> Row:

@@ -16,6 +16,10 @@ from schemas import codec
 from schemas.events import ExpireAll, LoginChallenged, LoginClosed, Verified
 from services.login_gateway import sessions
 from services.login_gateway.administration import ADMINISTRATION
+from services.login_gateway.house import HOUSE
+from services.login_gateway.idempotency import Kept
+from services.login_gateway.login import new_login, open_verified
+from services.login_gateway.password_step import LoginContext
 from services.platform.keys.grants import Verifier
 from services.platform.keys.keyring import Keyrings
 from tests.integration.gateway_login.world import Desk, Member, Place, Road, eventually, opened
@@ -112,6 +116,18 @@ async def test_with_postgres_away_the_answer_is_503_at_once_and_it_mends_itself(
         return (await desk.sign_in(who)).status == 200
 
     assert await eventually(works)
+
+
+async def test_calls_with_one_key_never_wait_for_each_others_connections(place: Place, desk: Desk) -> None:
+    """More of them than the pool has connections: the losers ask what the winner opened once theirs is free again."""
+    async with opened(place.but(database_pool=2), desk.heard) as narrow:
+        who, house = await narrow.member(sms=False), narrow.app[HOUSE]
+        user: Any = await house.logins.user(who.account_id, who.username)
+        kept = Kept(b"key", b"body")
+        new = [new_login(house, user, "apps", LoginContext(), user["at"]) for _ in range(8)]
+        async with asyncio.timeout(10):
+            found = await asyncio.gather(*(open_verified(house, login, kept) for login in new))
+        assert len({login["login_id"] for login in found}) == 1
 
 
 async def test_a_try_during_which_postgres_goes_away_is_no_sign_in(cut_off: tuple[Desk, Road]) -> None:
