@@ -113,8 +113,7 @@ async def _open(house: House, client_id: str, account_id: UUID, item: FedLogin) 
             raise Refusal("second-factor-required")
         opened = await open_verified(house, login)
     else:
-        login["send"] = [await first_channel(house, user, login)]
-        opened = await open_challenge(house, user, login)
+        opened = await open_challenge(house, user, login, await first_channel(house, user, login))
     return Fed(item.reference, opened, new=True)
 
 

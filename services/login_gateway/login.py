@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from schemas.events import Channel, Context, LoginChallenged
@@ -13,6 +13,7 @@ from services.login_gateway.idempotency import Kept, keep, kept_of, login_of, wi
 from services.login_gateway.limits import DAY, Rule, take, take_all
 from services.login_gateway.password_step import LoginBody, LoginContext, check, who_is
 from services.login_gateway.postgres import logins as sql
+from services.login_gateway.verify import locked_problem
 from services.platform import metrics
 from services.platform.clock import event_id, new_id
 from services.platform.http import Problem, too_many
@@ -26,6 +27,13 @@ CONTACT_OF: Final[dict[Channel, str]] = {"sms": "phone", "email": "email"}
 Row = Mapping[str, Any]
 
 
+class Counted(NamedTuple):
+    """A message that may go out, and the counters that say so: to be given back when it does not."""
+
+    channel: Channel
+    names: tuple[bytes, ...]
+
+
 async def sign_in(house: House, body: LoginBody, address: str, key: str | None) -> Row:
     """Check the password and open a login; gives its row. Raises 400, 401 `invalid-credentials`, 409, 422, 429, 503."""
     check(body, key)
@@ -36,8 +44,7 @@ async def sign_in(house: House, body: LoginBody, address: str, key: str | None) 
     login = new_login(house, user, body.audience, body.context, now)
     if not login["channels"]:
         return await open_verified(house, login, kept)
-    login["send"] = [await first_channel(house, user, login)]
-    return await open_challenge(house, user, login, kept)
+    return await open_challenge(house, user, login, await first_channel(house, user, login), kept)
 
 
 def new_login(
@@ -97,29 +104,29 @@ async def _insert_verified(connection: Any, login: Mapping[str, Any], issued_at:
     await connection.execute(sql.OPEN_VERIFIED, *values, issued_at, mint_key, login["fed_by"], login["reference"])
 
 
-async def first_channel(house: House, user: Mapping[str, Any], login: Mapping[str, Any]) -> Channel:
+async def first_channel(house: House, user: Mapping[str, Any], login: Mapping[str, Any]) -> Counted:
     """Count a login that sends a code, and what it sends by. Raises 429 `too-many-attempts`."""
-    limits = house.settings
     if user["locked_at"] is not None:
-        raise too_many("too-many-attempts", "This user is locked until an administrator unlocks it.", 3600)
-    if not await take(house.pool, house.names.of("logins", user["user_id"]), [Rule(limits.logins_per_hour, 3600)]):
+        raise locked_problem()
+    name = house.names.of("logins", user["user_id"])
+    if not await take(house.pool, name, [Rule(house.settings.logins_per_hour, 3600)]):
         raise too_many("too-many-attempts", "Too many sign-ins within an hour. Try again later.", 3600)
     return await count_send(house, user, login["factors"])
 
 
-async def count_send(house: House, user: Mapping[str, Any], channels: Sequence[Channel]) -> Channel:
+async def count_send(house: House, user: Mapping[str, Any], channels: Sequence[Channel]) -> Counted:
     """Count one message by the first of the channels that is not spent for this user and this recipient; else 429."""
     rules = [Rule(house.settings.sends_per_hour, 3600), Rule(house.settings.sends_per_day, DAY)]
     for channel in channels:
         recipient = user[f"{CONTACT_OF[channel]}_hash"]
         names = (house.names.of("sends", channel, user["user_id"]), house.names.of("to", recipient.hex()))
         if await take_all(house.pool, names, rules):
-            return channel
+            return Counted(channel, names)
     raise too_many("too-many-attempts", "Too many codes were sent lately. Try again later.", 3600)
 
 
 def challenge(
-    house: House, user: Mapping[str, Any], login: Mapping[str, Any], send: list[Channel], cause: str
+    house: House, user: Mapping[str, Any], login: Mapping[str, Any], channel: Channel, cause: str
 ) -> OutboxRow:
     """`LoginChallenged` for delivery: the contacts sealed, everything that the next hop needs."""
     login_id = login["login_id"]
@@ -133,8 +140,8 @@ def challenge(
         login_id=str(login_id),
         reference=login["reference"],
         cause=cause,
-        channels=tuple(send),
-        sealed=seal_login(house.contacts, _bound(login, send[0], cause), secrets),
+        channels=(channel,),
+        sealed=seal_login(house.contacts, _bound(login, channel, cause), secrets),
         masked=login["masked"],
         country=user["phone_country"],
         code_key_id=login["code_key_id"],
@@ -160,10 +167,12 @@ def _contact(house: House, user: Mapping[str, Any], field: str) -> str | None:
     return house.contacts.open(user[field], column_info("contacts", "users", user["user_id"], field)).decode()
 
 
-async def open_challenge(house: House, user: Mapping[str, Any], login: dict[str, Any], kept: Kept | None = None) -> Row:
+async def open_challenge(
+    house: House, user: Mapping[str, Any], login: dict[str, Any], counted: Counted, kept: Kept | None = None
+) -> Row:
     """Write login, event and idempotency key as one, then publish. Raises 409 `user-changed`."""
-    row = challenge(house, user, login, login["send"], "login")
-    values = [*(login[name] for name in _COLUMNS), sql.queued(login["send"][0], login["created_at"])]
+    row = challenge(house, user, login, counted.channel, "login")
+    values = [*(login[name] for name in _COLUMNS), sql.queued(counted.channel, login["created_at"])]
     async with house.pool.acquire() as connection, connection.transaction():
         if first := await keep(connection, login, kept):
             if not await connection.fetchval(sql.OPEN, *values, user["phone_hash"], user["email_hash"]):

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from schemas.events import Channel
 from services.login_gateway.house import House
+from services.login_gateway.limits import give_back
 from services.login_gateway.login import challenge, count_send
 from services.login_gateway.postgres import logins as sql
-from services.login_gateway.verify import closed_problem, why_closed
+from services.login_gateway.verify import closed_problem, locked_problem, why_closed
 from services.platform.http import Problem, too_many
 from services.platform.outbox import insert
 
@@ -18,15 +19,20 @@ PAUSES: Final = (30, 60, 90)
 
 
 async def resend(house: House, login_id: UUID, channel: Channel | None) -> Mapping[str, Any]:
-    """Send the code again. Raises 404, 410 `login-closed`, 409 `channel-not-allowed`, 429 `resend-too-soon`."""
+    """Send the code again. Raises 404, 410 `login-closed`, 409 `channel-not-allowed`, 429."""
     login = await house.logins.get(login_id)
     if login is None:
         raise Problem(404, "not-found", "There is no such login.")
     if (reason := why_closed(house, login)) is not None:
         raise closed_problem(reason)
+    if login["locked_at"] is not None:
+        raise locked_problem()
     allowed = allowed_channels(login, channel)
     _not_too_soon(login)
-    await _send(house, login, await count_send(house, login, allowed))
+    counted = await count_send(house, login, allowed)
+    if not await _sent(house, login, counted.channel):
+        await give_back(house.pool, counted.names)
+        raise too_many("resend-too-soon", "The code was just sent again.", PAUSES[0])
     return await house.logins.get(login_id) or login
 
 
@@ -58,11 +64,11 @@ def _not_too_soon(login: Mapping[str, Any]) -> None:
         raise too_many("resend-too-soon", f"The code can be sent again in {wait:.0f} seconds.", wait)
 
 
-async def _send(house: House, login: Mapping[str, Any], channel: Channel) -> None:
-    row = challenge(house, login, login, [channel], f"resend:{login['sends']}")
+async def _sent(house: House, login: Mapping[str, Any], channel: Channel) -> bool:
+    """Whether this call, of those that asked at the same time, sends the code."""
+    row = challenge(house, login, login, channel, f"resend:{login['sends']}")
     async with house.pool.acquire() as connection, connection.transaction():
-        counted = await connection.fetchval(sql.COUNT_SEND, login["login_id"], login["sends"], channel)
-        if counted is None:
-            raise too_many("resend-too-soon", "The code was just sent again.", PAUSES[0])
-        await insert(connection, [row])
-    house.outbox.publish_soon([row])
+        if won := await connection.fetchval(sql.COUNT_SEND, login["login_id"], login["sends"], channel) is not None:
+            await insert(connection, [row])
+    house.outbox.publish_soon([row] if won else [])
+    return won

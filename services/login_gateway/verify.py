@@ -152,7 +152,7 @@ async def _not_open(house: House, login_id: UUID, code: str, key: str | None) ->
     if reason is not None:
         raise closed_problem(reason)
     if login["locked_at"] is not None:
-        raise too_many("too-many-attempts", "This user is locked until an administrator unlocks it.", 3600)
+        raise locked_problem()
     raise too_many("too-many-attempts", "Too many wrong codes. Wait a quarter of an hour.", QUARTER)
 
 
@@ -177,6 +177,10 @@ def why_closed(house: House, login: Mapping[str, Any]) -> str | None:
     elif (login["now_user_epoch"], login["now_account_epoch"]) != (login["user_epoch"], login["account_epoch"]):
         reason = "sessions-expired"
     return reason
+
+
+def locked_problem() -> Problem:
+    return too_many("too-many-attempts", "This user is locked until an administrator unlocks it.", 3600)
 
 
 def closed_problem(reason: str) -> Problem:

@@ -5,6 +5,7 @@ import base64
 import os
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -139,6 +140,26 @@ async def test_the_sixth_message_to_a_user_within_an_hour_is_refused(desk: Desk)
     assert [answer.status for answer in answers] == [202] * 5 + [429]
     assert answers[-1].problem == "too-many-attempts"
     assert "Retry-After" in answers[-1].headers
+
+
+async def test_resends_that_lose_to_another_use_up_nothing(desk: Desk) -> None:
+    """One for the login, one for the resend that goes out: three more are left of five, whoever asked meanwhile."""
+    who = await desk.member()
+    login = await desk.challenged(who)
+    await desk.age(login, "last_send_at", 31)
+    answers = await asyncio.gather(*(desk("POST", f"/v1/logins/{login['login']}/resend") for _ in range(12)))
+    assert Counter(answer.status for answer in answers) == {202: 1, 429: 11}
+    assert [(await desk.sign_in(who)).status for _ in range(4)] == [202] * 3 + [429]
+
+
+async def test_a_user_who_is_locked_is_sent_no_code_again(desk: Desk) -> None:
+    login = await desk.challenged(who := await desk.member())
+    await desk.age(login, "last_send_at", 31)
+    await desk.pool.execute("UPDATE user_guard SET locked_at = now() WHERE user_id = $1", who.user_id)
+    answer = await desk("POST", f"/v1/logins/{login['login']}/resend")
+    assert (answer.status, answer.problem) == (429, "too-many-attempts")
+    assert not desk.heard.all(LoginChallenged, login_id=login["login_id"], cause="resend:1")
+    assert await desk.pool.fetchval("SELECT sends FROM logins WHERE login_id = $1", UUID(login["login_id"])) == 1
 
 
 async def test_one_phone_of_two_users_has_one_count(desk: Desk) -> None:
