@@ -8,8 +8,9 @@ from typing import Any, Final
 import asyncpg
 from aiohttp import web
 
-from services.login_gateway.limits import DAY, Rule
+from services.login_gateway.limits import DAY
 from services.login_gateway.passwords import Passwords
+from services.login_gateway.ports import Rule
 from services.platform.clock import Clock
 from services.platform.keys.contacts import Contacts
 from services.platform.keys.grants import Signer

@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
-import asyncpg
 import structlog
 from aiohttp import web
 
 from services.login_gateway.administration import Administration
 from services.login_gateway.closing import close_for_ever
 from services.login_gateway.house import HOUSE, House
-from services.login_gateway.limits import DAY, Names, Rule
+from services.login_gateway.limits import DAY, Names
 from services.login_gateway.openapi import DOCUMENT
+from services.login_gateway.outcomes import follow_outcomes
 from services.login_gateway.passwords import Passwords
-from services.login_gateway.postgres.logins import Logins
+from services.login_gateway.ports import Rule
+from services.login_gateway.postgres.counters import PostgresCounters
+from services.login_gateway.postgres.feeds import PostgresFeeds
+from services.login_gateway.postgres.logins import PostgresLogins, PostgresRepetitions
+from services.login_gateway.postgres.sign_in import PostgresUsers
+from services.login_gateway.postgres.upkeep import PostgresUpkeep
 from services.login_gateway.routes import administration, feed, logins, sessions
 from services.login_gateway.second_road import SessionStore
 from services.login_gateway.settings import GatewaySettings
-from services.login_gateway.status import follow_outcomes
 from services.platform import auth, clients, http
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
@@ -40,6 +44,7 @@ from services.platform.postgres import connect_when_up
 from services.platform.work import or_stop
 
 log = structlog.get_logger()
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
 @asynccontextmanager
@@ -56,12 +61,12 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
         work = (
             or_stop("outbox", house.outbox.run()),
             or_stop("closing", close_for_ever(house)),
-            or_stop("outcomes", follow_outcomes(house, connection, letters)),
+            or_stop("outcomes", follow_outcomes(house.logins, connection, letters)),
             or_stop("code-key", roll_daily(house.codes, house.clock)),
         )
         tasks = [asyncio.create_task(each) for each in work]
         try:
-            yield build_app(house, rings)
+            yield build_app(house, pool, rings)
         finally:
             await _end(tasks)
             await house.outbox.drain()
@@ -70,31 +75,31 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
             await pool.close()
 
 
-def build_app(house: House, rings: Keyrings) -> web.Application:
+def build_app(house: House, pool: Pool, rings: Keyrings) -> web.Application:
     """Wire the routes to what they work with."""
 
     async def ready() -> dict[str, Any]:
         """Ready with Kafka down, not with Postgres down."""
-        await house.pool.fetchval("SELECT true", timeout=2)
+        await pool.fetchval("SELECT true", timeout=2)
         return {"keys": rings.report()}
 
     app = http.base_app("gateway", ready, DOCUMENT)
     app[HOUSE] = house
-    app[auth.CHECK_CLIENT] = clients.ClientDirectory(house.pool).check
+    app[auth.CHECK_CLIENT] = clients.ClientDirectory(pool).check
     introspection = Introspection(house.settings)
-    app[auth.INTROSPECT] = _from_own_tables(house, introspection)
+    app[auth.INTROSPECT] = _from_own_tables(PostgresUsers(pool), introspection)
     app.on_cleanup.append(introspection.close)
     logins.add_routes(app)
     sessions.add_routes(app)
     feed.add_routes(app)
-    administration.mount(app, _administration(house))
+    administration.mount(app, _administration(house, pool))
     return app
 
 
-def _administration(house: House) -> Administration:
+def _administration(house: House, pool: Pool) -> Administration:
     limits = house.settings
     return Administration(
-        pool=house.pool,
+        pool=pool,
         signer=house.signer,
         contacts=house.contacts,
         search=house.search,
@@ -119,11 +124,15 @@ def _store(settings: GatewaySettings, session: aiohttp.ClientSession) -> Session
     return SessionStore(session, settings.session_store_url, pair)
 
 
-def _house(settings: GatewaySettings, rings: Keyrings, pool: asyncpg.Pool[asyncpg.Record], outbox: Outbox) -> House:
+def _house(settings: GatewaySettings, rings: Keyrings, pool: Pool, outbox: Outbox) -> House:
     return House(
         settings=settings,
-        pool=pool,
-        logins=Logins(pool),
+        users=PostgresUsers(pool),
+        counters=PostgresCounters(pool),
+        logins=PostgresLogins(pool),
+        repetitions=PostgresRepetitions(pool),
+        feeds=PostgresFeeds(pool),
+        upkeep=PostgresUpkeep(pool),
         outbox=outbox,
         passwords=Passwords(settings.password_threads),
         clock=SystemClock(),
@@ -138,15 +147,14 @@ def _house(settings: GatewaySettings, rings: Keyrings, pool: asyncpg.Pool[asyncp
     )
 
 
-def _from_own_tables(house: House, introspection: Introspection) -> auth.Introspect:
+def _from_own_tables(users: PostgresUsers, introspection: Introspection) -> auth.Introspect:
     """User, account and role come from our own tables, and only liveness from the store (DESIGN 2.3)."""
 
     async def introspect(token: str) -> auth.User | None:
         said = await introspection.user(token)
         if said is None:
             return None
-        query = "SELECT account_id, role FROM users WHERE user_id = $1::text::uuid AND NOT disabled"
-        row = await house.pool.fetchrow(query, said.user_id)
+        row = await users.standing(said.user_id)
         return said._replace(account_id=str(row["account_id"]), role=row["role"]) if row is not None else None
 
     return introspect

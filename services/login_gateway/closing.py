@@ -9,22 +9,12 @@ import structlog
 
 from services.login_gateway import events, guessing
 from services.login_gateway.house import House
-from services.login_gateway.limits import PURGE
-from services.login_gateway.postgres.logins import close_many
-from services.platform.outbox import OutboxRow, insert, row_for
+from services.platform.outbox import row_for
 from services.platform.postgres import AWAY
 
 log = structlog.get_logger()
 
 EVERY_SECONDS: Final = 1.0
-OUTDATED: Final = "expires_at <= now() AND $1"
-PURGE_LOGINS: Final = """
-DELETE FROM logins WHERE login_id IN (
-    SELECT login_id FROM logins WHERE login_id < $1 AND state <> 'pending' ORDER BY login_id LIMIT 500
-    FOR UPDATE SKIP LOCKED
-)
-"""
-RAISED: Final = "account_id IN (SELECT account_id FROM accounts a WHERE a.epoch > logins.account_epoch) AND $1"
 
 
 async def close_for_ever(house: House) -> None:
@@ -41,12 +31,7 @@ async def close_for_ever(house: House) -> None:
 
 async def sweep(house: House) -> int:
     """Close what has expired or lies below its account's floor; gives how many."""
-    rows: list[OutboxRow] = []
-    async with house.pool.acquire() as connection, connection.transaction():
-        for reason, which in (("expired", OUTDATED), ("sessions-expired", RAISED)):
-            for login in await close_many(connection, reason, which, True):
-                rows.append(row_for(events.closed(login, reason, house.clock.now())))  # type: ignore[arg-type]
-        await insert(connection, rows)
+    rows = await house.upkeep.close(lambda login, reason: row_for(events.closed(login, reason, house.clock.now())))
     house.outbox.publish_soon(rows)
     return len(rows)
 
@@ -54,9 +39,7 @@ async def sweep(house: House) -> int:
 async def purge(house: House) -> None:
     """Delete what no rule asks for any more. `republish` needs the verified logins of the topic's seven days."""
     oldest = house.clock.now() - timedelta(days=house.settings.keep_logins_days)
-    await house.pool.execute(PURGE_LOGINS, first_id_of(oldest))
-    for statement in (PURGE, guessing.PURGE, "DELETE FROM idempotency WHERE expires_at < now() - interval '1 minute'"):
-        await house.pool.execute(statement)
+    await house.upkeep.purge(first_id_of(oldest))
 
 
 def first_id_of(instant: datetime) -> UUID:

@@ -6,29 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from schemas.events import LoginRefused
 from services.login_gateway import events
 from services.login_gateway.house import House
-from services.login_gateway.login import first_channel, new_login, open_challenge, open_verified
+from services.login_gateway.login import ReferenceTaken, first_channel, new_login, open_challenge, open_verified
 from services.login_gateway.password_step import LoginContext
-from services.login_gateway.postgres import logins as sql
 from services.platform.clock import event_id
 from services.platform.http import Problem
-from services.platform.outbox import insert, row_for
+from services.platform.outbox import row_for
 
 AHEAD: Final = timedelta(seconds=5)
 PHONE_LIKE: Final = re.compile(r"\+?[\d\s().-]{7,}")
-BY_REFERENCE: Final = """
-SELECT login_id, user_id FROM logins
-WHERE account_id = $1 AND reference = $2 AND created_at > now() - interval '48 hours'
-"""
-FREE_REFERENCE: Final = """
-UPDATE logins SET reference = NULL
-WHERE account_id = $1 AND reference = $2 AND created_at <= now() - interval '48 hours'
-"""
 PRIVILEGED: Final = ("admin", "operator")
 
 
@@ -69,7 +59,7 @@ async def feed(house: House, client_id: str, account_id: UUID, item: FedLogin) -
         _check_reference(item.reference)
         if not item.context.can_travel():
             raise Refusal("bad-context")
-        if (known := await by_reference(house, account_id, item.reference)) is not None:
+        if (known := await house.feeds.by_reference(account_id, item.reference)) is not None:
             return await _again(house, account_id, item, known)
         return await _open_once(house, client_id, account_id, item)
     except Refusal as refusal:
@@ -77,12 +67,6 @@ async def feed(house: House, client_id: str, account_id: UUID, item: FedLogin) -
         return Fed(item.reference, reason=str(refusal))
     except Problem as problem:
         return Fed(item.reference, reason=problem.name)
-
-
-async def by_reference(house: House, account_id: UUID, reference: str) -> Mapping[str, Any] | None:
-    """The login of a reference, for the 48 hours that it lives."""
-    row = await house.pool.fetchrow(BY_REFERENCE, account_id, reference)
-    return None if row is None else dict(row)
 
 
 async def _again(house: House, account_id: UUID, item: FedLogin, known: Mapping[str, Any]) -> Fed:
@@ -96,10 +80,10 @@ async def _again(house: House, account_id: UUID, item: FedLogin, known: Mapping[
 async def _open_once(house: House, client_id: str, account_id: UUID, item: FedLogin) -> Fed:
     try:
         return await _open(house, client_id, account_id, item)
-    except asyncpg.UniqueViolationError:
-        if (known := await by_reference(house, account_id, item.reference)) is not None:
+    except ReferenceTaken:
+        if (known := await house.feeds.by_reference(account_id, item.reference)) is not None:
             return await _again(house, account_id, item, known)
-        await house.pool.execute(FREE_REFERENCE, account_id, item.reference)
+        await house.feeds.free_reference(account_id, item.reference)
         return await _open(house, client_id, account_id, item)
 
 
@@ -126,12 +110,12 @@ async def _user(house: House, account_id: UUID, wanted: FeedUser) -> Mapping[str
         user_id = UUID(wanted.user_id) if wanted.user_id else None
     except ValueError:
         raise Refusal("unknown-user") from None
-    row = await house.pool.fetchrow(sql.BY_ID, account_id, user_id, wanted.external_id)
+    row = await house.users.by_id(account_id, user_id, wanted.external_id)
     if row is None or row["disabled"]:
         raise Refusal("unknown-user")
     if row["account_state"] != "active":
         raise Refusal("account-suspended")
-    return dict(row)
+    return row
 
 
 def _check_reference(reference: str) -> None:
@@ -163,5 +147,5 @@ async def _tell(house: House, account_id: UUID, reference: str, reason: str) -> 
         reason=reason,
     )
     row = row_for(event)
-    await insert(house.pool, [row])
+    await house.feeds.refuse(row)
     house.outbox.publish_soon([row])

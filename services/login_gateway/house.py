@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import asyncpg
 from aiohttp import web
 
 from services.login_gateway.limits import Names
 from services.login_gateway.passwords import Passwords
-from services.login_gateway.postgres.logins import Logins
+from services.login_gateway.ports import Counters, Feeds, Logins, Repetitions, Upkeep, Users
 from services.login_gateway.settings import GatewaySettings
 from services.platform.clock import Clock
 from services.platform.keys.codes import Codes
@@ -25,8 +24,12 @@ class House:
     """The gateway's collaborators."""
 
     settings: GatewaySettings
-    pool: asyncpg.Pool[asyncpg.Record]
+    users: Users
+    counters: Counters
     logins: Logins
+    repetitions: Repetitions
+    feeds: Feeds
+    upkeep: Upkeep
     outbox: Outbox
     passwords: Passwords
     clock: Clock

@@ -1,31 +1,14 @@
 """`Idempotency-Key`: scoped to the user, bound to the body, living as long as the code (DESIGN 2.4)."""
 
 import hmac
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from services.login_gateway.house import House
 from services.login_gateway.password_step import LoginBody
-from services.login_gateway.postgres import logins as sql
+from services.login_gateway.ports import Kept
 from services.platform.http import Problem
-
-
-class Kept(NamedTuple):
-    """What is kept of an `Idempotency-Key`: keyed hashes of it and of the body without its password."""
-
-    key: bytes
-    body_mac: bytes
-
-
-async def keep(connection: Any, login: Mapping[str, Any], kept: Kept | None) -> bool:
-    """False when another call with this key was first."""
-    if kept is None:
-        return True
-    values = (login["user_id"], *kept, login["login_id"], login["expires_at"])
-    return bool(await connection.fetchval(sql.IDEMPOTENT, *values))
 
 
 def kept_of(house: House, key: str, body: LoginBody) -> Kept:
@@ -36,7 +19,7 @@ def kept_of(house: House, key: str, body: LoginBody) -> Kept:
 
 async def login_of(house: House, user_id: UUID, kept: Kept) -> UUID | None:
     """The login that an earlier call with this key opened. Ask only after the password was found right."""
-    row = await house.logins.same_key(user_id, kept.key)
+    row = await house.repetitions.of_key(user_id, kept.key)
     if row is None:
         return None
     if not hmac.compare_digest(row["body_mac"], kept.body_mac):

@@ -1,19 +1,18 @@
 """Importing users: NDJSON, one user a line. A bad line is named and the next one is read."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
 
-from services.login_gateway.administration import Administration
-from services.login_gateway.postgres import users
+from services.login_gateway.user_rows import UserView
 from services.login_gateway.users import NewUser
-from services.platform.auth import Who
 from services.platform.http import Problem, decoded
 from services.platform.postgres import AWAY
 
 LONGEST_LINE: Final = 64 * 1024
+Write = Callable[[NewUser], Awaitable[tuple[UserView, bool]]]  # the user, and whether they are new
 Status = Literal["created", "updated", "failed", "stopped"]
 
 
@@ -58,11 +57,11 @@ def _line(number: int, held: bytearray, too_long: bool) -> Line:
     return Line(number, None if too_long or len(held) > LONGEST_LINE else bytes(held))
 
 
-async def run(admin: Administration, who: Who, account_id: UUID, given: AsyncIterable[Line]) -> AsyncIterator[Result]:
-    """Each line is a transaction of its own. With an `external_id` a user is made or replaced, without one made."""
+async def run(write: Write, given: AsyncIterable[Line]) -> AsyncIterator[Result]:
+    """Each line is a transaction of its own."""
     async for line in given:
         try:
-            yield await _take(admin, who, account_id, line)
+            yield await _take(write, line)
         except Problem as bad:
             yield Result(line.number, "failed", error=bad.name, detail=bad.detail, field=bad.more.get("field"))
         except AWAY:
@@ -71,12 +70,8 @@ async def run(admin: Administration, who: Who, account_id: UUID, given: AsyncIte
             return
 
 
-async def _take(admin: Administration, who: Who, account_id: UUID, line: Line) -> Result:
+async def _take(write: Write, line: Line) -> Result:
     if line.data is None:
         raise Problem(413, "line-too-long", f"The line is longer than {LONGEST_LINE // 1024} KiB.")
-    new = decoded(line.data, NewUser)
-    if new.external_id is None:
-        user, made = await users.create(admin, who, account_id, new), True
-    else:
-        user, made = await users.put(admin, who, account_id, new.external_id, new)
+    user, made = await write(decoded(line.data, NewUser))
     return Result(line.number, "created" if made else "updated", user.user_id, user.warnings)

@@ -1,62 +1,11 @@
-"""Sliding windows in Postgres, shared by all processes. Names are keyed hashes of what is counted."""
+"""The names of what is counted; the counting itself is behind `ports.Counters`."""
 
-import asyncio
 import hmac
-import random
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from services.platform.keys.keyring import Ring
 
 DAY: Final = 86_400
-TAKE: Final = """
-INSERT INTO counters AS c (name, hits, expires_at)
-VALUES ($1, ARRAY[now()], now() + make_interval(secs => $2))
-ON CONFLICT (name) DO UPDATE
-SET hits = ARRAY(SELECT h FROM unnest(c.hits) h WHERE h > now() - make_interval(secs => $2)) || now(),
-    expires_at = excluded.expires_at
-WHERE NOT EXISTS (
-    SELECT FROM unnest($3::int[], $4::int[]) AS rule(most, seconds)
-    WHERE (SELECT count(*) FROM unnest(c.hits) h WHERE h > now() - make_interval(secs => rule.seconds)) >= rule.most
-)
-RETURNING true
-"""
-# What is under way counts like a wrong one until it ends: parallel guesses cannot slip through either.
-BEGIN: Final = """
-INSERT INTO counters AS c (name, under_way, expires_at)
-VALUES ($1, ARRAY[now()], now() + make_interval(secs => $3))
-ON CONFLICT (name) DO UPDATE
-SET hits = ARRAY(SELECT h FROM unnest(c.hits) h WHERE h > now() - make_interval(secs => $3)),
-    under_way = ARRAY(SELECT u FROM unnest(c.under_way) u WHERE u > now() - make_interval(secs => $3)) || now(),
-    expires_at = excluded.expires_at
-WHERE (SELECT count(*) FROM unnest(c.hits || c.under_way) h WHERE h > now() - make_interval(secs => $3)) < $2
-RETURNING true
-"""
-ONLY_BUSY: Final = """
-SELECT (SELECT count(*) FROM unnest(hits) h WHERE h > now() - make_interval(secs => $3)) < $2
-   AND EXISTS (SELECT FROM unnest(under_way) u WHERE u > now() - interval '10 seconds')
-FROM counters WHERE name = $1
-"""
-END: Final = """
-WITH ended AS (
-    UPDATE counters SET under_way = trim_array(under_way, 1), hits = CASE WHEN $2 THEN hits || now() ELSE hits END
-    WHERE name = ANY($1::bytea[]) AND cardinality(under_way) > 0
-)
-SELECT clock_timestamp()
-"""
-PATIENCE_SECONDS: Final = 5.0
-GIVE_BACK: Final = (
-    "UPDATE counters SET hits = trim_array(hits, 1) WHERE name = ANY($1::bytea[]) AND cardinality(hits) > 0"
-)
-PURGE: Final = "DELETE FROM counters WHERE expires_at < now()"
-
-
-class Rule(NamedTuple):
-    """At most so many in so many seconds."""
-
-    most: int
-    seconds: int
 
 
 class Names:
@@ -68,44 +17,3 @@ class Names:
     def of(self, *parts: object) -> bytes:
         text = "\x1f".join(str(part) for part in parts)
         return hmac.digest(self._ring.active.secret, b"counter\x1f" + text.encode(), "sha256")
-
-
-async def take(connection: Any, name: bytes, rules: Sequence[Rule]) -> bool:
-    """Count one more, unless a rule would be broken: one statement, so that parallel calls cannot slip through."""
-    longest = max(rule.seconds for rule in rules)
-    most, seconds = [rule.most for rule in rules], [rule.seconds for rule in rules]
-    return bool(await connection.fetchval(TAKE, name, longest, most, seconds))
-
-
-async def take_all(connection: Any, names: Sequence[bytes], rules: Sequence[Rule]) -> bool:
-    """Count one more of each, or of none."""
-    taken: list[bytes] = []
-    for name in names:
-        if not await take(connection, name, rules):
-            await give_back(connection, taken)
-            return False
-        taken.append(name)
-    return True
-
-
-async def begin(connection: Any, name: bytes, rule: Rule) -> bool:
-    """Count one guess as under way; `end` it. Waits while only guesses under way stand in the way."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE_SECONDS
-    while not await connection.fetchval(BEGIN, name, rule.most, rule.seconds):
-        busy = await connection.fetchval(ONLY_BUSY, name, rule.most, rule.seconds)
-        if busy is False or loop.time() > deadline:
-            return False
-        await asyncio.sleep(random.uniform(0.02, 0.05))  # noqa: S311
-    return True
-
-
-async def end(connection: Any, names: Sequence[bytes], wrong: bool) -> datetime:
-    """A guess is not under way any more; gives the instant, by the database's clock."""
-    at: datetime = await connection.fetchval(END, list(names), wrong)
-    return at
-
-
-async def give_back(connection: Any, names: Sequence[bytes]) -> None:
-    """Uncount what turned out right."""
-    await connection.execute(GIVE_BACK, list(names))

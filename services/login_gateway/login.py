@@ -2,29 +2,30 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from schemas.events import Channel, Context, LoginChallenged
 from services.login_gateway import events
 from services.login_gateway.house import House
-from services.login_gateway.idempotency import Kept, keep, kept_of, login_of, winner
-from services.login_gateway.limits import DAY, Rule, take, take_all
+from services.login_gateway.idempotency import kept_of, login_of, winner
+from services.login_gateway.limits import DAY
 from services.login_gateway.password_step import LoginBody, LoginContext, check, who_is
-from services.login_gateway.postgres import logins as sql
+from services.login_gateway.ports import Kept, Opened, Row, Rule
 from services.login_gateway.verify import locked_problem
 from services.platform import metrics
 from services.platform.clock import event_id, new_id
 from services.platform.http import Problem, too_many
 from services.platform.keys.contacts import Bound, LoginSecrets, column_info, seal_login
-from services.platform.outbox import OutboxRow, insert, row_for
+from services.platform.outbox import OutboxRow, row_for
 
 LONG_DIGITS: Final = 8
 CONTACT_OF: Final[dict[Channel, str]] = {"sms": "phone", "email": "email"}
 
 
-Row = Mapping[str, Any]
+class ReferenceTaken(Exception):
+    """Another login has the reference of a fed one."""
 
 
 class Counted(NamedTuple):
@@ -83,25 +84,12 @@ def new_login(
 
 
 async def open_verified(house: House, login: dict[str, Any], kept: Kept | None = None) -> Row:
-    """No second factor: the session begins at once."""
+    """No second factor: the session begins at once. Raises `ReferenceTaken`."""
     issued_at, mint_key = int(login["created_at"].timestamp()), house.mint.active_id
     secret = house.mint.secret(login["login_id"], issued_at, mint_key)
-    row = row_for(events.verified(login, issued_at, secret, None), house.signer)
-    async with house.pool.acquire() as connection, connection.transaction():
-        if first := await keep(connection, login, kept):
-            await _insert_verified(connection, login, issued_at, mint_key)
-            await insert(connection, [row])
-    if not first:
-        return await _won(house, login, kept)
-    house.outbox.publish_soon([row])
-    metrics.LOGINS.labels("signed-in").inc()
-    return {**_fresh(login), "state": "verified", "issued_at": issued_at, "mint_key_id": mint_key}
-
-
-async def _insert_verified(connection: Any, login: Mapping[str, Any], issued_at: int, mint_key: int) -> None:
-    names = ("login_id", "account_id", "user_id", "audience", "auth_time", "expires_at", "account_epoch")
-    values = [login[name] for name in (*names, "user_epoch", "device")]
-    await connection.execute(sql.OPEN_VERIFIED, *values, issued_at, mint_key, login["fed_by"], login["reference"])
+    event = row_for(events.verified(login, issued_at, secret, None), house.signer)
+    opened = {**login, "state": "verified", "delivery": {}, "issued_at": issued_at, "mint_key_id": mint_key}
+    return await _open(house, opened, event, kept, "signed-in")
 
 
 async def first_channel(house: House, user: Mapping[str, Any], login: Mapping[str, Any]) -> Counted:
@@ -109,9 +97,10 @@ async def first_channel(house: House, user: Mapping[str, Any], login: Mapping[st
     if user["locked_at"] is not None:
         raise locked_problem()
     name = house.names.of("logins", user["user_id"])
-    if not await take(house.pool, name, [Rule(house.settings.logins_per_hour, 3600)]):
+    if not await house.counters.take([name], [Rule(house.settings.logins_per_hour, 3600)]):
         raise too_many("too-many-attempts", "Too many sign-ins within an hour. Try again later.", 3600)
-    return await count_send(house, user, login["factors"])
+    counted = await count_send(house, user, login["factors"])
+    return counted._replace(names=(name, *counted.names))
 
 
 async def count_send(house: House, user: Mapping[str, Any], channels: Sequence[Channel]) -> Counted:
@@ -120,7 +109,7 @@ async def count_send(house: House, user: Mapping[str, Any], channels: Sequence[C
     for channel in channels:
         recipient = user[f"{CONTACT_OF[channel]}_hash"]
         names = (house.names.of("sends", channel, user["user_id"]), house.names.of("to", recipient.hex()))
-        if await take_all(house.pool, names, rules):
+        if await house.counters.take(names, rules):
             return Counted(channel, names)
     raise too_many("too-many-attempts", "Too many codes were sent lately. Try again later.", 3600)
 
@@ -170,19 +159,36 @@ def _contact(house: House, user: Mapping[str, Any], field: str) -> str | None:
 async def open_challenge(
     house: House, user: Mapping[str, Any], login: dict[str, Any], counted: Counted, kept: Kept | None = None
 ) -> Row:
-    """Write login, event and idempotency key as one, then publish. Raises 409 `user-changed`."""
-    row = challenge(house, user, login, counted.channel, "login")
-    values = [*(login[name] for name in _COLUMNS), sql.queued(counted.channel, login["created_at"])]
-    async with house.pool.acquire() as connection, connection.transaction():
-        if first := await keep(connection, login, kept):
-            if not await connection.fetchval(sql.OPEN, *values, user["phone_hash"], user["email_hash"]):
-                raise Problem(409, "user-changed", "The user was changed at this very moment. Sign in again.")
-            await insert(connection, [row])
-    if not first:
-        return await _won(house, login, kept)
-    house.outbox.publish_soon([row])
-    metrics.LOGINS.labels("code-required").inc()
-    return {**_fresh(login), "state": "pending", "delivery": values[-1]}
+    """A code goes out. Raises 409 `user-changed`, or `ReferenceTaken`; what was counted for nothing is given back."""
+    event = challenge(house, user, login, counted.channel, "login")
+    hashes = {name: user[name] for name in ("phone_hash", "email_hash")}
+    opened = {**login, **hashes, "state": "pending", "delivery": queued(counted.channel, login["created_at"])}
+    return await _open(house, opened, event, kept, "code-required", counted.names)
+
+
+async def _open(
+    house: House, login: Row, event: OutboxRow, kept: Kept | None, outcome: str, counted: Sequence[bytes] = ()
+) -> Row:
+    """Write login, event and idempotency key as one, then publish."""
+    opened = await house.logins.open(login, event, kept)
+    if opened is Opened.NOW:
+        house.outbox.publish_soon([event])
+        metrics.LOGINS.labels(outcome).inc()
+        return _fresh(login)
+    if counted:
+        await house.counters.give_back(counted)
+    match opened:
+        case Opened.KEY_TAKEN if kept is not None:
+            return await _row(house, await winner(house, login["user_id"], kept))
+        case Opened.REFERENCE_TAKEN:
+            raise ReferenceTaken
+        case _:
+            raise Problem(409, "user-changed", "The user was changed at this very moment. Sign in again.")
+
+
+def queued(channel: Channel, at: datetime) -> dict[str, dict[str, str]]:
+    """What a login says of its message before delivery does."""
+    return {channel: {"state": "queued", "cause": "login", "at": at.astimezone(UTC).isoformat()}}
 
 
 def _fresh(login: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,37 +205,7 @@ def _fresh(login: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _won(house: House, login: Mapping[str, Any], kept: Kept | None) -> Row:
-    """What the call with the same key opened. It asks on a connection of its own: ours must be free by then."""
-    if kept is None:
-        raise TypeError("only a call with a key can lose to another")
-    return await _row(house, await winner(house, login["user_id"], kept))
-
-
 async def _row(house: House, login_id: UUID) -> Row:
     if (found := await house.logins.get(login_id)) is None:
         raise Problem(409, "login-under-way", "A call with this Idempotency-Key is under way. Repeat it.")
     return found
-
-
-_COLUMNS: Final = (
-    "login_id",
-    "account_id",
-    "user_id",
-    "audience",
-    "digits",
-    "salt",
-    "code_key_id",
-    "channels",
-    "masked",
-    "auth_time",
-    "expires_at",
-    "account_epoch",
-    "user_epoch",
-    "device",
-    "context",
-    "fed_by",
-    "reference",
-    "created_at",
-    "factors",
-)

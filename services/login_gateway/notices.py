@@ -10,7 +10,8 @@ import structlog
 from schemas.events import Channel, Notice, NoticeRequested
 from services.login_gateway import events
 from services.login_gateway.administration import Administration
-from services.login_gateway.limits import Names, take_all
+from services.login_gateway.limits import Names
+from services.login_gateway.ports import Counters
 from services.login_gateway.users import Profile
 from services.platform.clock import event_id, new_id
 from services.platform.keys.contacts import (
@@ -31,7 +32,6 @@ from services.platform.outbox import OutboxRow, row_for
 log = structlog.get_logger()
 
 LIFE: Final = timedelta(hours=24)
-CONTACTS_OF: Final = "SELECT account_id, user_id, phone, email, locale FROM users WHERE user_id = $1"
 
 
 class Told(NamedTuple):
@@ -99,31 +99,31 @@ def _inside(told: Told) -> LoginSecrets:
     return LoginSecrets(b"", told.contact if is_sms else None, None if is_sms else told.contact)
 
 
-async def locked(connection: Any, contacts: Contacts, user_id: UUID, now: datetime) -> list[OutboxRow]:
-    """For whoever was just locked out."""
-    user = await connection.fetchrow(CONTACTS_OF, user_id)
+def locked(contacts: Contacts, user: Mapping[str, Any], now: datetime) -> list[OutboxRow]:
+    """For whoever was just locked out; `user` is a row of `users`."""
     return rows(contacts, user, "locked", both_contacts(contacts, user), now)
 
 
-async def of_change(admin: Administration, connection: Any, row: Any, old: Profile, new: Profile) -> list[OutboxRow]:
+async def of_change(
+    admin: Administration, counters: Counters, row: Any, old: Profile, new: Profile, now: datetime
+) -> list[OutboxRow]:
     """Whoever loses a contact and whoever gets it hear of it, as often as the limit of messages allows."""
     changed: tuple[tuple[Notice, list[Told]], ...] = (
         ("phone-changed", old_and_new(old.phone, new.phone, "sms")),
         ("email-changed", old_and_new(old.email, new.email, "email")),
     )
     found: list[OutboxRow] = []
-    now = await connection.fetchval("SELECT now()")
     for notice, told in changed:
-        allowed = [one for one in told if await _may_tell(admin, connection, row["user_id"], one)]
+        allowed = [one for one in told if await _may_tell(admin, counters, row["user_id"], one)]
         found += rows(admin.contacts, row, notice, allowed, now)
     return found
 
 
-async def _may_tell(admin: Administration, connection: Any, user_id: UUID, told: Told) -> bool:
+async def _may_tell(admin: Administration, counters: Counters, user_id: UUID, told: Told) -> bool:
     """Count one notice. Notices have counters of their own: edits must not use up the messages of a login."""
     names, to = Names(admin.search), search_hash(admin.search, told.channel, told.contact)
     counted = (names.of("notices", told.channel, user_id), names.of("notices-to", to.hex()))
-    if allowed := await take_all(connection, counted, admin.notices):
+    if allowed := await counters.take(counted, admin.notices):
         return allowed
     log.warning("notice_not_made", user_id=str(user_id), channel=told.channel, reason="too-many-messages")
     return False

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.login_gateway.house import House
-from services.login_gateway.limits import Rule, begin, end
+from services.login_gateway.ports import Rule
 from services.login_gateway.users import fold
 from services.platform import metrics
 from services.platform.http import Problem, too_many
@@ -66,17 +66,17 @@ def check_key(key: str | None) -> None:
 
 async def who_is(house: House, body: LoginBody, address: str, started: float) -> tuple[Mapping[str, Any], datetime]:
     """The user whose password is right, and when. It counts before hashing, and costs the same for unknown users."""
-    account_id = await house.logins.account_id(body.account)
+    account_id = await house.users.account_id(body.account)
     folded = fold(body.username).replace("\x00", "")
     names = await _count_password(house, account_id, folded, address)
     try:
-        user = await house.logins.user(account_id, folded) if account_id else None
+        user = await house.users.by_name(account_id, folded) if account_id else None
         checked = await house.passwords.verify(user["password_hash"] if user else None, body.password)
     except BaseException:
-        await end(house.pool, names, wrong=False)
+        await house.counters.end(names, wrong=False)
         raise
     right = user is not None and checked.ok and not user["disabled"] and user["account_state"] == "active"
-    now = await end(house.pool, names, wrong=not right)
+    now = await house.counters.end(names, wrong=not right)
     if user is None or not right:
         await _failed(house, started)
     if checked.rehash:
@@ -93,8 +93,8 @@ async def _count_password(house: House, account_id: UUID | None, folded: str, ad
     )
     begun: list[bytes] = []
     for name, most in wanted:
-        if not await begin(house.pool, name, Rule(most, QUARTER)):
-            await end(house.pool, begun, wrong=False)
+        if not await house.counters.begin(name, Rule(most, QUARTER)):
+            await house.counters.end(begun, wrong=False)
             metrics.LOGINS.labels("too-many-attempts").inc()
             raise too_many("too-many-attempts", "Too many wrong passwords. Wait a quarter of an hour.", QUARTER)
         begun.append(name)
@@ -110,11 +110,5 @@ async def _failed(house: House, started: float) -> NoReturn:
 
 
 async def _rehash(house: House, user: Mapping[str, Any], password: str) -> None:
-    """A foreign or outdated hash becomes ours; nothing if somebody changed the password meanwhile."""
-    fresh = await house.passwords.hash(password)
-    await house.pool.execute(
-        "UPDATE users SET password_hash = $3 WHERE user_id = $1 AND password_hash = $2",
-        user["user_id"],
-        user["password_hash"],
-        fresh,
-    )
+    """A foreign or outdated hash becomes ours."""
+    await house.users.rehash(user, await house.passwords.hash(password))

@@ -7,12 +7,9 @@ from uuid import UUID
 
 from schemas.events import Channel
 from services.login_gateway.house import House
-from services.login_gateway.limits import give_back
 from services.login_gateway.login import challenge, count_send
-from services.login_gateway.postgres import logins as sql
 from services.login_gateway.verify import closed_problem, locked_problem, why_closed
 from services.platform.http import Problem, too_many
-from services.platform.outbox import insert
 
 MOST_SENDS: Final = 4
 PAUSES: Final = (30, 60, 90)
@@ -30,9 +27,11 @@ async def resend(house: House, login_id: UUID, channel: Channel | None) -> Mappi
     allowed = allowed_channels(login, channel)
     _not_too_soon(login)
     counted = await count_send(house, login, allowed)
-    if not await _sent(house, login, counted.channel):
-        await give_back(house.pool, counted.names)
+    event = challenge(house, login, login, counted.channel, f"resend:{login['sends']}")
+    if not await house.logins.count_send(login, counted.channel, event):
+        await house.counters.give_back(counted.names)
         raise too_many("resend-too-soon", "The code was just sent again.", PAUSES[0])
+    house.outbox.publish_soon([event])
     return await house.logins.get(login_id) or login
 
 
@@ -62,13 +61,3 @@ def _not_too_soon(login: Mapping[str, Any]) -> None:
     wait = (due - login["at"]).total_seconds()
     if wait > 0:
         raise too_many("resend-too-soon", f"The code can be sent again in {wait:.0f} seconds.", wait)
-
-
-async def _sent(house: House, login: Mapping[str, Any], channel: Channel) -> bool:
-    """Whether this call, of those that asked at the same time, sends the code."""
-    row = challenge(house, login, login, channel, f"resend:{login['sends']}")
-    async with house.pool.acquire() as connection, connection.transaction():
-        if won := await connection.fetchval(sql.COUNT_SEND, login["login_id"], login["sends"], channel) is not None:
-            await insert(connection, [row])
-    house.outbox.publish_soon([row] if won else [])
-    return won

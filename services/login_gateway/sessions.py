@@ -1,79 +1,34 @@
-"""Ending and measuring sessions: one write whatever their number. Call inside a transaction, then publish."""
+"""What ends sessions or measures them, as events; and what clearing all of an account's asks first."""
 
-from datetime import datetime
-from typing import Any, Final
-from uuid import UUID
+from typing import Any
 
-from schemas.events import CloseReason, ExpireAll, ExpireScope, SessionPolicyChanged
+from schemas.events import ExpireAll, ExpireScope, SessionPolicyChanged
 from services.login_gateway import events
-from services.login_gateway.postgres.logins import close_many, close_of_user
 from services.platform.clock import event_id
-from services.platform.keys.grants import Signer
-from services.platform.outbox import OutboxRow, row_for
-
-RAISE_USER: Final = """
-UPDATE users SET epoch = greatest(epoch + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
-WHERE user_id = $1 RETURNING account_id, user_id, epoch, clock_timestamp() AS at
-"""
-RAISE_ACCOUNT: Final = """
-UPDATE accounts SET epoch = greatest(epoch + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
-WHERE account_id = $1 RETURNING account_id, epoch, clock_timestamp() AS at
-"""
-RAISE: Final[dict[ExpireScope, str]] = {"user": RAISE_USER, "account": RAISE_ACCOUNT}
-POLICY: Final = """
-UPDATE accounts SET session_seconds = $2,
-    policy_at = greatest(clock_timestamp(), policy_at + interval '1 microsecond')
-WHERE account_id = $1 RETURNING account_id, policy_at
-"""
+from services.platform.http import Problem
 
 
-async def expire_user(connection: Any, signer: Signer, user_id: UUID, by: str) -> list[OutboxRow]:
-    """End every session of a user and close their pending logins; gives the outbox rows to insert and publish."""
-    return await _expire(connection, signer, "user", user_id, by)
+def confirmed(account: Any, confirm: str) -> None:
+    """`confirm` repeats the account's name or id. Raises 400 `not-confirmed`."""
+    if confirm not in (account["name"], str(account["account_id"])):
+        raise Problem(400, "not-confirmed", "This logs out ALL users: repeat the account's name in confirm.")
 
 
-async def expire_account(connection: Any, signer: Signer, account_id: UUID, by: str) -> list[OutboxRow]:
-    """The same for the account; what of its pending logins is left over is dead by its epoch, and the closer tells."""
-    return await _expire(connection, signer, "account", account_id, by)
-
-
-async def _expire(connection: Any, signer: Signer, scope: ExpireScope, of: UUID, by: str) -> list[OutboxRow]:
-    row = await connection.fetchrow(RAISE[scope], of)
-    if row is None:
-        return []
-    expired = row_for(_expire_all(row, scope, by), signer)
-    if scope == "user":
-        return [expired, *await close_logins(connection, of, "sessions-expired")]
-    closed = await close_many(connection, "sessions-expired", "account_id = $1", of)
-    return [expired, *_told(closed, "sessions-expired", row["at"])]
-
-
-async def change_policy(connection: Any, signer: Signer, account_id: UUID, seconds: int, by: str) -> list[OutboxRow]:
-    """Set the session length from this instant on."""
-    row = await connection.fetchrow(POLICY, account_id, seconds)
-    event = SessionPolicyChanged(
-        id=event_id("SessionPolicyChanged", account_id, row["policy_at"].isoformat()),
+def policy_changed(row: Any, seconds: int, by: str) -> SessionPolicyChanged:
+    """`row`: the account, with the instant from which the length counts."""
+    return SessionPolicyChanged(
+        id=event_id("SessionPolicyChanged", row["account_id"], row["policy_at"].isoformat()),
         source=events.SOURCE,
         time=row["policy_at"],
-        account_id=str(account_id),
+        account_id=str(row["account_id"]),
         max_age=seconds,
         effective_at=row["policy_at"],
         by=by,
     )
-    return [row_for(event, signer)]
 
 
-async def close_logins(connection: Any, user_id: UUID, reason: CloseReason) -> list[OutboxRow]:
-    """Close a user's pending logins; gives their `LoginClosed` rows."""
-    closed = await close_of_user(connection, reason, user_id)
-    return _told(closed, reason, await connection.fetchval("SELECT now()"))
-
-
-def _told(closed: list[Any], reason: CloseReason, now: datetime) -> list[OutboxRow]:
-    return [row_for(events.closed(login, reason, now)) for login in closed]
-
-
-def _expire_all(row: Any, scope: ExpireScope, by: str) -> ExpireAll:
+def expire_all(row: Any, scope: ExpireScope, by: str) -> ExpireAll:
+    """`row`: the user or account whose epoch was just raised."""
     user_id = str(row["user_id"]) if scope == "user" else None
     return ExpireAll(
         id=event_id("ExpireAll", scope, user_id or row["account_id"], row["epoch"]),

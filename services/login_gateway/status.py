@@ -1,27 +1,15 @@
 """What a login's client may know: where the code is, and what it can do next. Fed by `delivery-outcomes`."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-import asyncpg
-import structlog
-from aiokafka.errors import KafkaError
-
-from schemas import codec, topics
 from schemas.events import CodeDelivered, CodeSent, DeliveryFailed
 from services.login_gateway.house import House
-from services.login_gateway.postgres import logins as sql
 from services.login_gateway.resend import resend_at
 from services.login_gateway.verify import why_closed
-from services.platform.dead_letters import DeadLetters
 from services.platform.http import Problem
-from services.platform.kafka import Connection, group_consumer, stop
-from services.platform.postgres import until_it_works
-
-log = structlog.get_logger()
 
 State = Literal["none", "queued", "sent", "delivered", "failed"]  # `none`: no code was needed
 
@@ -76,46 +64,6 @@ def _shown(login: Mapping[str, Any], channel: str, masked: str | None) -> str | 
     if masked is None or channel != "email" or "email" in login["factors"]:
         return masked
     return masked.partition("@")[0] + "@•••"
-
-
-async def follow_outcomes(house: House, connection: Connection, dead_letters: DeadLetters) -> None:
-    """Keep `logins.delivery` true, for ever. The offset is committed once the rows say it."""
-    while True:
-        consumer = group_consumer(connection, "gateway-outcomes", "gateway-outcomes", auto_offset_reset="earliest")
-        try:
-            consumer.subscribe([topics.DELIVERY_OUTCOMES.name])
-            await consumer.start()
-            await _read(house, consumer, dead_letters)
-        except (KafkaError, OSError) as away:
-            log.warning("outcomes_topic_away", error=type(away).__name__)
-        finally:
-            await stop(consumer)
-        await asyncio.sleep(1.0)
-
-
-async def _read(house: House, consumer: Any, dead_letters: DeadLetters) -> None:
-    while True:
-        batches = await consumer.getmany(timeout_ms=1000, max_records=500)
-        for records in batches.values():
-            for record in records:
-                await _take(house, record, dead_letters)
-        if batches:
-            await consumer.commit()
-
-
-async def _take(house: House, record: Any, dead_letters: DeadLetters) -> None:
-    try:
-        event = codec.decode_for(record.topic, record.value)
-    except codec.BadEvent as bad:
-        await dead_letters.send(record, bad.reason)
-        return
-    if isinstance(event, CodeSent | CodeDelivered | DeliveryFailed) and event.login_id is not None:
-        state = word_of(event)
-        try:
-            values = (UUID(event.login_id), event.channel, state)
-            await until_it_works(lambda: house.pool.execute(sql.SET_DELIVERY, *values), "outcome_waits")
-        except (ValueError, asyncpg.DataError):
-            await dead_letters.send(record, "not-storable")
 
 
 def word_of(event: CodeSent | CodeDelivered | DeliveryFailed) -> dict[str, Any]:

@@ -2,24 +2,24 @@
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 from uuid import UUID
 
 import msgspec
 
 from schemas.events import CloseReason
 from services.login_gateway import events, notices
-from services.login_gateway.guessing import count_wrong
+from services.login_gateway.guessing import feed_stopped
 from services.login_gateway.house import House
 from services.login_gateway.password_step import check_key
-from services.login_gateway.postgres import logins as sql
+from services.login_gateway.ports import FedBy, Right, Row, TryLimits, Wrong
 from services.platform import metrics
 from services.platform.http import Problem, too_many, unavailable
 from services.platform.keys.codes import matches
 from services.platform.keys.keyring import UnknownKey
-from services.platform.outbox import OutboxRow, insert, row_for
+from services.platform.outbox import OutboxRow, row_for
 
 FORGIVEN: Final = re.compile(r"[\s\-\u2010-\u2015]+")
 WEAKER_FIRST: Final = ("email", "sms")
@@ -37,7 +37,7 @@ class VerifyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SignedIn(msgspec.Struct, frozen=True):
     """`row`: the login's columns, with its account's `session_seconds`."""
 
-    row: Mapping[str, Any]
+    row: Row
     token: str
     issued_at: int
     channel: str | None
@@ -52,36 +52,54 @@ async def verify_code(house: House, login_id: UUID, given: str, key: str | None)
     if not (code.isascii() and code.isdigit() and 6 <= len(code) <= 10):
         raise Problem(400, "bad-request", "A code has 6 to 10 digits.")
     check_key(key)
-    async with house.pool.acquire() as connection:
-        transaction = connection.transaction()
-        await transaction.start()
-        try:
-            login = await _count(house, connection, login_id)
-            channel = proved(house, login, code) if login is not None else None
-            rows = await _written(house, connection, login, channel, key) if login is not None else []
-        except BaseException:
-            await transaction.rollback()
-            raise
-        await (transaction.commit() if login is not None else transaction.rollback())
-    house.outbox.publish_soon(rows)
-    if login is None:
+    tried = await house.logins.try_code(login_id, _limits(house), lambda login: judged(house, login, code, key))
+    if tried is None:
         return await _not_open(house, login_id, code, key)
-    if channel is None:
-        _wrong(house, login)
+    house.outbox.publish_soon(tried.rows)
+    if tried.feed_stopped:
+        feed_stopped(tried.login["fed_by"])
+    if isinstance(tried.judged, Wrong):
+        _wrong(house, tried.login)
     metrics.VERIFICATIONS.labels("right").inc()
-    return _signed_in(house, login, _seconds(login), house.mint.active_id, channel)
+    right = tried.judged
+    return _signed_in(house, tried.login, right.issued_at, right.mint_key_id, right.channel)
 
 
-async def _count(house: House, connection: Any, login_id: UUID) -> Mapping[str, Any] | None:
-    """Count one guess for the user and the login; None when a limit or the login's state forbids it."""
+def _limits(house: House) -> TryLimits:
     limits = house.settings
-    spent = (limits.wrong_codes_15min, limits.wrong_codes_day, limits.wrong_codes_total)
-    guard = await connection.fetchrow(sql.COUNT_GUESS, login_id, *spent)
-    login = None if guard is None else await connection.fetchrow(sql.COUNT_TRY, login_id, limits.tries_per_login)
-    return None if login is None else {**dict(login), **dict(guard)}
+    user = (limits.wrong_codes_15min, limits.wrong_codes_day, limits.wrong_codes_total)
+    return TryLimits(*user, limits.tries_per_login)
 
 
-def proved(house: House, login: Mapping[str, Any], code: str) -> str | None:
+def judged(house: House, login: Row, code: str, key: str | None) -> Right | Wrong:
+    """What a try means that was just counted; decided while its login is held, so without asking anybody."""
+    channel = proved(house, login, code)
+    if channel is None:
+        return _consequences(house, login)
+    issued_at, mint_key = _seconds(login), house.mint.active_id
+    secret = house.mint.secret(login["login_id"], issued_at, mint_key)
+    hashed = house.names.of("verify-key", key) if key else None
+    event = row_for(events.verified(login, issued_at, secret, channel), house.signer)
+    return Right(channel, issued_at, mint_key, hashed, event)
+
+
+def _consequences(house: House, login: Row) -> Wrong:
+    limits, fed_by = house.settings, login["fed_by"]
+    fed = FedBy(fed_by, limits.feed_wrong_codes_hour, limits.feed_wrong_codes_percent) if fed_by is not None else None
+    last = login["attempts"] >= limits.tries_per_login
+    return Wrong(
+        locked=_notices(house, login) if login["wrong_total"] >= limits.wrong_codes_total else None,
+        long_codes=login["wrong_today"] >= limits.wrong_codes_for_long_codes or login["long_codes"] is True,
+        fed=fed,
+        closed=row_for(events.closed(login, "too-many-attempts", login["counted_at"])) if last else None,
+    )
+
+
+def _notices(house: House, login: Row) -> Callable[[Row], list[OutboxRow]]:
+    return lambda user: notices.locked(house.contacts, user, login["counted_at"])
+
+
+def proved(house: House, login: Row, code: str) -> str | None:
     """The channel whose code this is. All are compared, in constant time; if both match, the weaker counts."""
     found: str | None = None
     for channel in sorted(login["channels"], key=WEAKER_FIRST.index, reverse=True):
@@ -90,7 +108,7 @@ def proved(house: House, login: Mapping[str, Any], code: str) -> str | None:
     return found
 
 
-def _expected(house: House, login: Mapping[str, Any], channel: str) -> str:
+def _expected(house: House, login: Row, channel: str) -> str:
     now = house.clock.now()
     try:
         return house.codes.code(login["code_key_id"], login["login_id"], channel, login["salt"], login["digits"], now)
@@ -98,39 +116,7 @@ def _expected(house: House, login: Mapping[str, Any], channel: str) -> str:
         raise unavailable("code-key-unavailable", "The key of this login's code is not here.") from None
 
 
-async def _written(
-    house: House, connection: Any, login: Mapping[str, Any], channel: str | None, key: str | None
-) -> list[OutboxRow]:
-    if channel is None:
-        return await _count_wrong(house, connection, login)
-    issued_at, mint_key = _seconds(login), house.mint.active_id
-    hashed = house.names.of("verify-key", key) if key else None
-    secret = house.mint.secret(login["login_id"], issued_at, mint_key)
-    rows = [row_for(events.verified(login, issued_at, secret, channel), house.signer)]
-    await connection.execute(sql.CLOSE_VERIFIED, login["login_id"], issued_at, mint_key, channel, hashed)
-    await connection.execute(sql.TAKE_BACK, login["user_id"])
-    await insert(connection, rows)
-    return rows
-
-
-async def _count_wrong(house: House, connection: Any, login: Mapping[str, Any]) -> list[OutboxRow]:
-    """The count stands already; here are its consequences."""
-    limits = house.settings
-    rows: list[OutboxRow] = []
-    if login["wrong_total"] >= limits.wrong_codes_total and await connection.fetchval(sql.LOCK, login["user_id"]):
-        rows += await notices.locked(connection, house.contacts, login["user_id"], login["counted_at"])
-    if login["wrong_today"] >= limits.wrong_codes_for_long_codes or login["long_codes"]:
-        await connection.execute(sql.LONG_CODES, login["user_id"])
-    if login["fed_by"] is not None:
-        await count_wrong(connection, limits, login["fed_by"])
-    if login["attempts"] >= limits.tries_per_login:
-        closed = await connection.fetchrow(sql.CLOSE, login["login_id"], "too-many-attempts")
-        rows += [row_for(events.closed(closed, "too-many-attempts", login["counted_at"]))] if closed else []
-    await insert(connection, rows)
-    return rows
-
-
-def _wrong(house: House, login: Mapping[str, Any]) -> NoReturn:
+def _wrong(house: House, login: Row) -> NoReturn:
     metrics.VERIFICATIONS.labels("wrong").inc()
     left = max(0, house.settings.tries_per_login - login["attempts"])
     if left == 0:
@@ -146,7 +132,7 @@ async def _not_open(house: House, login_id: UUID, code: str, key: str | None) ->
     if login["state"] == "verified" and login["verify_key"] is not None:
         if _repeats(house, login, code, key):
             return _signed_in(house, login, login["issued_at"], login["mint_key_id"], login["channel"])
-        await house.pool.execute(sql.END_REPETITION, login_id)
+        await house.repetitions.end(login_id)
     metrics.VERIFICATIONS.labels("refused").inc()
     reason = why_closed(house, login)
     if reason is not None:
@@ -156,14 +142,14 @@ async def _not_open(house: House, login_id: UUID, code: str, key: str | None) ->
     raise too_many("too-many-attempts", "Too many wrong codes. Wait a quarter of an hour.", QUARTER)
 
 
-def _repeats(house: House, login: Mapping[str, Any], code: str, key: str | None) -> bool:
+def _repeats(house: House, login: Row, code: str, key: str | None) -> bool:
     if key is None or login["verify_key"] is None or login["at"] - login["ended_at"] > SAME_TOKEN:
         return False
     same_key = hmac.compare_digest(login["verify_key"], house.names.of("verify-key", key))
     return same_key and proved(house, login, code) == login["channel"]
 
 
-def why_closed(house: House, login: Mapping[str, Any]) -> str | None:
+def why_closed(house: House, login: Row) -> str | None:
     """The reason that a login takes no code any more, or None while it does."""
     if login["state"] == "verified":
         return "used"
@@ -194,12 +180,12 @@ def closed_problem(reason: str) -> Problem:
     return Problem(410, "login-closed", words.get(reason, "This login is closed."), reason=reason)
 
 
-def _seconds(login: Mapping[str, Any]) -> int:
+def _seconds(login: Row) -> int:
     """A session begins when its login's try was counted, by the database's clock."""
     counted: datetime = login["counted_at"]
     return int(counted.timestamp())
 
 
-def _signed_in(house: House, login: Mapping[str, Any], issued_at: int, mint_key: int, channel: str | None) -> SignedIn:
+def _signed_in(house: House, login: Row, issued_at: int, mint_key: int, channel: str | None) -> SignedIn:
     secret = house.mint.secret(login["login_id"], issued_at, mint_key)
     return SignedIn(login, house.tokens.make(login["login_id"], issued_at, secret), issued_at, channel)

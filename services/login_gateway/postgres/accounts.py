@@ -5,7 +5,6 @@ from uuid import UUID
 
 import asyncpg
 
-from services.login_gateway import sessions
 from services.login_gateway.accounts import (
     RANGES,
     AccountView,
@@ -16,6 +15,7 @@ from services.login_gateway.accounts import (
     name_taken,
 )
 from services.login_gateway.administration import Administration, Connection
+from services.login_gateway.postgres import sessions
 from services.platform import audit
 from services.platform.auth import EVERY, Client, Who, foreign, in_account, own_account
 from services.platform.clock import new_id

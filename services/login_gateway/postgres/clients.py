@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-from services.login_gateway import guessing
 from services.login_gateway.accounts import as_id
 from services.login_gateway.administration import Administration, Connection
 from services.login_gateway.clients import (
@@ -17,6 +16,7 @@ from services.login_gateway.clients import (
     new_client_id,
     new_secret,
 )
+from services.login_gateway.postgres import feeds
 from services.platform import audit
 from services.platform.auth import Who, hash_secret, own_account
 from services.platform.http import Problem
@@ -78,7 +78,7 @@ async def change(admin: Administration, who: Who, client_id: str, edit: EditClie
         values = _edited(old, edit, secret)
         may_grant(who, old["account"], {*old["scopes"], *values[1]})
         if edit.resume_feed:
-            await guessing.resume(connection, client_id)
+            await feeds.resume(connection, client_id)
         row = await connection.fetchrow(UPDATE, client_id, *values)
         more = {"rotated": edit.rotate_secret, "feed_resumed": edit.resume_feed}
         await _recorded(admin, connection, events, who, "client.changed", row, **more)

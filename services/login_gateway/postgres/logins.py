@@ -1,26 +1,18 @@
-"""Statements about logins. Locks are taken in one order: the user's guard, then the login."""
+"""Logins in Postgres. Locks are taken in one order: the user's guard, then the login."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
-FIND_USER: Final = """
-SELECT u.*, a.name AS account_name, a.state AS account_state, a.epoch AS account_epoch, a.code_digits, a.code_seconds,
-       a.session_seconds,
-       coalesce(greatest(a.long_codes_until, g.long_codes_until, (SELECT long_codes_until FROM installation)) > now(),
-                false) AS long_codes,
-       g.locked_at, now() AS at
-FROM accounts a JOIN users u USING (account_id) JOIN user_guard g USING (user_id)
-"""
-BY_USERNAME: Final = FIND_USER + " WHERE a.account_id = $1 AND u.username_key = $2"
-BY_ID: Final = FIND_USER + " WHERE a.account_id = $1 AND (u.user_id = $2 OR u.external_id = $3)"
-ACCOUNT: Final = "SELECT account_id FROM accounts WHERE name = $1 OR account_id::text = $1"
-ONLY_ACCOUNT: Final = "SELECT account_id FROM accounts LIMIT 2"
+from schemas.events import Channel
+from services.login_gateway.ports import Kept, NotStorable, Opened, Right, Row, Tried, TryLimits, Wrong
+from services.login_gateway.postgres import tries
+from services.platform.outbox import OutboxRow, insert
+
 OPEN: Final = """
 INSERT INTO logins (login_id, account_id, user_id, state, audience, digits, salt, code_key_id, channels, masked,
                     auth_time, expires_at, account_epoch, user_epoch, device, context, fed_by, reference, created_at,
@@ -43,58 +35,7 @@ WHERE idempotency.expires_at <= now()
 RETURNING true
 """
 SAME_KEY: Final = "SELECT body_mac, login_id FROM idempotency WHERE user_id = $1 AND key = $2 AND expires_at > now()"
-
-# Counted before compared, in two statements: the guard's row is locked first, so parallel guesses of one user queue up
-# there and each sees the login as the one before left it. (As one statement with a CTE PostgreSQL 18 fails with
-# "ModifyTable should not be called during EvalPlanQual" once two guesses meet.)
-COUNT_GUESS: Final = """
-UPDATE user_guard g
-SET wrong_at = ARRAY(SELECT w FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') || now(),
-    wrong_total = g.wrong_total + 1
-FROM logins l
-WHERE l.login_id = $1 AND g.user_id = l.user_id AND g.locked_at IS NULL AND g.wrong_total < $4
-  AND (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '15 minutes') < $2
-  AND (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') < $3
-RETURNING g.wrong_total, cardinality(g.wrong_at) AS wrong_today, g.long_codes_until > now() AS long_codes
-"""
-COUNT_TRY: Final = """
-UPDATE logins l SET attempts = attempts + 1
-FROM users u, accounts a
-WHERE l.login_id = $1 AND u.user_id = l.user_id AND a.account_id = l.account_id
-  AND l.state = 'pending' AND l.attempts < $2 AND l.expires_at > now()
-  AND u.epoch = l.user_epoch AND a.epoch = l.account_epoch
-RETURNING l.*, u.role, u.claims, a.session_seconds, now() AS counted_at
-"""
-CLOSE_VERIFIED: Final = """
-UPDATE logins SET state = 'verified', ended_at = now(), issued_at = $2, mint_key_id = $3, channel = $4, verify_key = $5
-WHERE login_id = $1
-"""
 END_REPETITION: Final = "UPDATE logins SET verify_key = NULL WHERE login_id = $1"
-TAKE_BACK: Final = "UPDATE user_guard SET wrong_at = trim_array(wrong_at, 1), wrong_total = 0 WHERE user_id = $1"
-LOCK: Final = """
-UPDATE user_guard g SET locked_at = now(),
-    noticed_at = CASE WHEN old.noticed_at > now() - interval '1 day' THEN old.noticed_at ELSE now() END
-FROM user_guard old WHERE g.user_id = $1 AND old.user_id = g.user_id AND g.locked_at IS NULL
-RETURNING g.noticed_at = now() AS tell
-"""
-LONG_CODES: Final = "UPDATE user_guard SET long_codes_until = now() + interval '30 days' WHERE user_id = $1"
-CLOSE: Final = """
-UPDATE logins SET state = 'closed', closed_why = $2, ended_at = now() WHERE login_id = $1 AND state = 'pending'
-RETURNING login_id, account_id, user_id, reference
-"""
-CLOSE_MANY: Final = """
-UPDATE logins SET state = 'closed', closed_why = $2, ended_at = now()
-WHERE login_id IN (SELECT login_id FROM logins WHERE state = 'pending' AND {which} LIMIT 500 FOR UPDATE SKIP LOCKED)
-RETURNING login_id, account_id, user_id, reference
-"""
-# A user's logins are few, and not one may be passed over because something else is writing to it just now.
-CLOSE_OF_USER: Final = """
-UPDATE logins SET state = 'closed', closed_why = $2, ended_at = now()
-WHERE login_id IN (
-    SELECT login_id FROM logins WHERE state = 'pending' AND user_id = $1 ORDER BY login_id FOR NO KEY UPDATE
-)
-RETURNING login_id, account_id, user_id, reference
-"""
 GET: Final = """
 SELECT l.*, u.role, u.claims, u.sms_on, u.email_on, u.epoch AS now_user_epoch, a.epoch AS now_account_epoch,
        u.phone, u.phone_hash, u.email, u.email_hash, u.phone_country, u.locale, g.locked_at, a.session_seconds,
@@ -120,49 +61,114 @@ WHERE login_id = $1 AND (
     OR (delivery -> $2 ->> 'at')::timestamptz <= ($3::jsonb ->> 'at')::timestamptz
 )
 """
+PENDING: Final = (
+    "login_id",
+    "account_id",
+    "user_id",
+    "audience",
+    "digits",
+    "salt",
+    "code_key_id",
+    "channels",
+    "masked",
+    "auth_time",
+    "expires_at",
+    "account_epoch",
+    "user_epoch",
+    "device",
+    "context",
+    "fed_by",
+    "reference",
+    "created_at",
+    "factors",
+    "delivery",
+    "phone_hash",
+    "email_hash",
+)
+VERIFIED: Final = (
+    "login_id",
+    "account_id",
+    "user_id",
+    "audience",
+    "auth_time",
+    "expires_at",
+    "account_epoch",
+    "user_epoch",
+    "device",
+    "issued_at",
+    "mint_key_id",
+    "fed_by",
+    "reference",
+)
 
 
-Row = Mapping[str, Any]
-
-
-def queued(channel: str, at: datetime) -> dict[str, dict[str, str]]:
-    """What `logins.delivery` says before delivery does."""
-    return {channel: {"state": "queued", "cause": "login", "at": at.astimezone(UTC).isoformat()}}
-
-
-def _dict(row: asyncpg.Record | None) -> Row | None:
-    return None if row is None else dict(row)
-
-
-class Logins:
-    """Reads; the writes that belong together are in `login.py` and `verify.py`, on a connection of their own."""
-
+class PostgresLogins:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        self.pool = pool
-
-    async def account_id(self, name: str | None) -> UUID | None:
-        """By name or id; without one, the only account there is."""
-        if name is not None:
-            found: UUID | None = await self.pool.fetchval(ACCOUNT, name)
-            return found
-        rows = await self.pool.fetch(ONLY_ACCOUNT)
-        return rows[0]["account_id"] if len(rows) == 1 else None
-
-    async def user(self, account_id: UUID, username_key: str) -> Row | None:
-        return _dict(await self.pool.fetchrow(BY_USERNAME, account_id, username_key))
+        self._pool = pool
 
     async def get(self, login_id: UUID) -> Row | None:
-        return _dict(await self.pool.fetchrow(GET, login_id))
+        row = await self._pool.fetchrow(GET, login_id)
+        return None if row is None else dict(row)
 
-    async def same_key(self, user_id: UUID, key: bytes) -> asyncpg.Record | None:
-        return await self.pool.fetchrow(SAME_KEY, user_id, key)
+    async def open(self, login: Row, event: OutboxRow, kept: Kept | None) -> Opened:
+        """Write login, event and idempotency key as one."""
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                if kept is not None and not await _keep(connection, login, kept):
+                    return Opened.KEY_TAKEN
+                if not await _open(connection, login):
+                    raise _UserChanged
+                await insert(connection, [event])
+        except _UserChanged:
+            return Opened.USER_CHANGED
+        except asyncpg.UniqueViolationError:
+            return Opened.REFERENCE_TAKEN
+        return Opened.NOW
+
+    async def try_code(self, login_id: UUID, most: TryLimits, judge: Callable[[Row], Right | Wrong]) -> Tried | None:
+        return await tries.try_code(self._pool, login_id, most, judge)
+
+    async def count_send(self, login: Row, channel: Channel, event: OutboxRow) -> bool:
+        """Whether this call, of those that saw as many sends, is the one that sends."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            counted = await connection.fetchval(COUNT_SEND, login["login_id"], login["sends"], channel)
+            if counted is not None:
+                await insert(connection, [event])
+        return counted is not None
+
+    async def tell(self, login_id: UUID, channel: Channel, word: Row) -> None:
+        """What became of the newest message by that channel. Raises `NotStorable`."""
+        try:
+            await self._pool.execute(SET_DELIVERY, login_id, channel, word)
+        except asyncpg.DataError:
+            raise NotStorable from None
 
 
-async def close_of_user(connection: Any, why: str, user_id: UUID) -> list[Any]:
-    """Close all pending logins of a user, waiting for whoever is writing to one."""
-    return list(await connection.fetch(CLOSE_OF_USER, user_id, why))
+class PostgresRepetitions:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def of_key(self, user_id: UUID, key: bytes) -> Row | None:
+        row = await self._pool.fetchrow(SAME_KEY, user_id, key)
+        return None if row is None else dict(row)
+
+    async def end(self, login_id: UUID) -> None:
+        await self._pool.execute(END_REPETITION, login_id)
 
 
-async def close_many(connection: Any, why: str, which: str, value: Any) -> list[Any]:
-    """Close pending logins where `which` (a condition over `$1`); at most 500 at a time."""
-    return list(await connection.fetch(CLOSE_MANY.format(which=which), value, why))
+class _UserChanged(Exception):
+    """Takes the idempotency key back with everything else."""
+
+
+async def _keep(connection: Any, login: Row, kept: Kept) -> bool:
+    """False when another call with this key was first: the insert waited for it."""
+    values = (login["user_id"], *kept, login["login_id"], login["expires_at"])
+    return bool(await connection.fetchval(IDEMPOTENT, *values))
+
+
+async def _open(connection: Any, login: Row) -> bool:
+    """A login that waits for a code is opened only while its user's contacts are those that it was sealed for."""
+    if login["state"] == "verified":
+        await connection.execute(OPEN_VERIFIED, *(login[name] for name in VERIFIED))
+        return True
+    return bool(await connection.fetchval(OPEN, *(login[name] for name in PENDING)))

@@ -6,10 +6,12 @@ from uuid import UUID
 import asyncpg
 
 from schemas.topics import SESSION_EVENTS
-from services.login_gateway import notices, sessions
+from services.login_gateway import notices
 from services.login_gateway.accounts import as_id
 from services.login_gateway.administration import Administration, Connection
 from services.login_gateway.clients import NOT_AN_ADMINS
+from services.login_gateway.postgres import sessions
+from services.login_gateway.postgres.counters import PostgresCounters
 from services.login_gateway.user_rows import (
     UserView,
     columns,
@@ -126,6 +128,13 @@ async def put(
     return await _put(admin, who, account_id, wanted, new)
 
 
+async def take(admin: Administration, who: Who, account_id: UUID, new: NewUser) -> tuple[UserView, bool]:
+    """A line of an import: with an `external_id` a user is made or replaced, without one made."""
+    if new.external_id is None:
+        return await create(admin, who, account_id, new), True
+    return await put(admin, who, account_id, new.external_id, new)
+
+
 async def set_password(admin: Administration, who: Who, account_id: UUID, user: str, new: NewPassword) -> UserView:
     """Ends the user's sessions and logins under way."""
     if new.password is None and new.password_hash is None:
@@ -213,7 +222,8 @@ async def _write(
     fields = sorted(change.fields | ({"password"} if stored else set()) | ({"force_login"} if force_login else set()))
     await audit.record(connection, who.name, "user.changed", row["account_id"], str(row["user_id"]), {"fields": fields})
     ends = change.ends_sessions or stored is not None or force_login
-    told = await notices.of_change(admin, connection, row, profile(admin, row), wanted)
+    counters, now = PostgresCounters(connection), await connection.fetchval("SELECT now()")
+    told = await notices.of_change(admin, counters, row, profile(admin, row), wanted, now)
     return told + await _consequences(admin, connection, who, row, ends, change.closes_logins)
 
 

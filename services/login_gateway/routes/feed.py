@@ -6,8 +6,8 @@ from uuid import UUID
 from aiohttp import web
 
 from services.login_gateway import status
-from services.login_gateway.feed import Fed, FeedBody, by_reference, feed
-from services.login_gateway.guessing import count_fed, may_feed
+from services.login_gateway.feed import Fed, FeedBody, feed
+from services.login_gateway.guessing import may_feed
 from services.login_gateway.house import HOUSE, House
 from services.login_gateway.resend import resend as send_again
 from services.login_gateway.routes.logins import ResendBody, shown_at_once, signed_in
@@ -32,7 +32,7 @@ async def take(request: web.Request) -> web.Response:
     await may_feed(house, client.client_id)
     given = await body(request, FeedBody, LARGE_BODY_LIMIT)
     results = [await feed(house, client.client_id, account, item) for item in given.logins]
-    await count_fed(house, client.client_id, sum(fed.new for fed in results))
+    await house.feeds.count(client.client_id, sum(fed.new for fed in results))
     return json_response({"logins": [_shown(house, fed) for fed in results]})
 
 
@@ -63,7 +63,7 @@ async def _client(request: web.Request) -> tuple[House, Client, UUID]:
 
 
 async def _login(request: web.Request, house: House, account: UUID) -> UUID:
-    row = await by_reference(house, account, request.match_info["reference"].replace("\x00", ""))
+    row = await house.feeds.by_reference(account, request.match_info["reference"].replace("\x00", ""))
     if row is None:
         raise Problem(404, "not-found", "There is no login with this reference.")
     found: UUID = row["login_id"]

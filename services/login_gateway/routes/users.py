@@ -1,6 +1,7 @@
 """/v1/accounts/{account}/users and imports."""
 
 import re
+from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -85,7 +86,7 @@ async def import_users(request: web.Request) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
     await answer.prepare(request)
     lines = imports.lines(request.content.iter_any())
-    async for result in imports.run(request.app[ADMINISTRATION], who, account_id, lines):
+    async for result in imports.run(partial(users.take, request.app[ADMINISTRATION], who, account_id), lines):
         await answer.write(msgspec.json.encode(result) + b"\n")
     await answer.write_eof()
     return answer

@@ -14,12 +14,12 @@ from pydantic import SecretStr
 
 from schemas import codec
 from schemas.events import ExpireAll, LoginChallenged, LoginClosed, Verified
-from services.login_gateway import sessions
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.house import HOUSE
-from services.login_gateway.idempotency import Kept
 from services.login_gateway.login import new_login, open_verified
 from services.login_gateway.password_step import LoginContext
+from services.login_gateway.ports import Kept
+from services.login_gateway.postgres import sessions
 from services.platform.keys.grants import Verifier
 from services.platform.keys.keyring import Keyrings
 from tests.integration.gateway_login.world import Desk, Member, Place, Road, eventually, opened
@@ -122,7 +122,7 @@ async def test_calls_with_one_key_never_wait_for_each_others_connections(place: 
     """More of them than the pool has connections: the losers ask what the winner opened once theirs is free again."""
     async with opened(place.but(database_pool=2), desk.heard) as narrow:
         who, house = await narrow.member(sms=False), narrow.app[HOUSE]
-        user: Any = await house.logins.user(who.account_id, who.username)
+        user: Any = await house.users.by_name(who.account_id, who.username)
         kept = Kept(b"key", b"body")
         new = [new_login(house, user, "apps", LoginContext(), user["at"]) for _ in range(8)]
         async with asyncio.timeout(10):

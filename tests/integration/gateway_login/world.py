@@ -21,7 +21,6 @@ from services.login_gateway.accounts import NewAccount
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.app import built
 from services.login_gateway.clients import NewClient
-from services.login_gateway.house import HOUSE
 from services.login_gateway.postgres import accounts, clients, users
 from services.login_gateway.settings import GatewaySettings
 from services.login_gateway.users import NewUser, TwoFactor
@@ -122,7 +121,7 @@ class Desk:
 
     @property
     def pool(self) -> Any:
-        return self.app[HOUSE].pool
+        return self.app[ADMINISTRATION].pool
 
     async def __call__(self, method: str, path: str, body: Any = None, raw: Any = None, **headers: str) -> Answer:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
