@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import aiohttp
+import asyncpg
 import structlog
 from aiohttp import web
 
