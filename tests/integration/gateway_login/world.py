@@ -212,6 +212,8 @@ class Road:
     def __init__(self, dsn: str) -> None:
         self._dsn = urlsplit(dsn)
         self._open = True
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server
 
@@ -244,6 +246,13 @@ class Road:
     def reopen(self) -> None:
         self._open = True
 
+    def hold(self) -> None:
+        """Connections stay, and nothing comes through."""
+        self._flows.clear()
+
+    def let_go(self) -> None:
+        self._flows.set()
+
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._open:
             writer.transport.abort()
@@ -252,13 +261,13 @@ class Road:
         ends = {writer, back}
         self._writers |= ends
         with suppress(OSError):
-            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
         self._writers -= ends
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._flows.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
