@@ -50,14 +50,14 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
     reader = Reader(pool, clock, connection, verifier, neighbours, settings.cached_sessions)
     writer = Writer(pool, clock, connection, verifier, letters)
     work = (
-        outbox.run(),
+        or_stop("outbox", outbox.run()),
         or_stop("clock", clock.keep()),
         or_stop("reader", reader.run()),
         or_stop("neighbours", neighbours.run(reader.learn)),
         or_stop("writer", writer.run()),
         or_stop("memory", reader.keep_small()),
         or_stop("purge", Purge(pool, clock).run()),
-        clients.follow(directory, connection, verifier, letters, NAME),
+        or_stop("clients", clients.follow(directory, connection, verifier, letters, NAME)),
     )
     tasks = [asyncio.create_task(each) for each in work]
     store = Store(pool, clock, reader, SessionTokens(rings.secret("session")), verifier, outbox, settings.issuer)
