@@ -216,6 +216,7 @@ class Road:
         self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server
+        self._port = 0
 
     @classmethod
     @asynccontextmanager
@@ -245,6 +246,16 @@ class Road:
 
     def reopen(self) -> None:
         self._open = True
+
+    async def refuse(self) -> None:
+        """As a server that is down: what is on the road ends, and connections are refused."""
+        self._port = self._server.sockets[0].getsockname()[1]
+        self.close()
+        self._server.close()
+
+    async def accept(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+        self.reopen()
 
     def hold(self) -> None:
         """Connections stay, and nothing comes through."""

@@ -1,6 +1,7 @@
 """Two stores, one database: what one of them commits ends sessions in the other, though Kafka never gets it."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import UUID
@@ -9,11 +10,23 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from schemas.events import ClientChanged
+from services.platform.auth import hash_secret
 from services.session_store.neighbours import CHANNEL, TELL
 from services.session_store.reader import FIND
 from services.session_store.store import STORE
 from tests.integration.gateway_login.world import Road
-from tests.integration.session_store.world import Made, Place, World, by_second_road, expire, length, opened, revoked
+from tests.integration.session_store.world import (
+    Made,
+    Place,
+    World,
+    by_second_road,
+    envelope,
+    expire,
+    length,
+    opened,
+    revoked,
+)
 
 NOBODY = "127.0.0.1:1"
 ENDS: dict[str, Callable[[Made], Any]] = {
@@ -138,3 +151,45 @@ async def test_a_check_from_memory_asks_postgres_nothing(world: World):
     store.reader.memory.sessions.clear()
     assert await store.reader.alive(token)
     assert FIND in asked
+
+
+async def test_while_postgres_refuses_everybody_memory_answers_and_knows_its_clients(
+    place: Place, world: World, mute: World
+):
+    async with Road.to(place.dsn) as road, opened(place._replace(dsn=road.dsn), world.producer) as far:
+        made, other = await known_to(far), await known_to(far)
+        changed = await far.client("*", "introspect")
+        assert await far.active(made, changed) is True
+        await road.refuse()
+        for _ in range(35):
+            assert await far.active(made, changed) is True
+            await asyncio.sleep(0.1)
+        await world.publish(disabled(changed))
+        await becomes(lambda: far.active(made, changed), 401)
+        await world.publish(expire(other, "user"))
+        await far.becomes(other, False)
+        await road.accept()
+        assert await mute.tell(mute.signed(expire(made, "user"))) == (200, {"applied": 1})
+        await far.becomes(made, False)
+        await until(far.app[STORE].reader.current)
+        assert await far.active(made, changed) == 401
+
+
+def disabled(headers: dict[str, str]) -> ClientChanged:
+    client_id, secret = base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode().split(":")
+    return ClientChanged(
+        **envelope("*"),
+        client_id=client_id,
+        secret_hash=base64.urlsafe_b64encode(hash_secret(secret)).decode(),
+        account="*",
+        scopes=("introspect",),
+        enabled=False,
+        revision=2,
+    )
+
+
+async def becomes(asked: Callable[[], Any], wanted: object, seconds: float = 15) -> None:
+    deadline = asyncio.get_running_loop().time() + seconds
+    while (found := await asked()) != wanted:
+        assert asyncio.get_running_loop().time() < deadline, f"it stayed {found}"
+        await asyncio.sleep(0.05)
