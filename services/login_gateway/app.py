@@ -80,18 +80,19 @@ def build_app(house: House, rings: Keyrings) -> web.Application:
 
     app = http.base_app("gateway", ready, DOCUMENT)
     app[HOUSE] = house
-    app[auth.CHECK_CLIENT] = clients.ClientDirectory(house.pool).check
+    directory = clients.ClientDirectory(house.pool)
+    app[auth.CHECK_CLIENT] = directory.check
     introspection = Introspection(house.settings)
     app[auth.INTROSPECT] = _from_own_tables(house, introspection)
     app.on_cleanup.append(introspection.close)
     logins.add_routes(app)
     sessions.add_routes(app)
     feed.add_routes(app)
-    administration.mount(app, _administration(house))
+    administration.mount(app, _administration(house, directory))
     return app
 
 
-def _administration(house: House) -> Administration:
+def _administration(house: House, directory: clients.ClientDirectory) -> Administration:
     limits = house.settings
     return Administration(
         pool=house.pool,
@@ -102,6 +103,7 @@ def _administration(house: House) -> Administration:
         clock=house.clock,
         outbox=house.outbox,
         notices=(Rule(limits.sends_per_hour, 3600), Rule(limits.sends_per_day, DAY)),
+        forget_client=directory.forget,
     )
 
 
