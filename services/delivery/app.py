@@ -6,7 +6,6 @@ commits are only safe in order; no web server, no leader topics, no tables.
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
@@ -108,7 +107,7 @@ def seen(app: Any) -> Seen:
 def _credentials(settings: DeliverySettings) -> Any:
     if settings.kafka_security == "PLAINTEXT":
         return None
-    context = ssl.create_default_context(cafile=str(settings.kafka_ca_file) if settings.kafka_ca_file else None)
+    context = settings.kafka_tls()
     if settings.kafka_security == "SSL":
         return faust.SSLCredentials(context)
     password = settings.kafka_password.get_secret_value() if settings.kafka_password else None

@@ -1,6 +1,6 @@
 """What the administrative calls work with: built once by the service, or by a command with database access."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,7 +22,10 @@ Connection = Any
 
 @dataclass(frozen=True)
 class Administration:
-    """Without an `outbox` events are only written: the sweeper of a running gateway publishes them."""
+    """Without an `outbox` events are only written: the sweeper of a running gateway publishes them.
+
+    `forget_client` hears of a changed client, so that this process asks the table for it again.
+    """
 
     pool: "asyncpg.Pool[asyncpg.Record]"
     signer: Signer
@@ -32,6 +35,7 @@ class Administration:
     clock: Clock
     outbox: Outbox | None = None
     notices: tuple[Rule, ...] = (Rule(5, 3600), Rule(20, DAY))
+    forget_client: Callable[[str], None] | None = None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[tuple[Connection, list[OutboxRow]]]:
@@ -40,6 +44,10 @@ class Administration:
         async with self.pool.acquire() as connection, connection.transaction():
             yield connection, rows
             await insert(connection, rows)
+
+    def client_changed(self, client_id: str) -> None:
+        if self.forget_client is not None:
+            self.forget_client(client_id)
 
     async def announce(self, rows: Sequence[OutboxRow]) -> str:
         """`now` when Kafka or the session store has all of them, else `queued`."""

@@ -86,18 +86,19 @@ def build_app(house: House, pool: Pool, rings: Keyrings) -> web.Application:
 
     app = http.base_app("gateway", ready, DOCUMENT)
     app[HOUSE] = house
-    app[auth.CHECK_CLIENT] = clients.ClientDirectory(pool).check
+    directory = clients.ClientDirectory(pool)
+    app[auth.CHECK_CLIENT] = directory.check
     introspection = Introspection(house.settings)
     app[auth.INTROSPECT] = _from_own_tables(PostgresUsers(pool), introspection)
     app.on_cleanup.append(introspection.close)
     logins.add_routes(app)
     sessions.add_routes(app)
     feed.add_routes(app)
-    administration.mount(app, _administration(house, pool))
+    administration.mount(app, _administration(house, pool, directory))
     return app
 
 
-def _administration(house: House, pool: Pool) -> Administration:
+def _administration(house: House, pool: Pool, directory: clients.ClientDirectory) -> Administration:
     limits = house.settings
     return Administration(
         pool=pool,
@@ -108,6 +109,7 @@ def _administration(house: House, pool: Pool) -> Administration:
         clock=house.clock,
         outbox=house.outbox,
         notices=(Rule(limits.sends_per_hour, 3600), Rule(limits.sends_per_day, DAY)),
+        forget_client=directory.forget,
     )
 
 

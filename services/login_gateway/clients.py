@@ -29,7 +29,10 @@ class NewClient(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class EditClient(msgspec.Struct, forbid_unknown_fields=True):
-    """`rotate_secret` answers with a new secret; the old one is dead at once. `resume_feed` ends a `feed-stopped`."""
+    """`rotate_secret` answers with a new secret; the old one is dead at once in the process that answers, and within a
+    second in the gateway's others; delivery and session store hear of it by the topic. `resume_feed` ends a
+    `feed-stopped`.
+    """
 
     name: str | UnsetType = UNSET
     scopes: set[Scope] | UnsetType = UNSET

@@ -59,7 +59,7 @@ def resume_feed(client_id: str, as_json: AsJson = False) -> None:
 
 @app.command("rotate")
 def rotate(client_id: str, out_file: OutFile = None, as_json: AsJson = False) -> None:
-    """Give a client a new secret; the old one is dead at once."""
+    """Give a client a new secret; the old one is dead within a second, and elsewhere once Kafka has told."""
     _told(run(lambda api: api("PATCH", f"/v1/clients/{client_id}", {"rotate_secret": True})), out_file, as_json)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import Any, Final
+from collections.abc import AsyncIterator, MutableMapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
 from schemas import codec, topics
 from schemas.events import ClientChanged
@@ -19,7 +20,7 @@ from services.platform.auth import Client, same_secret
 from services.platform.dead_letters import DeadLetters
 from services.platform.kafka import Connection, follower, stop
 from services.platform.keys.grants import BadSignature, Verifier
-from services.platform.postgres import until_it_works
+from services.platform.postgres import AWAY, until_it_works
 
 log = structlog.get_logger()
 
@@ -29,47 +30,100 @@ ON CONFLICT (client_id) DO UPDATE SET secret_hash = excluded.secret_hash, accoun
     scopes = excluded.scopes, enabled = excluded.enabled, revision = excluded.revision
 WHERE clients.revision < excluded.revision
 """
-LOOK_UP: Final = "SELECT client_id, account, scopes, secret_hash FROM clients WHERE client_id = $1 AND enabled"
+LOOK_UP: Final = "SELECT client_id, secret_hash, account, scopes, enabled, revision FROM clients WHERE client_id = $1"
 CACHE_SECONDS: Final = 1.0
+LOOK_UP_SECONDS: Final = 2.0
+TOLD: Final = 10_000
+
+
+class Row(NamedTuple):
+    """A client as the table has it."""
+
+    client_id: str
+    secret_hash: bytes
+    account: str
+    scopes: Sequence[str]
+    enabled: bool
+    revision: int
+
+    @classmethod
+    def of_event(cls, event: ClientChanged) -> Row:
+        hashed = base64.urlsafe_b64decode(event.secret_hash)
+        return cls(event.client_id, hashed, event.account, list(event.scopes), event.enabled, event.revision)
 
 
 class ClientDirectory:
-    """Checks credentials against the table, and remembers a row for a second."""
+    """Checks credentials against the table, and remembers a row for a second.
+
+    While Postgres is away it goes by the last row that it saw, or by what the topic has said since.
+    """
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
-        self._rows: TTLCache[str, asyncpg.Record] = TTLCache(1024, CACHE_SECONDS)
+        self._rows: TTLCache[str, Row] = TTLCache(1024, CACHE_SECONDS)
+        self._known: dict[str, Row] = {}
+        self._changes = 0
 
     async def check(self, client_id: str, secret: str) -> Client | None:
         row = self._rows.get(client_id) or await self._look_up(client_id)
-        stored = row["secret_hash"] if row is not None else bytes(32)
-        if not same_secret(secret, stored) or row is None:
+        stored = row.secret_hash if row is not None else bytes(32)
+        if not same_secret(secret, stored) or row is None or not row.enabled:
             return None
-        return Client(row["client_id"], row["account"], frozenset(row["scopes"]))
+        return Client(row.client_id, row.account, frozenset(row.scopes))
 
-    async def _look_up(self, client_id: str) -> asyncpg.Record | None:
-        row = await self._pool.fetchrow(LOOK_UP, client_id) if "\x00" not in client_id else None
-        if row is not None:
-            self._rows[client_id] = row
-        return row
+    def forget(self, client_id: str) -> None:
+        """It was changed: the next check asks the table."""
+        self._changes += 1
+        self._rows.pop(client_id, None)
 
     async def apply(self, event: ClientChanged) -> None:
         """A later revision replaces an earlier one; anything else is a repetition."""
-        hashed = base64.urlsafe_b64decode(event.secret_hash)
-        values = (event.client_id, hashed, event.account, list(event.scopes), event.enabled, event.revision)
-        await until_it_works(lambda: self._pool.execute(UPSERT, *values), "client_change_waits")
-        self._rows.pop(event.client_id, None)
+        row = Row.of_event(event)
+        known = self._known.get(row.client_id)
+        if known is not None and known.revision < row.revision:
+            self._known[row.client_id] = row
+            self.forget(row.client_id)
+        await until_it_works(lambda: self._store(row), "client_change_waits")
+
+    async def _store(self, row: Row) -> None:
+        await self._pool.execute(UPSERT, *row)
+        self.forget(row.client_id)
+        await self._look_up(row.client_id)
+
+    async def _look_up(self, client_id: str) -> Row | None:
+        before, row = self._changes, await self._read(client_id)
+        if row is None:
+            return None
+        known = self._known.get(client_id, row)  # the topic may be ahead of a table that was away
+        row = known if known.revision > row.revision else row
+        if before == self._changes:  # what was read before a change is not remembered after it
+            self._rows[client_id] = self._known[client_id] = row
+        return row
+
+    async def _read(self, client_id: str) -> Row | None:
+        if "\x00" in client_id:
+            return None
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                row = await self._pool.fetchrow(LOOK_UP, client_id)
+        except AWAY:
+            if client_id not in self._known:
+                raise
+            return self._known[client_id]
+        return Row(*row) if row is not None else None
 
 
 async def follow(
     directory: ClientDirectory, connection: Connection, verifier: Verifier, dead_letters: DeadLetters, name: str
 ) -> None:
     """Read the topic from its start, for ever; a broker that is away is asked again every second."""
+    told: LRUCache[tuple[int, int], bool] = LRUCache(TOLD)
     while True:
         consumer = follower(connection, f"{name}-clients", auto_offset_reset="earliest")
         try:
             await consumer.start()
-            await _read_all(consumer, directory, verifier, dead_letters)
+            async for record in _from_the_start(consumer):
+                await _take(record, directory, verifier, dead_letters, told)
         except (KafkaError, OSError) as away:
             log.warning("clients_topic_away", error=type(away).__name__)
         finally:
@@ -77,18 +131,31 @@ async def follow(
         await asyncio.sleep(1.0)
 
 
-async def _read_all(consumer: Any, directory: ClientDirectory, verifier: Verifier, dead_letters: DeadLetters) -> None:
+async def _from_the_start(consumer: Any) -> AsyncIterator[Any]:
     partition = TopicPartition(topics.CLIENTS.name, 0)
     consumer.assign([partition])
     await consumer.seek_to_beginning(partition)
     async for record in consumer:
-        try:
-            event = checked(record, verifier)
-        except (BadSignature, codec.BadEvent) as bad:
+        yield record
+
+
+async def _take(
+    record: Any,
+    directory: ClientDirectory,
+    verifier: Verifier,
+    dead_letters: DeadLetters,
+    told: MutableMapping[tuple[int, int], bool],
+) -> None:
+    """One record; `told`: the bad ones that are dead letters already, by offset and time."""
+    try:
+        event = checked(record, verifier)
+    except (BadSignature, codec.BadEvent) as bad:
+        if (record.offset, record.timestamp) not in told:
             metrics.FORGED.labels("client-event").inc()
             await dead_letters.send(record, "bad-signature" if isinstance(bad, BadSignature) else bad.reason)
-            continue
-        await directory.apply(event)
+            told[record.offset, record.timestamp] = True
+        return
+    await directory.apply(event)
 
 
 def checked(record: Any, verifier: Verifier) -> ClientChanged:

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -43,15 +43,14 @@ class Connection(NamedTuple):
 
     bootstrap: str
     security: str = "PLAINTEXT"
-    ca_file: str | None = None
+    tls: Callable[[], ssl.SSLContext | None] = lambda: None
     username: str | None = None
     password: str | None = None
 
     @classmethod
     def of(cls, settings: KafkaSettings) -> "Connection":
         password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
-        ca_file = str(settings.kafka_ca_file) if settings.kafka_ca_file else None
-        return cls(settings.kafka, settings.kafka_security, ca_file, settings.kafka_username, password)
+        return cls(settings.kafka, settings.kafka_security, settings.kafka_tls, settings.kafka_username, password)
 
     def __repr__(self) -> str:
         return f"Connection({self.bootstrap}, {self.security})"
@@ -59,7 +58,7 @@ class Connection(NamedTuple):
     def options(self) -> dict[str, Any]:
         found: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": self.security}
         if self.security != "PLAINTEXT":
-            found["ssl_context"] = ssl.create_default_context(cafile=self.ca_file)
+            found["ssl_context"] = self.tls()
         if self.security == "SASL_SSL":
             found |= {"sasl_mechanism": "SCRAM-SHA-512", "sasl_plain_username": self.username}
             found["sasl_plain_password"] = self.password

@@ -24,6 +24,8 @@ AWAY: Final = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
+    asyncpg.DeadlockDetectedError,  # undone by the server: the same again succeeds
+    asyncpg.ReadOnlySQLTransactionError,  # a failover under way: this server is no primary (yet, or any more)
 )
 
 

@@ -1,14 +1,18 @@
 """The environment is read here, once. `GATEPOST_<NAME>`; a secret also as `GATEPOST_<NAME>_FILE`."""
 
 import os
+import ssl
 import sys
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+import structlog
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+log = structlog.get_logger()
 
 PREFIX = "GATEPOST_"
 
@@ -21,8 +25,34 @@ class KafkaSettings(BaseSettings):
     kafka: str = Field(description="bootstrap servers, host:port[,host:port]")
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "PLAINTEXT"
     kafka_ca_file: Path | None = None
+    kafka_cert_file: Path | None = Field(default=None, description="this principal's certificate (PEM), for mTLS")
+    kafka_key_file: Path | None = Field(default=None, description="its private key (PEM)")
     kafka_username: str | None = None
     kafka_password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _principal(self) -> Self:
+        if self.kafka_security == "SASL_SSL" and not (self.kafka_username and self.kafka_password):
+            raise ValueError(
+                "GATEPOST_KAFKA_SECURITY=SASL_SSL also needs GATEPOST_KAFKA_USERNAME and GATEPOST_KAFKA_PASSWORD(_FILE)"
+            )
+        if bool(self.kafka_cert_file) != bool(self.kafka_key_file):
+            raise ValueError("GATEPOST_KAFKA_CERT_FILE and GATEPOST_KAFKA_KEY_FILE are given together or not at all")
+        try:
+            self.kafka_tls()
+        except OSError as bad:
+            names = "GATEPOST_KAFKA_CA_FILE, GATEPOST_KAFKA_CERT_FILE or GATEPOST_KAFKA_KEY_FILE"
+            raise ValueError(f"{names}: not to be used ({type(bad).__name__})") from None
+        return self
+
+    def kafka_tls(self) -> ssl.SSLContext | None:
+        """Read anew at each call, so that a renewed certificate is used from the next connection on."""
+        if self.kafka_security == "PLAINTEXT":
+            return None
+        context = ssl.create_default_context(cafile=self.kafka_ca_file)
+        if self.kafka_cert_file is not None:
+            context.load_cert_chain(self.kafka_cert_file, self.kafka_key_file)
+        return context
 
 
 class ServiceSettings(KafkaSettings):
@@ -64,8 +94,13 @@ class BadSettings(Exception):
 def load(kind: type[S]) -> S:
     """Read and check the settings; raises `BadSettings` naming every variable that is missing or wrong."""
     settings = parsed(kind)
+    if unknown := settings.allow_insecure - _EXPLAINED.keys():
+        known = ", ".join(sorted(_EXPLAINED))
+        raise BadSettings(f"{PREFIX}ALLOW_INSECURE: {', '.join(sorted(unknown))} is none of {known}")
     if unsafe := insecurities(settings) - settings.allow_insecure:
         raise BadSettings("\n".join(_EXPLAINED[name] for name in sorted(unsafe)))
+    for name in sorted(settings.allow_insecure):
+        log.warning("insecure_allowed", name=name, instead_of=_EXPLAINED[name].partition(" (or ")[0])
     return settings
 
 
@@ -73,8 +108,13 @@ def parsed(kind: type[K]) -> K:
     try:
         return kind(**_from_files(kind))
     except ValidationError as bad:
-        lines = [f"{PREFIX}{'_'.join(str(p) for p in e['loc']).upper()}: {e['msg']}" for e in bad.errors()]
-        raise BadSettings("\n".join(lines)) from None
+        raise BadSettings("\n".join(_line(each["loc"], each["msg"]) for each in bad.errors())) from None
+
+
+def _line(place: tuple[int | str, ...], message: str) -> str:
+    """By the variable's name; what concerns several of them names them itself."""
+    name = "_".join(str(part) for part in place).upper()
+    return f"{PREFIX}{name}: {message}" if name else message.removeprefix("Value error, ")
 
 
 def secret_of(name: str) -> str:
@@ -120,8 +160,7 @@ def insecurities(settings: ServiceSettings) -> set[str]:
     found: set[str] = set()
     if settings.fail_at:
         found.add("fail-at")
-    if settings.kafka_security == "PLAINTEXT" and not all(is_loopback(_host(b)) for b in settings.kafka.split(",")):
-        found.add("kafka-plaintext")
+    found |= _kafka_insecurities(settings)
     database = urlsplit(settings.database.get_secret_value())
     if not is_loopback(database.hostname or "") and "sslmode=verify-full" not in database.query:
         found.add("database-tls")
@@ -131,6 +170,15 @@ def insecurities(settings: ServiceSettings) -> set[str]:
     if reaches_beyond(settings) and urlsplit(settings.public_url).scheme != "https":
         found.add("public-http")
     return found
+
+
+def _kafka_insecurities(settings: KafkaSettings) -> set[str]:
+    if all(is_loopback(_host(broker)) for broker in settings.kafka.split(",")):
+        return set()
+    if settings.kafka_security == "PLAINTEXT":
+        return {"kafka-plaintext"}
+    anonymous = settings.kafka_security == "SSL" and settings.kafka_cert_file is None
+    return {"kafka-anonymous"} if anonymous else set()
 
 
 def reaches_beyond(settings: ServiceSettings) -> bool:
@@ -146,6 +194,8 @@ _EXPLAINED = {
     "fail-at": "GATEPOST_FAIL_AT: for tests only; unset it (or GATEPOST_ALLOW_INSECURE=fail-at)",
     "kafka-plaintext": "GATEPOST_KAFKA_SECURITY: Kafka beyond loopback needs SSL or SASL_SSL "
     "(or GATEPOST_ALLOW_INSECURE=kafka-plaintext)",
+    "kafka-anonymous": "GATEPOST_KAFKA_SECURITY: SSL beyond loopback needs GATEPOST_KAFKA_CERT_FILE and "
+    "GATEPOST_KAFKA_KEY_FILE, or use SASL_SSL (or GATEPOST_ALLOW_INSECURE=kafka-anonymous)",
     "database-tls": "GATEPOST_DATABASE: Postgres beyond loopback needs sslmode=verify-full "
     "(or GATEPOST_ALLOW_INSECURE=database-tls)",
     "plain-http": "GATEPOST_SESSION_STORE_URL: another host needs https (or GATEPOST_ALLOW_INSECURE=plain-http)",

@@ -21,6 +21,7 @@ from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
 from services.platform.work import or_stop
 from services.session_store.clock import DatabaseClock
+from services.session_store.neighbours import Neighbours
 from services.session_store.openapi import DOCUMENT
 from services.session_store.purge import Purge
 from services.session_store.reader import Reader
@@ -45,16 +46,18 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
     producer = Producer(connection, "gatepost-session-store")
     letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, NAME)
     outbox, directory = Outbox(pool, producer), clients.ClientDirectory(pool)
-    reader = Reader(pool, clock, connection, verifier, settings.cached_sessions)
+    neighbours = Neighbours(settings.database.get_secret_value())
+    reader = Reader(pool, clock, connection, verifier, neighbours, settings.cached_sessions)
     writer = Writer(pool, clock, connection, verifier, letters)
     work = (
-        outbox.run(),
+        or_stop("outbox", outbox.run()),
         or_stop("clock", clock.keep()),
         or_stop("reader", reader.run()),
+        or_stop("neighbours", neighbours.run(reader.learn)),
         or_stop("writer", writer.run()),
         or_stop("memory", reader.keep_small()),
         or_stop("purge", Purge(pool, clock).run()),
-        clients.follow(directory, connection, verifier, letters, NAME),
+        or_stop("clients", clients.follow(directory, connection, verifier, letters, NAME)),
     )
     tasks = [asyncio.create_task(each) for each in work]
     store = Store(pool, clock, reader, SessionTokens(rings.secret("session")), verifier, outbox, settings.issuer)

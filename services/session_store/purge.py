@@ -14,8 +14,8 @@ import structlog
 from services.platform.postgres import AWAY
 from services.session_store.clock import DatabaseClock
 from services.session_store.memory import Rules
+from services.session_store.neighbours import POLICIES
 from services.session_store.policy import Policy, ends_at
-from services.session_store.reader import POLICIES
 
 log = structlog.get_logger()
 

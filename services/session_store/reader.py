@@ -26,7 +26,8 @@ from services.platform.postgres import AWAY
 from services.session_store import apply
 from services.session_store.clock import DatabaseClock
 from services.session_store.feed import Freshness
-from services.session_store.memory import REVOKED_SECONDS, Change, Memory, Place, Rules, Session
+from services.session_store.memory import Change, Memory, Place, Rules, Session
+from services.session_store.neighbours import RULES_OF, Known, Neighbours, everything_known
 from services.session_store.policy import Policy
 from services.session_store.writer import STORED, TOPIC, read_record
 
@@ -40,15 +41,6 @@ FIND: Final = """
 SELECT s.*, r.login_id IS NOT NULL AS revoked FROM (SELECT $1::uuid AS login_id) asked
 LEFT JOIN sessions s USING (login_id) LEFT JOIN revocations r USING (login_id)
 """
-FLOORS: Final = "SELECT scope, id, floor FROM floors"
-POLICIES: Final = "SELECT account_id, effective_at, max_age FROM policies"
-STOPPED: Final = "SELECT account_id FROM stopped_accounts"
-RULES_OF: Final = (
-    FLOORS + " WHERE id = ANY($1::uuid[])",
-    POLICIES + " WHERE account_id = ANY($1::uuid[])",
-    STOPPED + " WHERE account_id = ANY($1::uuid[])",
-)
-REVOKED: Final = "SELECT login_id FROM revocations WHERE revoked_at > now() - $1::float8 * interval '1 second'"
 
 
 class Unknown(Exception):
@@ -78,12 +70,14 @@ class Reader:
         clock: DatabaseClock,
         connection: Connection,
         verifier: Verifier,
+        neighbours: Neighbours,
         cached: int,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._connection = connection
         self._verifier = verifier
+        self._neighbours = neighbours
         self._cached = cached
         self.memory = Memory(cached)
         self._coming: Memory | None = None
@@ -94,7 +88,7 @@ class Reader:
 
     def current(self) -> bool:
         """Whether memory may answer."""
-        return self._feed is not None and self._feed.current()
+        return self._feed is not None and self._feed.current() and self._neighbours.current()
 
     async def alive(self, token: Token) -> Alive | None:
         """The session of a true token, if it lives. Raises `Unknown`."""
@@ -114,9 +108,16 @@ class Reader:
         """What this process has just committed: in memory at once, also in the one that a snapshot is filling."""
         now = self._clock.now()
         for change in changes:
-            self.memory.apply(change, now)
-            if self._coming is not None:
-                self._coming.apply(change, now)
+            for memory in self._memories():
+                memory.apply(change, now)
+
+    def learn(self, known: Known) -> None:
+        """What neighbours have committed, likewise."""
+        for memory in self._memories():
+            _remember(memory, known, self._clock.now())
+
+    def _memories(self) -> list[Memory]:
+        return [self.memory] if self._coming is None else [self.memory, self._coming]
 
     async def run(self) -> None:
         """Follow the topic for ever; every start begins from a snapshot."""
@@ -194,11 +195,8 @@ class Reader:
         """Rules, recent revocations and the writer's offsets, as of one instant."""
         async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
             stored = await connection.fetch(STORED, cluster, TOPIC)
-            rows = [await connection.fetch(query) for query in (FLOORS, POLICIES, STOPPED)]
-            revoked = await connection.fetch(REVOKED, REVOKED_SECONDS)
-        _fill(memory.rules, *rows)
-        for row in revoked:
-            memory.revoke(row["login_id"], self._clock.now())
+            known = await everything_known(connection, await connection.fetchval("SELECT now()"))
+        _remember(memory, known, self._clock.now())
         return {row["partition"]: row["next_offset"] for row in stored}
 
     async def _look_up(self, token: Token) -> tuple[Session | None, Rules]:
@@ -236,7 +234,7 @@ class Reader:
         deadline = time.monotonic() + WAIT_SECONDS
         while not (current := self.current()) and not self.away:
             if time.monotonic() > deadline:
-                raise Unknown("this process is catching up with the topic")
+                raise Unknown("this process is catching up")
             await asyncio.sleep(0.02)
         return current
 
@@ -263,6 +261,12 @@ class Reader:
         except AWAY:
             raise Unknown("neither memory nor the database can tell") from None
         return rules
+
+
+def _remember(memory: Memory, known: Known, now: float) -> None:
+    _fill(memory.rules, known.floors, known.policies, known.stopped)
+    for row in known.revoked:
+        memory.revoke(row["login_id"], now)
 
 
 def _fill(rules: Rules, floors: Any, policies: Any, stopped: Any) -> None:

@@ -20,7 +20,7 @@ from services.platform.http import Problem
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.tokens import BadToken, SessionTokens, Token
 from services.platform.outbox import Outbox, OutboxRow, insert, row_for
-from services.session_store import apply
+from services.session_store import apply, neighbours
 from services.session_store.clock import DatabaseClock
 from services.session_store.memory import Change, Rules, Session
 from services.session_store.reader import Alive, Reader, Unknown
@@ -81,6 +81,7 @@ class Store:
         row = row_for(event)
         async with self.pool.acquire() as connection, connection.transaction():
             await apply.write(connection, [event])
+            await neighbours.tell(connection, [event])
             await insert(connection, [row])
         self.reader.apply([event])
         return await self.outbox.effective([row])
@@ -99,6 +100,7 @@ class Store:
         async with self.pool.acquire() as connection, connection.transaction():
             await apply.write(connection, changes)
             await insert(connection, ends)
+            await neighbours.tell(connection, changes)
         self.reader.apply(changes)
         self.outbox.publish_soon(ends)
         return len(changes)

@@ -82,6 +82,7 @@ async def change(admin: Administration, who: Who, client_id: str, edit: EditClie
         row = await connection.fetchrow(UPDATE, client_id, *values)
         more = {"rotated": edit.rotate_secret, "feed_resumed": edit.resume_feed}
         await _recorded(admin, connection, events, who, "client.changed", row, **more)
+    admin.client_changed(client_id)
     await admin.announce(events)
     return ClientView.of(row, secret)
 

@@ -211,8 +211,11 @@ class Road:
     def __init__(self, dsn: str) -> None:
         self._dsn = urlsplit(dsn)
         self._open = True
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server
+        self._port = 0
 
     @classmethod
     @asynccontextmanager
@@ -243,6 +246,23 @@ class Road:
     def reopen(self) -> None:
         self._open = True
 
+    async def refuse(self) -> None:
+        """As a server that is down: what is on the road ends, and connections are refused."""
+        self._port = self._server.sockets[0].getsockname()[1]
+        self.close()
+        self._server.close()
+
+    async def accept(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+        self.reopen()
+
+    def hold(self) -> None:
+        """Connections stay, and nothing comes through."""
+        self._flows.clear()
+
+    def let_go(self) -> None:
+        self._flows.set()
+
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._open:
             writer.transport.abort()
@@ -251,13 +271,13 @@ class Road:
         ends = {writer, back}
         self._writers |= ends
         with suppress(OSError):
-            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
         self._writers -= ends
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._flows.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()

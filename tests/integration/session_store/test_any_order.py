@@ -128,7 +128,8 @@ class At:
 def readers(world: World, moment: float) -> tuple[Reader, Reader]:
     """At that moment: one that answers from the memory of the running reader, one that Kafka does not reach."""
     store, running = world.app[STORE], world.app[STORE].reader
-    made = [Reader(store.pool, At(moment), running._connection, store.verifier, 1000) for _ in range(2)]  # type: ignore[arg-type]
+    parts = (running._connection, store.verifier, running._neighbours)
+    made = [Reader(store.pool, At(moment), *parts, 1000) for _ in range(2)]  # type: ignore[arg-type]
     made[0].memory, made[0]._feed, made[1].away = running.memory, running._feed, True
     return made[0], made[1]
 

@@ -13,6 +13,7 @@ from services.platform.keys.keyring import Keyrings
 from services.platform.keys.tokens import Token
 from services.session_store.clock import DatabaseClock
 from services.session_store.memory import REVOKED_SECONDS
+from services.session_store.neighbours import Neighbours
 from services.session_store.purge import Purge
 from services.session_store.reader import Reader
 from services.session_store.store import STORE
@@ -155,7 +156,7 @@ async def test_nobody_is_alive_before_the_databases_clock_was_measured(place: Pl
     verifier = Verifier(Keyrings(place.keys / "session-store").secret("grants.pub"))
     store = world.app[STORE]
     clock = DatabaseClock(store.pool)
-    reader = Reader(store.pool, clock, Connection(place.kafka), verifier, 1000)
+    reader = Reader(store.pool, clock, Connection(place.kafka), verifier, Neighbours(place.dsn), 1000)
     reader.away = True
     made = await world.open(days_old=1)
     token: Token | None = store.read(made.token)
