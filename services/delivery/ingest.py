@@ -1,7 +1,9 @@
 """From raw records to durable rows: decode, check, write, go on. A record that nobody can use becomes a dead letter."""
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 import structlog
@@ -29,6 +31,10 @@ from services.platform.postgres import until_it_works
 
 log = structlog.get_logger()
 
+CAUSE: Final = re.compile(r"login|resend:[1-9][0-9]{0,3}")  # the others are delivery's own
+LONGEST_LIFE: Final = timedelta(minutes=10)
+LONGEST_NOTICE: Final = timedelta(hours=24)
+CLOCKS_DIFFER: Final = timedelta(minutes=1)
 
 Sealed = LoginChallenged | EmailFallbackRequested | NoticeRequested
 
@@ -126,7 +132,11 @@ class Ingest:
             raise BadRecord("wrong-topic")
         inside = self._opened(event, bound_of(event))
         found = challenge_of(event) if isinstance(event, LoginChallenged) else notice_of(event)
-        return found._replace(recipient=self._secrets.recipient(found.channel, inside)) if inside else found
+        if found.expires_at > self._clock.now() + longest_life(event) + CLOCKS_DIFFER:
+            raise BadRecord("life-too-long")
+        if inside is None:
+            return found._replace(opened=False)
+        return found._replace(recipient=self._secrets.recipient(found.channel, inside))
 
     def _email(self, record: Record) -> tuple[UUID, str]:
         event = decoded(record)
@@ -265,7 +275,12 @@ def notice_of(event: NoticeRequested) -> Challenge:
 def usable(event: LoginChallenged) -> bool:
     """What the types alone do not say."""
     aware = all(instant.tzinfo is not None for instant in (event.time, event.issued_at, event.expires_at))
-    return aware and bool(event.channels) and 4 <= event.digits <= 10 and 0 <= event.code_key_id <= 255
+    known = bool(event.channels) and 4 <= event.digits <= 10 and 0 <= event.code_key_id <= 255
+    return aware and known and CAUSE.fullmatch(event.cause) is not None
+
+
+def longest_life(event: LoginChallenged | NoticeRequested) -> timedelta:
+    return LONGEST_LIFE if isinstance(event, LoginChallenged) else LONGEST_NOTICE
 
 
 def closing_of(event: Verified | LoginClosed, why: str) -> Closing | None:

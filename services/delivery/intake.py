@@ -51,6 +51,7 @@ class Challenge(NamedTuple):
     expires_at: datetime
     recipient: bytes | None
     sealed_event: str = "LoginChallenged"
+    opened: bool = True
 
 
 class Closing(NamedTuple):
