@@ -12,7 +12,7 @@ SMS_WINDOW: Final = timedelta(seconds=10)
 CALL_SECONDS: Final = {"sms": 4.0, "email": 8.0}
 SHORTEST_CALL: Final = 1.0
 SHORTEST_PAUSE: Final = 0.5
-MOST_TRIES: Final = {"sms": 4, "email": 40}
+MOST_TRIES: Final = {"sms": 4, "email": 60}
 NOTICE_TRIES: Final = 60
 KEY_PAUSE: Final = 1.0
 NOTICE_KEY_PAUSE: Final = 30.0

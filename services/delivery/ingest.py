@@ -16,10 +16,21 @@ from schemas.events import (
     NoticeRequested,
     Verified,
 )
+from services.delivery.challenges import Sealed, bound_of, row_of
 from services.delivery.compose import Secrets
-from services.delivery.intake import Bin, Challenge, Closing, DeadLetterRow, Floor, Intake, NotStorable, Record, Slots
-from services.delivery.notices import cause_of_notice
-from services.delivery.outcomes import row_id
+from services.delivery.intake import (
+    BadRecord,
+    Bin,
+    Challenge,
+    Closing,
+    DeadLetterRow,
+    Floor,
+    Intake,
+    NotStorable,
+    Record,
+    Slots,
+    uuid_in,
+)
 from services.platform import metrics
 from services.platform.clock import Clock, is_ahead
 from services.platform.keys.contacts import Bound, LoginSecrets, SealBroken, open_login
@@ -28,13 +39,6 @@ from services.platform.keys.keyring import UnknownKey
 from services.platform.postgres import until_it_works
 
 log = structlog.get_logger()
-
-
-Sealed = LoginChallenged | EmailFallbackRequested | NoticeRequested
-
-
-class BadRecord(Exception):
-    """It will never be usable; the text is the reason's name."""
 
 
 class Ingest:
@@ -107,13 +111,15 @@ class Ingest:
                 await self._write([one], write)
 
     async def _write_challenges(self, found: Sequence[Challenge]) -> None:
-        jobs = await self._intake.challenges(found, self._slots.free)
-        self._slots.start(jobs)
+        with self._slots.hold(len(found)) as held:
+            jobs = await self._intake.challenges(found, held.slots)
+            self._slots.start(jobs, held)
         if len(jobs) < len(found):
             self._slots.wake()
 
     async def _write_emails(self, found: Sequence[tuple[UUID, str]]) -> None:
-        self._slots.start(await self._intake.emails(found, self._slots.free))
+        with self._slots.hold(len(found)) as held:
+            self._slots.start(await self._intake.emails(found, held.slots), held)
 
     async def _write_closings(self, found: Sequence[Closing | Floor]) -> None:
         closed = [one for one in found if isinstance(one, Closing)]
@@ -125,8 +131,10 @@ class Ingest:
         if not isinstance(event, LoginChallenged | NoticeRequested):
             raise BadRecord("wrong-topic")
         inside = self._opened(event, bound_of(event))
-        found = challenge_of(event) if isinstance(event, LoginChallenged) else notice_of(event)
-        return found._replace(recipient=self._secrets.recipient(found.channel, inside)) if inside else found
+        found = row_of(event, self._clock.now())
+        if inside is None:
+            return found._replace(opened=False)
+        return found._replace(recipient=self._secrets.recipient(found.channel, inside))
 
     def _email(self, record: Record) -> tuple[UUID, str]:
         event = decoded(record)
@@ -181,91 +189,6 @@ def decoded(record: Record) -> Event:
         return codec.decode_for(record.topic, record.value or b"")
     except codec.BadEvent as bad:
         raise BadRecord(bad.reason) from None
-
-
-def uuid_in(text: object) -> UUID:
-    """Raises `BadRecord` when it is none."""
-    try:
-        return UUID(str(text))
-    except ValueError:
-        raise BadRecord("bad-id") from None
-
-
-def bound_of(event: Sealed) -> Bound:
-    """What the gateway, or delivery itself, sealed it to."""
-    match event:
-        case LoginChallenged():
-            channel, code = event.channels[0], (event.code_key_id, event.digits)
-        case EmailFallbackRequested():
-            channel, code = "email", (event.code_key_id, event.digits)
-        case NoticeRequested():
-            channel, code = event.channel, (0, 0)
-    ids = (uuid_in(event.login_id), uuid_in(event.account_id), uuid_in(event.user_id))
-    return Bound(type(event).__name__, *ids, event.cause, channel, event.expires_at, *code)
-
-
-def challenge_of(event: LoginChallenged) -> Challenge:
-    if not usable(event):
-        raise BadRecord("invalid")
-    login_id, channel = uuid_in(event.login_id), event.channels[0]
-    return Challenge(
-        id=row_id(login_id, channel, event.cause),
-        login_id=login_id,
-        channel=channel,
-        cause=event.cause,
-        account_id=uuid_in(event.account_id),
-        user_id=uuid_in(event.user_id),
-        account_epoch=event.account_epoch,
-        user_epoch=event.user_epoch,
-        sealed=event.sealed,
-        masked=event.masked.get(channel, ""),
-        masked_email=event.masked.get("email"),
-        country=event.country,
-        locale=event.context.locale,
-        origin=event.context.origin,
-        code_key_id=event.code_key_id,
-        digits=event.digits,
-        begun_at=event.issued_at,
-        challenged_at=event.time,
-        expires_at=event.expires_at,
-        recipient=None,
-    )
-
-
-def notice_of(event: NoticeRequested) -> Challenge:
-    """A row like a challenge's; it has no code, and no floor ends it."""
-    if event.cause != cause_of_notice(event.notice):
-        raise BadRecord("invalid")
-    login_id = uuid_in(event.login_id)
-    return Challenge(
-        id=row_id(login_id, event.channel, event.cause),
-        login_id=login_id,
-        channel=event.channel,
-        cause=event.cause,
-        account_id=uuid_in(event.account_id),
-        user_id=uuid_in(event.user_id),
-        account_epoch=None,
-        user_epoch=None,
-        sealed=event.sealed,
-        masked=event.masked,
-        masked_email=None,
-        country=event.country,
-        locale=event.locale,
-        origin=None,
-        code_key_id=0,
-        digits=0,
-        begun_at=event.issued_at,
-        challenged_at=event.time,
-        expires_at=event.expires_at,
-        recipient=None,
-        sealed_event="NoticeRequested",
-    )
-
-
-def usable(event: LoginChallenged) -> bool:
-    """What the types alone do not say."""
-    aware = all(instant.tzinfo is not None for instant in (event.time, event.issued_at, event.expires_at))
-    return aware and bool(event.channels) and 4 <= event.digits <= 10 and 0 <= event.code_key_id <= 255
 
 
 def closing_of(event: Verified | LoginClosed, why: str) -> Closing | None:

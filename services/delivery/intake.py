@@ -1,11 +1,12 @@
 """What events write, and what `ingest` needs of the world to write it."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from services.delivery.ports import Job
+from services.delivery.ports import Held, Job
 
 
 class Record(Protocol):
@@ -23,6 +24,10 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Any: ...
+
+
+class BadRecord(Exception):
+    """It will never be usable; the text is the reason's name."""
 
 
 class NotStorable(Exception):
@@ -51,6 +56,7 @@ class Challenge(NamedTuple):
     expires_at: datetime
     recipient: bytes | None
     sealed_event: str = "LoginChallenged"
+    opened: bool = True
 
 
 class Closing(NamedTuple):
@@ -91,9 +97,8 @@ class Intake(Protocol):
 class Slots(Protocol):
     """Where leased rows go at once."""
 
-    @property
-    def free(self) -> int: ...
-    def start(self, jobs: Sequence[Job]) -> None: ...
+    def hold(self, most: int) -> AbstractContextManager[Held]: ...
+    def start(self, jobs: Sequence[Job], held: Held) -> None: ...
     def wake(self) -> None: ...
 
 
@@ -101,3 +106,11 @@ class Bin(Protocol):
     """Where records go that nobody can use."""
 
     async def send(self, record: Any, reason: str) -> None: ...
+
+
+def uuid_in(text: object) -> UUID:
+    """Raises `BadRecord` when it is none."""
+    try:
+        return UUID(str(text))
+    except ValueError:
+        raise BadRecord("bad-id") from None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from schemas.events import Channel, Event
@@ -40,6 +40,13 @@ class Job:
     expires_at: datetime
     why: str | None
     now: datetime
+
+
+class Held(NamedTuple):
+    """Slots kept for rows about to be claimed; `since` is the worker's own monotonic clock before it asked."""
+
+    slots: int
+    since: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """The one owner of retries: takes leased rows, calls a provider within the deadline, writes what became of it."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import structlog
 
 from services.delivery import deadlines, fallback, outcomes
 from services.delivery.compose import Secrets
-from services.delivery.ports import Consequences, Job, Ledger, Result
+from services.delivery.ports import Consequences, Held, Job, Ledger, Result
 from services.delivery.provider import Channel, Permanent, Retryable, Unknown
 from services.delivery.states import DID_NOT_ARRIVE, Reason, State
 from services.platform import metrics
@@ -27,6 +28,7 @@ IDLE_SECONDS: Final = 0.5
 LEASE_SECONDS: Final = 10.0
 LEASE_SPARE: Final = 1.0
 OVERDUE_AT_ONCE: Final = 100
+OVERDUE_PAUSE: Final = 0.25
 
 
 class Routes(Protocol):
@@ -41,7 +43,11 @@ class Sender:
     def __init__(self, ledger: Ledger, routes: Routes, secrets: Secrets, clock: Clock, slots: int) -> None:
         self._ledger, self._routes, self._secrets, self._clock = ledger, routes, secrets, clock
         self._slots = slots
+        self._held = 0
+        self._nothing_held = asyncio.Event()
         self._running: dict[asyncio.Task[None], Job] = {}
+        self._looks: set[asyncio.Task[None]] = set()
+        self._looked = 0.0
         self._called: set[UUID] = set()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -50,14 +56,28 @@ class Sender:
 
     @property
     def free(self) -> int:
-        return 0 if self._stopping else max(0, self._slots - len(self._running))
+        return 0 if self._stopping else max(0, self._slots - self._held - len(self._running))
 
     def wake(self) -> None:
         self._wake.set()
 
-    def start(self, jobs: Sequence[Job]) -> None:
+    @contextmanager
+    def hold(self, most: int) -> Iterator[Held]:
+        """Slots are kept before rows are claimed into them: several agents and the sweeper claim at once."""
+        held = Held(min(most, self.free), self._clock.monotonic())
+        self._held += held.slots
+        self._nothing_held.clear()
+        try:
+            yield held
+        finally:
+            self._held -= held.slots
+            if not self._held:
+                self._nothing_held.set()
+
+    def start(self, jobs: Sequence[Job], held: Held) -> None:
+        """Inside of `hold`, for the rows that were claimed."""
         for job in jobs:
-            task = asyncio.get_running_loop().create_task(self._one(job, self._clock.monotonic()))
+            task = asyncio.get_running_loop().create_task(self._one(job, held.since))
             self._running[task] = job
             task.add_done_callback(self._finished)
 
@@ -75,37 +95,53 @@ class Sender:
                     await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
 
     async def stop(self, timeout: float = 8.0) -> None:
-        """Finish the calls that were made, give the other rows back."""
+        """Finish the calls that were made, give the other rows back; also those of a claim that is under way."""
         self._stopping = True
+        if self._held:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._nothing_held.wait(), timeout / 2)
         for task, job in list(self._running.items()):
             if job.id not in self._called:
                 task.cancel()
         uncalled = [job for job in self._running.values() if job.id not in self._called]
-        if self._running:
-            await asyncio.wait(list(self._running), timeout=timeout)
+        if self._running or self._looks:
+            await asyncio.wait([*self._running, *self._looks], timeout=timeout)
         with suppress(*AWAY):
             await self._ledger.give_back(uncalled)
 
     async def _sweep(self) -> int:
-        free = self.free
-        if not free:
-            self._backlog = True
-            return 0
-        jobs = await self._ledger.claim(free)
-        self._backlog = len(jobs) == free
-        self.start(jobs)
-        late = await self._ledger.overdue(min(self.free, OVERDUE_AT_ONCE)) if self.free else []
-        self.start(late)
+        """What is overdue first: it calls nobody, so it waits for no slot."""
+        taken = await self._look() + await self._claim()
         self.last_sweep = self._clock.monotonic()
-        return len(jobs) + len(late)
+        return taken
+
+    async def _look(self) -> int:
+        since, most = self._clock.monotonic(), OVERDUE_AT_ONCE - len(self._looks)
+        if most <= 0 or since - self._looked < OVERDUE_PAUSE:
+            return 0
+        self._looked = since
+        late = await self._ledger.overdue(most)
+        for job in late:
+            task = asyncio.get_running_loop().create_task(self._one(job, since))
+            self._looks.add(task)
+            task.add_done_callback(self._looks.discard)
+            task.add_done_callback(partial(told_if_crashed, job))
+        return len(late)
+
+    async def _claim(self) -> int:
+        """Without a backlog the sweeper leaves half of the slots to rows that come in at this very moment."""
+        with self.hold(self._slots if self._backlog else max(1, self.free // 2)) as held:
+            jobs = await self._ledger.claim(held.slots) if held.slots else []
+            self.start(jobs, held)
+        self._backlog = len(jobs) == held.slots
+        return len(jobs)
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         job = self._running.pop(task)
         self._called.discard(job.id)
         if self._backlog:
             self._wake.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("delivery_crashed", login_id=str(job.login_id), exc_info=error)
+        told_if_crashed(job, task)
 
     async def _one(self, job: Job, since: float) -> None:
         look = _Look(self._clock, job, since)
@@ -132,9 +168,10 @@ class Sender:
         if provider is None:
             raise Permanent(Reason.NO_PROVIDER)
         message = self._secrets.message(job, inside, look.now())
-        timeout = min(deadlines.time_for_call(job, look.now()), LEASE_SECONDS - LEASE_SPARE - look.seconds())
-        if timeout <= 0:
-            raise Retryable("lease-too-short")
+        lease = LEASE_SECONDS - LEASE_SPARE - look.seconds()
+        timeout = min(deadlines.time_for_call(job, look.now()), lease)
+        if lease < deadlines.SHORTEST_CALL or timeout <= 0:
+            return Result(state=State.QUEUED, reason=Reason.LEASE_TOO_SHORT, pause=0.0, untried=True)
         self._called.add(job.id)
         look.call(provider.name)
         if job.tries == 1 and job.cause == "login":
@@ -178,6 +215,11 @@ class Sender:
         return outcomes.without_email(job, result, now)
 
 
+def told_if_crashed(job: Job, task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("delivery_crashed", login_id=str(job.login_id), exc_info=error)
+
+
 def tell(job: Job, result: Result, call_ms: int | None, held: bool) -> None:
     """One line and one count for each look at a row; never who it was sent to."""
     provider = result.provider or "none"
@@ -198,7 +240,7 @@ def tell(job: Job, result: Result, call_ms: int | None, held: bool) -> None:
 
 
 class _Look:
-    """The database's clock, carried on by the monotonic one since the claim."""
+    """The database's clock, carried on by the monotonic one since before the claim: never behind."""
 
     def __init__(self, clock: Clock, job: Job, since: float) -> None:
         self._clock, self._start, self._since = clock, job.now, since

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     WORKER_LOST = "worker-lost"
     NO_PROVIDER = "no-provider"
     NO_CONTACT = "no-contact"
+    LEASE_TOO_SHORT = "lease-too-short"
     KEY_UNKNOWN = "key-unknown"
     CONTACTS_BROKEN = "contacts-do-not-open"
 

@@ -13,33 +13,50 @@ from services.delivery.intake import Challenge, Closing, DeadLetterRow, Floor, N
 from services.delivery.ports import Job
 from services.delivery.postgres.ledger import claim_these
 
-# Logins, rows and log lines in one statement; what a worker may call at once is leased by the next one.
+# Logins, rows and log lines in one statement; what a worker may call at once is leased by the next one. A record whose
+# key is not here could be anybody's: one that opened takes its place, unless something was sent for it.
 CHALLENGES: Final = """
 WITH given AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::bigint[],
         $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::int[],
         $16::int[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::bytea[],
-        $21::text[])
+        $21::text[], $22::boolean[])
     AS g (id, login_id, channel, cause, account_id, user_id, account_epoch, user_epoch, sealed, masked, masked_email,
           country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at,
-          recipient, sealed_event)
+          recipient, sealed_event, opened)
 ), known AS (
-    INSERT INTO logins (login_id, account_id, user_id, account_epoch, user_epoch, expires_at)
-    SELECT DISTINCT ON (login_id) login_id, account_id, user_id, account_epoch, user_epoch, expires_at FROM given
-    ORDER BY login_id, expires_at DESC
-    ON CONFLICT (login_id) DO UPDATE SET account_id = coalesce(logins.account_id, excluded.account_id),
-        user_id = coalesce(logins.user_id, excluded.user_id),
-        account_epoch = coalesce(logins.account_epoch, excluded.account_epoch),
-        user_epoch = coalesce(logins.user_epoch, excluded.user_epoch),
-        expires_at = greatest(logins.expires_at, excluded.expires_at)
+    INSERT INTO logins AS l (login_id, account_id, user_id, account_epoch, user_epoch, expires_at, opened)
+    SELECT DISTINCT ON (login_id) login_id, account_id, user_id, account_epoch, user_epoch, expires_at, opened
+    FROM given ORDER BY login_id, opened DESC, expires_at DESC
+    ON CONFLICT (login_id) DO UPDATE SET
+        account_id = CASE WHEN l.opened >= excluded.opened THEN coalesce(l.account_id, excluded.account_id)
+                          ELSE excluded.account_id END,
+        user_id = CASE WHEN l.opened >= excluded.opened THEN coalesce(l.user_id, excluded.user_id)
+                       ELSE excluded.user_id END,
+        account_epoch = CASE WHEN l.opened >= excluded.opened THEN coalesce(l.account_epoch, excluded.account_epoch)
+                             ELSE excluded.account_epoch END,
+        user_epoch = CASE WHEN l.opened >= excluded.opened THEN coalesce(l.user_epoch, excluded.user_epoch)
+                          ELSE excluded.user_epoch END,
+        expires_at = greatest(l.expires_at, excluded.expires_at), opened = l.opened OR excluded.opened
 ), made AS (
-    INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country,
-        locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient, state, due_at,
-        sealed_event, sealed_cause)
+    INSERT INTO deliveries AS d (id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email,
+        country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient, state, due_at,
+        sealed_event, sealed_cause, opened)
     SELECT id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country, locale, origin,
-        code_key_id, digits, begun_at, challenged_at, expires_at, recipient, 'queued', now(), sealed_event, cause
+        code_key_id, digits, begun_at, challenged_at, expires_at, recipient, 'queued', now(), sealed_event, cause,
+        opened
     FROM given ORDER BY id
-    ON CONFLICT (login_id, channel, cause) DO NOTHING RETURNING id, login_id, account_id, channel, cause
+    ON CONFLICT (login_id, channel, cause) DO UPDATE SET
+        (account_id, user_id, sealed, masked, masked_email, country, locale, origin, code_key_id, digits, begun_at,
+         challenged_at, expires_at, recipient, opened) =
+        (excluded.account_id, excluded.user_id, excluded.sealed, excluded.masked, excluded.masked_email,
+         excluded.country, excluded.locale, excluded.origin, excluded.code_key_id, excluded.digits, excluded.begun_at,
+         excluded.challenged_at, excluded.expires_at, excluded.recipient, true),
+        state = CASE d.state WHEN 'sending' THEN d.state ELSE 'queued' END,
+        due_at = CASE d.state WHEN 'sending' THEN d.due_at ELSE now() END,
+        tries = CASE d.state WHEN 'sending' THEN d.tries ELSE 0 END
+    WHERE excluded.opened AND NOT d.opened AND d.provider IS NULL
+    RETURNING id, login_id, account_id, channel, cause
 ), logged AS (
     INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause)
     SELECT login_id, id, account_id, 'queued', channel, cause FROM made
@@ -86,7 +103,7 @@ class PostgresIntake:
 
     async def challenges(self, found: Sequence[Challenge], slots: int) -> list[Job]:
         """Write the rows, then lease as many as there are slots. A crash between the two leaves them queued."""
-        rows = list({c.id: c for c in found}.values())
+        rows = list({c.id: c for c in sorted(reversed(found), key=lambda c: c.opened)}.values())
         async with self._connection() as connection:
             made = await connection.fetch(CHALLENGES, *_columns(rows))
             return await claim_these(connection, [row["id"] for row in made], slots)

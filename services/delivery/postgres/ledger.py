@@ -15,7 +15,7 @@ from services.platform import outbox
 JOB: Final = """d.id, d.login_id, d.channel, d.cause, d.account_id, d.user_id, d.tries, d.doubtful, d.lease, d.provider,
     d.sealed, d.sealed_event, d.sealed_cause, d.masked, d.masked_email, d.country, d.locale, d.origin,
     d.code_key_id, d.digits, d.begun_at, d.challenged_at, d.expires_at,
-    (SELECT why FROM login_states s WHERE s.login_id = d.login_id) AS why, clock_timestamp() AS now"""
+    (SELECT why FROM login_states s WHERE s.login_id = d.login_id) AS why, now() AS now"""
 LEASE: Final = "state = 'sending', lease = $2, due_at = now() + interval '10 seconds', updated_at = now()"
 PAUSED: Final = """(d.expires_at > now() AND EXISTS (
     SELECT FROM pauses p WHERE p.account_id IN ('*', d.account_id::text)))"""
@@ -101,7 +101,7 @@ def job_of(row: asyncpg.Record) -> Job:
 
 
 async def claim_these(connection: Any, ids: Sequence[UUID], slots: int) -> list[Job]:
-    """Lease rows that were just written, in the same transaction."""
+    """Lease rows that were just written, by a statement of its own: a crash between the two leaves them queued."""
     if not slots or not ids:
         return []
     return [job_of(row) for row in await connection.fetch(CLAIM_THESE, slots, uuid4(), ids)]

@@ -13,7 +13,7 @@ from schemas import codec, topics
 from schemas.events import Context
 from services.platform.clock import new_id
 from tests.integration.delivery.conftest import SCOPES, Place, client
-from tests.integration.delivery.world import Login, World
+from tests.integration.delivery.world import Login, World, until
 
 CHALLENGES = topics.LOGIN_CHALLENGES.name
 POISON = [
@@ -129,7 +129,8 @@ async def test_a_replay_counts_first_then_sends_again_and_never_twice(world: Wor
     assert (await world.message(login.phone)).endswith(world.code(login, "sms"))
     again = await world.call("POST", "/v1/replays", json=asked)
     assert again["repeated"]
-    await asyncio.sleep(1)
+    await world.swept()
+    assert len((await world.timeline(login))["deliveries"]) == 2
     assert len(await world.messages(login.phone)) == 1
     assert (await world.call("GET", f"/v1/replays/{asked['replay_id']}"))["counts"] == {"replayed": 1}
 
@@ -142,9 +143,14 @@ async def test_a_replay_skips_what_was_used_or_expired_and_says_so(world: World)
         await world.open(login)
         await world.row(login, "sms", "failed")
     await world.publish(world.verified(used))
-    await asyncio.sleep(6)
-    dry = await world.call("POST", "/v1/replays", json={"account": str(account), "dry_run": True})
-    assert dry["counts"] == {"replayed": 0, "used": 1, "expired": 1}
+    await world.closed(used, "verified")
+
+    async def both() -> Any:
+        dry = await world.call("POST", "/v1/replays", json={"account": str(account), "dry_run": True})
+        assert dry["counts"]["used"] == 1
+        return dry if dry["counts"]["replayed"] == 0 else None
+
+    assert (await until(both, 15, "a code that expired"))["counts"] == {"replayed": 0, "used": 1, "expired": 1}
 
 
 async def test_two_replays_at_once_send_once(world: World):
@@ -182,7 +188,8 @@ async def test_a_paused_account_waits_and_goes_on(world: World):
     assert str(login.account) in paused["paused"]
     await world.open(login)
     await world.row(login, "sms", "queued")
-    await asyncio.sleep(1.5)
+    await world.swept()
+    await world.row(login, "sms", "queued")
     assert await world.messages(login.phone) == []
     await world.call("POST", "/v1/deliveries/resume", json={"account": str(login.account)})
     await world.message(login.phone)
@@ -248,13 +255,24 @@ async def test_a_provider_that_is_switched_off_gets_nothing(world: World):
     assert {p["name"] for p in providers} == {"twilio", "smtp"}
     await world.call("PATCH", "/v1/providers/twilio", json={"enabled": False})
     try:
-        await asyncio.sleep(2.5)
-        login = await world.open(Login())
+        login = await until(lambda: asked_for_nothing(world), 15, "an SMS without a provider")
         await world.message(login.email)
-        assert (await world.row(login, "sms", "failed"))["reason"] == "no-provider"
+        assert await world.messages(login.phone) == []
     finally:
         await world.call("PATCH", "/v1/providers/twilio", json={"enabled": True})
-        await asyncio.sleep(2.5)
+        await until(lambda: asked_for_nothing(world, is_so=False), 15, "an SMS with a provider")
+
+
+async def asked_for_nothing(world: World, is_so: bool = True) -> Login | None:
+    """A login whose SMS no provider was asked for; with `is_so=False` one whose SMS a provider took."""
+    login = await world.open(Login())
+
+    async def looked() -> Any:
+        rows = (await world.timeline(login))["deliveries"]
+        return next((r for r in rows if r["channel"] == "sms" and r["state"] in ("failed", "sent", "delivered")), None)
+
+    row = await until(looked, 15, "an end of the SMS")
+    return login if (row["reason"] == "no-provider") is is_so else None
 
 
 async def test_the_live_stream_shows_a_login_as_it_happens(world: World):

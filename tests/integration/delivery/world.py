@@ -180,6 +180,21 @@ class World:
             found: dict[str, Any] = {"deliveries": [], "steps": [], "closed": None}
             return found | (await answer.json() if answer.status == 200 else {})
 
+    async def closed(self, login: Login, why: str, seconds: float = 15) -> None:
+        """Once delivery knows how that login ended."""
+
+        async def known() -> bool | None:
+            return (await self.timeline(login))["closed"] == why or None
+
+        await until(known, seconds, f"closed: {why}")
+
+    async def swept(self) -> None:
+        """Once the sweeper claimed rows again: of all accounts, the oldest first."""
+        login = Login(email=None)
+        await self.faults(sms={str(login.phone): {"mode": "refuse", "code": 20429, "times": 1}})
+        await self.open(login)
+        assert (await self.row(login, "sms", "delivered"))["tries"] == 2
+
     async def row(self, login: Login, channel: str, state: str, seconds: float = 15) -> dict[str, Any]:
         """The row of that channel once it has that state."""
 

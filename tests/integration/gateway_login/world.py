@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from schemas.events import LoginChallenged, Verified
-from services.delivery.ingest import bound_of
+from services.delivery.challenges import bound_of
 from services.login_gateway.accounts import NewAccount
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.app import built

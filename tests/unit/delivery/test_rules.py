@@ -126,6 +126,18 @@ def test_an_email_is_tried_until_its_code_ends():
     assert deadlines.after_trouble(email, Retryable("x"), END, True).state == State.FAILED
 
 
+@pytest.mark.parametrize("life", [60, 300, 600])
+def test_a_busy_mailbox_is_tried_for_as_long_as_a_code_can_live(life):
+    now, tries, expires = NOW, 1, NOW + timedelta(seconds=life)
+    while True:
+        email = job(channel="email", tries=tries, expires_at=expires)
+        result = deadlines.after_trouble(email, Retryable("x"), now, True)
+        if result.pause is None:
+            break
+        now, tries = now + timedelta(seconds=result.pause), tries + 1
+    assert expires - now < timedelta(seconds=2)
+
+
 def test_an_email_whose_server_says_when_is_not_asked_before():
     busy = Retryable("x", 30)
     assert deadlines.after_trouble(job(channel="email"), busy, NOW, True).pause == 30.0
