@@ -31,6 +31,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     folder: Path = ROOT
     stop_with: signal.Signals = signal.SIGTERM
+    longest_pause: float = LONGEST_PAUSE
 
 
 class Child:
@@ -103,7 +104,8 @@ class Child:
             await self.process.wait()
             if self._stopping:
                 return
-            pause = 0.2 if asyncio.get_running_loop().time() - started > 30 else min(pause * 2, LONGEST_PAUSE)
+            lived = asyncio.get_running_loop().time() - started
+            pause = 0.2 if lived > 30 else min(pause * 2, self.program.longest_pause)
             await asyncio.sleep(pause)
             self.restarts += 1
             self._note(f"ended with {self.process.returncode}; started again")

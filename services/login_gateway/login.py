@@ -13,7 +13,7 @@ from services.login_gateway.idempotency import Kept, keep, kept_of, login_of, wi
 from services.login_gateway.limits import DAY, Rule, take, take_all
 from services.login_gateway.password_step import LoginBody, LoginContext, check, who_is
 from services.login_gateway.postgres import logins as sql
-from services.platform import metrics
+from services.platform import failpoints, metrics
 from services.platform.clock import event_id, new_id
 from services.platform.http import Problem, too_many
 from services.platform.keys.contacts import Bound, LoginSecrets, column_info, seal_login
@@ -165,6 +165,7 @@ async def open_challenge(house: House, user: Mapping[str, Any], login: dict[str,
         if not await connection.fetchval(sql.OPEN, *values, user["phone_hash"], user["email_hash"]):
             raise Problem(409, "user-changed", "The user was changed at this very moment. Sign in again.")
         await insert(connection, [row])
+    failpoints.reached("gateway.after-commit")
     house.outbox.publish_soon([row])
     metrics.LOGINS.labels("code-required").inc()
     return {**_fresh(login), "state": "pending", "delivery": values[-1]}

@@ -15,7 +15,7 @@ from services.login_gateway.guessing import count_wrong
 from services.login_gateway.house import House
 from services.login_gateway.password_step import check_key
 from services.login_gateway.postgres import logins as sql
-from services.platform import metrics
+from services.platform import failpoints, metrics
 from services.platform.http import Problem, too_many, unavailable
 from services.platform.keys.codes import matches
 from services.platform.keys.keyring import UnknownKey
@@ -63,6 +63,8 @@ async def verify_code(house: House, login_id: UUID, given: str, key: str | None)
             await transaction.rollback()
             raise
         await (transaction.commit() if login is not None else transaction.rollback())
+    if channel is not None:
+        failpoints.reached("gateway.after-verify")
     house.outbox.publish_soon(rows)
     if login is None:
         return await _not_open(house, login_id, code, key)

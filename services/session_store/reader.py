@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas import codec
-from services.platform import metrics
+from services.platform import failpoints, metrics
 from services.platform.kafka import Connection, cluster_id, follower, stop
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.tokens import Token
@@ -155,6 +155,7 @@ class Reader:
         return ends
 
     async def _follow(self, consumer: Any, ends: Mapping[TopicPartition, int]) -> None:
+        failpoints.reached("session-store.before-follow")
         feed = Freshness(_states(consumer))
         while any([await consumer.position(partition) < end for partition, end in ends.items()]):
             await self._poll(consumer, feed)

@@ -1,0 +1,165 @@
+"""One run: people come, something breaks under them, it heals, everything ends; then the record is complete."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import aiohttp
+import asyncpg
+
+from deploy.local.people import Api
+from deploy.local.stack import Stack
+from tests.faults.load import SMS, GaveUp, Load, Visit, by_sms, introspect, mix, without_second_factor
+from tests.faults.recorder import collect, offsets_seen, rows
+from tests.faults.records import Moment, Record
+from tests.faults.town import Person, Town
+
+WAITING_ROWS: Final = """
+SELECT count(*) FROM deliveries WHERE account_id = ANY($1::uuid[])
+    AND (state = 'sending' OR state = 'queued' AND due_at <= now())
+"""
+UNSENT: Final = "SELECT count(*) FROM outbox WHERE parked IS NULL"
+OPEN: Final = "SELECT count(*) FROM logins WHERE account_id = ANY($1::uuid[]) AND state = 'pending'"
+GIVE_UP_SECONDS: Final = 60.0
+SETTLE_SECONDS: Final = 30.0
+
+
+class Fault(NamedTuple):
+    """`act` is entered when it begins, and left at its end: from then on the system may heal."""
+
+    name: str
+    act: Callable[[Town], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many people at which rate, from which seed; `before` of them come before the first fault."""
+
+    seed: int
+    people: int = 30
+    rate: float = 12.0
+    before: int = 8
+    kinds: Sequence[str] = ()
+    heal_within: float = 30.0
+
+
+@asynccontextmanager
+async def town_on(stack: Stack, plan: Plan) -> AsyncIterator[Town]:
+    timeout, connector = aiohttp.ClientTimeout(total=40), aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
+        api = Api(http, stack.environment.urls(), stack.client())
+        record = Record(plan.seed, heal_within=plan.heal_within)
+        town = Town(stack, http, api, record, random.Random(plan.seed))
+        await town.settle_in()
+        post = asyncio.create_task(town.read_post())
+        try:
+            yield town
+        finally:
+            post.cancel()
+            await asyncio.gather(post, return_exceptions=True)
+            await town.faults_over()
+
+
+async def play(stack: Stack, plan: Plan, faults: Sequence[Fault]) -> Record:
+    """Everything that the checker needs to know of these faults, one after the other under one load."""
+    async with town_on(stack, plan) as town, offsets_seen(stack, town.record):
+        load = Load(town, list(plan.kinds) or mix(town.dice, plan.people), plan.rate)
+        await load.prepare()
+        probes = await town.people(town.account, [SMS, {}] * 40)
+        running = asyncio.create_task(load.run())
+        patrol = asyncio.create_task(keep_asking(town))
+        try:
+            await begun(load, plan.before, running)
+            for fault in faults:
+                await suffer(town, fault)
+            await heal(town, probes)
+            await running
+            await end_everything(town)
+        finally:
+            for task in (running, patrol):
+                task.cancel()
+            await asyncio.gather(running, patrol, return_exceptions=True)
+        await collect(town)
+    return town.record
+
+
+async def begun(load: Load, count: int, running: "asyncio.Task[None]") -> None:
+    while load.started < count and not running.done():
+        await asyncio.sleep(0.02)
+
+
+async def suffer(town: Town, fault: Fault) -> None:
+    began = time.time()
+    async with fault.act(town):
+        pass
+    town.record.faults.append(Moment(fault.name, began, time.time()))
+
+
+async def heal(town: Town, probes: list[Person]) -> None:
+    """Until a login of each kind goes through and nothing waits; leaves when."""
+    deadline = time.monotonic() + GIVE_UP_SECONDS
+    while time.monotonic() < deadline and probes:
+        coded, plain = probes.pop(0), probes.pop(0)
+        if await _goes_through(town, coded, plain) and await nothing_waits(town):
+            town.record.healed = time.time()
+            return
+        await asyncio.sleep(0.3)
+
+
+async def _goes_through(town: Town, coded: Person, plain: Person) -> bool:
+    until = time.monotonic() + 5
+    visits = by_sms(Visit(town, coded, until)), without_second_factor(Visit(town, plain, until))
+    results = await asyncio.gather(*visits, return_exceptions=True)
+    for error in results:
+        if isinstance(error, BaseException) and not isinstance(error, GaveUp):
+            raise error
+    return not any(results)
+
+
+async def nothing_waits(town: Town) -> bool:
+    """No row under a lease or overdue, no event unsent."""
+    ids = town.record.accounts
+    with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        waiting = [(await rows(town.stack, "delivery", WAITING_ROWS, ids))[0][0]]
+        waiting += [(await rows(town.stack, name, UNSENT))[0][0] for name in ("gateway", "delivery", "session-store")]
+        return not any(waiting)
+    return False
+
+
+async def keep_asking(town: Town) -> None:
+    """Ask about tokens that were given out, old and new, ten a second, until cancelled."""
+    while True:
+        given = [c for c in town.record.calls if c.status == 200 and "token" in c.body]
+        if given:
+            one = town.dice.choice(given)
+            await introspect(town, str(one.body["token"]), str(one.login_id))
+        await asyncio.sleep(0.1)
+
+
+async def end_everything(town: Town) -> None:
+    """*Clear all*: no login stays open, no session lives; then wait until all of it was told."""
+    path = f"/v1/accounts/{town.account}/expire-sessions"
+    await town.call("expire-account", town.account, "gateway", path, {"confirm": town.account})
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline and not await _all_over(town):
+        await asyncio.sleep(0.1)
+    await _ask_all(town)
+
+
+async def _all_over(town: Town) -> bool:
+    left = (await rows(town.stack, "gateway", OPEN, town.record.accounts))[0][0]
+    return not left and await nothing_waits(town)
+
+
+async def _ask_all(town: Town) -> None:
+    """Once every session is dead, or has had the time to be."""
+    tokens = {c.login_id: str(c.body["token"]) for c in town.record.calls if c.status == 200 and "token" in c.body}
+    deadline = time.monotonic() + 4
+    while tokens and time.monotonic() < deadline:
+        asked = await asyncio.gather(*(introspect(town, token, str(of)) for of, token in tokens.items()))
+        tokens = {c.login_id: tokens[c.login_id] for c in asked if c.body.get("active") is not False}
+        await asyncio.sleep(0.2)
