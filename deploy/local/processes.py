@@ -41,6 +41,7 @@ class Child:
         self.program = program
         self.log = logs / f"{program.name}.log"
         self.restarts = 0
+        self.ended_with: int | None = None
         self.since = datetime.now(UTC)
         self.process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -101,7 +102,7 @@ class Child:
         pause = 0.2
         while self.process is not None:
             started = asyncio.get_running_loop().time()
-            await self.process.wait()
+            self.ended_with = await self.process.wait()
             if self._stopping:
                 return
             lived = asyncio.get_running_loop().time() - started

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from schemas.events import ExpireAll, LoginClosed, Verified
-from tests.faults.records import Call, Record
+from tests.faults.records import Call, Record, Row
 
 MOST_TRIES: Final = 5
 MOST_WRONG_OF_A_USER: Final = 10
@@ -209,10 +209,10 @@ def _dead_since(record: Record) -> dict[str, float]:
 
 def _effective(record: Record, event: ExpireAll) -> float | None:
     """When the call that raised this floor was answered `now`; else when everything had healed."""
-    for call in record.calls:
-        if call.what in ("expire-user", "expire-account") and call.who == event.whose:
-            if call.at <= event.time.timestamp() <= call.ended and call.body.get("effective") == "now":
-                return call.ended
+    answered = [c for c in record.calls if c.what in ("expire-user", "expire-account") and c.who == event.whose]
+    for call in answered:
+        if call.at <= event.time.timestamp() <= call.ended and call.body.get("effective") == "now":
+            return call.ended
     return record.healed
 
 
@@ -240,7 +240,7 @@ def _shown(call: Call) -> str:
     return f"{call.status} {said} after {(call.ended - call.at) * 1000:.0f} ms"
 
 
-def _step(row: dict[str, object]) -> str:
+def _step(row: Row) -> str:
     names = ("channel", "cause", "what", "provider", "reason", "ms")
     return " ".join(f"{name}={row[name]}" for name in names if row[name] is not None)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import aiohttp
 
@@ -50,7 +50,7 @@ class Visit:
     async def feed(self) -> None:
         reference = f"r-{secrets.token_hex(8)}"
         item = {"reference": reference, "user": {"user_id": self.person.user_id}}
-        item |= {"authenticated_at": datetime.now(UTC).isoformat()}  # type: ignore[dict-item]
+        item |= {"authenticated_at": datetime.now(UTC).isoformat()}
         headers = {"Authorization": aiohttp.encode_basic_auth(*self.town.feeder)}
         path, body = "/v1/feed/logins", {"logins": [item]}
         answer = await self._until_answered(
@@ -233,15 +233,12 @@ def mix(dice: random.Random, count: int) -> list[str]:
 class Load:
     """`started` counts the visits that began; `gave_up` says why some ended early."""
 
-    def __init__(self, town: Town, kinds: list[str], rate: float) -> None:
-        self._town, self._kinds, self._rate = town, kinds, rate
-        self._visits: list[asyncio.Task[None]] = []
+    def __init__(self, town: Town, kinds: list[str], rate: float, least: int) -> None:
+        self._town, self._kinds, self._rate, self._least = town, kinds, rate, least
+        self.is_enough = False
+        self.started = 0
         self._people: list[tuple[Kind, Person]] = []
         self.gave_up: list[str] = []
-
-    @property
-    def started(self) -> int:
-        return len(self._visits)
 
     async def prepare(self) -> None:
         """Everybody exists before the first one comes."""
@@ -254,11 +251,14 @@ class Load:
         await self._town.faults()
 
     async def run(self) -> None:
-        """One after the other at the rate, then wait for all."""
-        for kind, person in self._people:
-            self._visits.append(asyncio.create_task(self._visit(kind, person)))
-            await asyncio.sleep(self._town.dice.expovariate(self._rate))
-        await asyncio.gather(*self._visits)
+        """One after the other at the rate until all came, or enough of them; then wait for those who came."""
+        async with asyncio.TaskGroup() as visits:
+            for kind, person in self._people:
+                if self.is_enough and self.started >= self._least:
+                    break
+                visits.create_task(self._visit(kind, person))
+                self.started += 1
+                await asyncio.sleep(self._town.dice.expovariate(self._rate))
 
     async def _visit(self, kind: Kind, person: Person) -> None:
         try:

@@ -85,7 +85,7 @@ async def rows(stack: Stack, service: str, query: str, *values: Any) -> list[Any
 
 async def collect(town: Town) -> None:
     """Everything of the town's accounts, once it is over."""
-    record, stack, ids = town.record, town.stack, town.record.accounts
+    record, stack, ids = town.record, town.site.stack, town.record.accounts
     record.logins = {str(row["login_id"]): row for row in await rows(stack, "gateway", LOGINS, ids)}
     record.ledger = {str(row["id"]): row for row in await rows(stack, "delivery", LEDGER, ids)}
     record.log = await rows(stack, "delivery", LOG, ids)

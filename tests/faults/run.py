@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -12,10 +12,10 @@ import aiohttp
 import asyncpg
 
 from deploy.local.people import Api
-from deploy.local.stack import Stack
 from tests.faults.load import SMS, GaveUp, Load, Visit, by_sms, introspect, mix, without_second_factor
 from tests.faults.recorder import collect, offsets_seen, rows
 from tests.faults.records import Moment, Record
+from tests.faults.site import Site
 from tests.faults.town import Person, Town
 
 WAITING_ROWS: Final = """
@@ -29,18 +29,19 @@ SETTLE_SECONDS: Final = 30.0
 
 
 class Fault(NamedTuple):
-    """`act` is entered when it begins, and left at its end: from then on the system may heal."""
+    """`act` returns at its end: from then on the system may heal."""
 
     name: str
-    act: Callable[[Town], AbstractAsyncContextManager[None]]
+    act: Callable[[Town], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many people at which rate, from which seed; `before` of them come before the first fault."""
+    """From which seed who comes, how many a second: at least `least` and at most `most`, `before` of them unharmed."""
 
     seed: int
-    people: int = 30
+    least: int = 24
+    most: int = 300
     rate: float = 12.0
     before: int = 8
     kinds: Sequence[str] = ()
@@ -48,12 +49,12 @@ class Plan:
 
 
 @asynccontextmanager
-async def town_on(stack: Stack, plan: Plan) -> AsyncIterator[Town]:
+async def town_on(site: Site, plan: Plan) -> AsyncIterator[Town]:
     timeout, connector = aiohttp.ClientTimeout(total=40), aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
-        api = Api(http, stack.environment.urls(), stack.client())
+        api = Api(http, site.stack.environment.urls(), site.stack.client())
         record = Record(plan.seed, heal_within=plan.heal_within)
-        town = Town(stack, http, api, record, random.Random(plan.seed))
+        town = Town(site, http, api, record, random.Random(plan.seed))
         await town.settle_in()
         post = asyncio.create_task(town.read_post())
         try:
@@ -64,10 +65,10 @@ async def town_on(stack: Stack, plan: Plan) -> AsyncIterator[Town]:
             await town.faults_over()
 
 
-async def play(stack: Stack, plan: Plan, faults: Sequence[Fault]) -> Record:
+async def play(site: Site, plan: Plan, faults: Sequence[Fault]) -> Record:
     """Everything that the checker needs to know of these faults, one after the other under one load."""
-    async with town_on(stack, plan) as town, offsets_seen(stack, town.record):
-        load = Load(town, list(plan.kinds) or mix(town.dice, plan.people), plan.rate)
+    async with town_on(site, plan) as town, offsets_seen(site.stack, town.record):
+        load = Load(town, list(plan.kinds) or mix(town.dice, plan.most), plan.rate, plan.least)
         await load.prepare()
         probes = await town.people(town.account, [SMS, {}] * 40)
         running = asyncio.create_task(load.run())
@@ -76,6 +77,7 @@ async def play(stack: Stack, plan: Plan, faults: Sequence[Fault]) -> Record:
             await begun(load, plan.before, running)
             for fault in faults:
                 await suffer(town, fault)
+            load.is_enough = True
             await heal(town, probes)
             await running
             await end_everything(town)
@@ -88,14 +90,13 @@ async def play(stack: Stack, plan: Plan, faults: Sequence[Fault]) -> Record:
 
 
 async def begun(load: Load, count: int, running: "asyncio.Task[None]") -> None:
-    while load.started < count and not running.done():
+    while load.started < count and not running.done():  # noqa: ASYNC110 - it is polled, like everything here
         await asyncio.sleep(0.02)
 
 
 async def suffer(town: Town, fault: Fault) -> None:
     began = time.time()
-    async with fault.act(town):
-        pass
+    await fault.act(town)
     town.record.faults.append(Moment(fault.name, began, time.time()))
 
 
@@ -124,8 +125,10 @@ async def nothing_waits(town: Town) -> bool:
     """No row under a lease or overdue, no event unsent."""
     ids = town.record.accounts
     with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        waiting = [(await rows(town.stack, "delivery", WAITING_ROWS, ids))[0][0]]
-        waiting += [(await rows(town.stack, name, UNSENT))[0][0] for name in ("gateway", "delivery", "session-store")]
+        waiting = [(await rows(town.site.stack, "delivery", WAITING_ROWS, ids))[0][0]]
+        waiting += [
+            (await rows(town.site.stack, name, UNSENT))[0][0] for name in ("gateway", "delivery", "session-store")
+        ]
         return not any(waiting)
     return False
 
@@ -145,13 +148,13 @@ async def end_everything(town: Town) -> None:
     path = f"/v1/accounts/{town.account}/expire-sessions"
     await town.call("expire-account", town.account, "gateway", path, {"confirm": town.account})
     deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline and not await _all_over(town):
+    while time.monotonic() < deadline and not await _all_over(town):  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     await _ask_all(town)
 
 
 async def _all_over(town: Town) -> bool:
-    left = (await rows(town.stack, "gateway", OPEN, town.record.accounts))[0][0]
+    left = (await rows(town.site.stack, "gateway", OPEN, town.record.accounts))[0][0]
     return not left and await nothing_waits(town)
 
 

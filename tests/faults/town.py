@@ -16,8 +16,8 @@ import argon2
 import asyncpg
 
 from deploy.local.people import Api
-from deploy.local.stack import Stack
 from tests.faults.records import Call, Record, What
+from tests.faults.site import Site
 
 PASSWORD: Final = "correct horse battery"
 CODE_SECONDS: Final = 60
@@ -40,7 +40,7 @@ class Person:
 class Town:
     """`record` gets every call. The accounts: one whose codes last a minute, one whose codes last seconds."""
 
-    stack: Stack
+    site: Site
     http: aiohttp.ClientSession
     api: Api
     record: Record
@@ -54,13 +54,13 @@ class Town:
 
     @property
     def inbox(self) -> str:
-        return f"http://127.0.0.1:{self.stack.ports.inbox}"
+        return f"http://127.0.0.1:{self.site.stack.ports.inbox}"
 
     async def settle_in(self) -> None:
         """The accounts, and a client that feeds logins."""
         self.account, self.hasty = await self._account(CODE_SECONDS), await self._account(CODE_SECONDS)
         self.record.accounts = [UUID(self.account), UUID(self.hasty)]
-        connection = await asyncpg.connect(self.stack.dsn("gateway"))
+        connection = await asyncpg.connect(self.site.stack.dsn("gateway"))
         try:
             shorten = "UPDATE accounts SET code_seconds = $2 WHERE account_id = $1"
             await connection.execute(shorten, UUID(self.hasty), HASTY_SECONDS)
@@ -79,7 +79,7 @@ class Town:
         """One new user for each entry."""
         made = [_stranger(account) for _ in factors]
         lines = [_line(person, two) for person, two in zip(made, factors, strict=True)]
-        headers = {"Authorization": aiohttp.encode_basic_auth(*self.stack.client())}
+        headers = {"Authorization": aiohttp.encode_basic_auth(*self.site.stack.client())}
         url = f"{self.api.urls['gateway']}/v1/accounts/{account}/imports"
         async with self.http.post(url, data="\n".join(lines).encode(), headers=headers) as answer:
             results = [json.loads(line) for line in (await answer.text()).splitlines()]
@@ -91,7 +91,7 @@ class Town:
     ) -> Call:
         """One recorded call; an answer that never came has status 0."""
         login_id = more.pop("login_id", None)
-        at, status, data = time.time(), 0, {}
+        at, status, data = time.time(), 0, dict[str, Any]()
         with suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
             async with asyncio.timeout(CALL_SECONDS):
                 status, data = await self.api.call(service, "POST", path, body, **more)
