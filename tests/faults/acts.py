@@ -17,7 +17,7 @@ from schemas import topics
 from services.platform.kafka import Connection, Producer
 from tests.faults.recorder import rows
 from tests.faults.run import Fault
-from tests.faults.town import Town
+from tests.faults.town import HASTY_SECONDS, Town
 
 REACHED_SECONDS: Final = 20.0
 SESSION_TIMEOUT: Final = 10.0  # what every consumer of a group asks for
@@ -194,3 +194,18 @@ def mail_server_down(seconds: float) -> Fault:
             await town.site.mail.open()
 
     return Fault(f"the mail server is down for {seconds:.0f} s", act)
+
+
+async def hold(town: Town) -> None:
+    """An operator holds the messages back until those whose codes last seconds have none that is good."""
+    for account in (town.account, town.hasty):
+        await town.api.expect(200, "delivery", "POST", "/v1/deliveries/pause", {"account": account})
+    seen = len([call for call in town.record.calls if call.what == "login"])
+    await until(lambda: len([c for c in town.record.calls if c.what == "login"]) >= seen + 2, "nobody came")
+    over = time.time() + HASTY_SECONDS
+    await until(lambda: time.time() > over, "time stands still")
+    for account in (town.account, town.hasty):
+        await town.api.expect(200, "delivery", "POST", "/v1/deliveries/resume", {"account": account})
+
+
+held: Final = Fault("messages held back by an operator", hold)

@@ -10,7 +10,7 @@ from tests.faults.site import Site, site_on
 SLOTS = 8
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def site(stack: Stack) -> AsyncIterator[Site]:
     async with site_on(stack, SLOTS) as made:
         yield made

@@ -5,7 +5,6 @@ A mutant is switched on by a file of its name; the services are started through 
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -118,7 +117,8 @@ def offsets_moved_back(on: Callable[[], bool]) -> None:
             await real(self, *given)
             if on():
                 await asyncio.sleep(1.0)
-                await self._pool.execute(back, writer.TOPIC)
+                if on():
+                    await self._pool.execute(back, writer.TOPIC)
 
         return apply
 
@@ -129,7 +129,7 @@ def tired_after_a_failure(on: Callable[[], bool]) -> None:
     """A provider that failed once is not called for a long time."""
     from services.delivery import deadlines
 
-    pause = timedelta(seconds=20).total_seconds()
+    pause = 18.0
     _swap(deadlines, "back_off", lambda real: lambda job: pause if on() else real(job))
 
 
@@ -209,7 +209,8 @@ def _sql_when(on: Callable[[], bool], owner: Any, function: str, module: Any, na
 
     def patched(real: Any) -> Any:
         async def run(*given: Any) -> Any:
-            setattr(module, name, other if on() else usual)
+            if on() or getattr(module, name) == other:  # another mutant's own is left alone
+                setattr(module, name, other if on() else usual)
             return await real(*given)
 
         return run

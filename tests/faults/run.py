@@ -4,28 +4,21 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import aiohttp
-import asyncpg
 
 from deploy.local.people import Api
 from tests.faults.load import SMS, GaveUp, Load, Visit, by_sms, introspect, mix, without_second_factor
-from tests.faults.recorder import collect, offsets_seen, rows
+from tests.faults.recorder import collect, offsets_seen
 from tests.faults.records import Moment, Record
 from tests.faults.site import Site
 from tests.faults.town import Person, Town
+from tests.faults.waiting import Backlog, all_is_told
 
-WAITING_ROWS: Final = """
-SELECT count(*) FROM deliveries WHERE account_id = ANY($1::uuid[])
-    AND (state = 'sending' OR state = 'queued' AND due_at <= now())
-"""
-UNSENT: Final = "SELECT count(*) FROM outbox WHERE parked IS NULL"
-OPEN: Final = "SELECT count(*) FROM logins WHERE account_id = ANY($1::uuid[]) AND state = 'pending'"
 GIVE_UP_SECONDS: Final = 60.0
-SETTLE_SECONDS: Final = 30.0
 
 
 class Fault(NamedTuple):
@@ -46,6 +39,7 @@ class Plan:
     before: int = 8
     kinds: Sequence[str] = ()
     heal_within: float = 30.0
+    settle: float = 30.0
 
 
 @asynccontextmanager
@@ -78,9 +72,10 @@ async def play(site: Site, plan: Plan, faults: Sequence[Fault]) -> Record:
             for fault in faults:
                 await suffer(town, fault)
             load.is_enough = True
-            await heal(town, probes)
+            if faults:
+                await heal(town, probes)
             await running
-            await end_everything(town)
+            await end_everything(town, plan.settle)
         finally:
             for task in (running, patrol):
                 task.cancel()
@@ -101,11 +96,11 @@ async def suffer(town: Town, fault: Fault) -> None:
 
 
 async def heal(town: Town, probes: list[Person]) -> None:
-    """Until a login of each kind goes through and nothing waits; leaves when."""
-    deadline = time.monotonic() + GIVE_UP_SECONDS
+    """Until a login of each kind goes through and nothing waits that the fault held up; leaves when."""
+    deadline, backlog = time.monotonic() + GIVE_UP_SECONDS, Backlog(town)
     while time.monotonic() < deadline and probes:
         coded, plain = probes.pop(0), probes.pop(0)
-        if await _goes_through(town, coded, plain) and await nothing_waits(town):
+        if await _goes_through(town, coded, plain) and await backlog.is_gone():
             town.record.healed = time.time()
             return
         await asyncio.sleep(0.3)
@@ -121,18 +116,6 @@ async def _goes_through(town: Town, coded: Person, plain: Person) -> bool:
     return not any(results)
 
 
-async def nothing_waits(town: Town) -> bool:
-    """No row under a lease or overdue, no event unsent."""
-    ids = town.record.accounts
-    with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        waiting = [(await rows(town.site.stack, "delivery", WAITING_ROWS, ids))[0][0]]
-        waiting += [
-            (await rows(town.site.stack, name, UNSENT))[0][0] for name in ("gateway", "delivery", "session-store")
-        ]
-        return not any(waiting)
-    return False
-
-
 async def keep_asking(town: Town) -> None:
     """Ask about tokens that were given out, old and new, ten a second, until cancelled."""
     while True:
@@ -143,19 +126,14 @@ async def keep_asking(town: Town) -> None:
         await asyncio.sleep(0.1)
 
 
-async def end_everything(town: Town) -> None:
+async def end_everything(town: Town, settle: float) -> None:
     """*Clear all*: no login stays open, no session lives; then wait until all of it was told."""
     path = f"/v1/accounts/{town.account}/expire-sessions"
     await town.call("expire-account", town.account, "gateway", path, {"confirm": town.account})
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline and not await _all_over(town):  # noqa: ASYNC110
+    deadline = time.monotonic() + settle
+    while time.monotonic() < deadline and not await all_is_told(town):  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     await _ask_all(town)
-
-
-async def _all_over(town: Town) -> bool:
-    left = (await rows(town.site.stack, "gateway", OPEN, town.record.accounts))[0][0]
-    return not left and await nothing_waits(town)
 
 
 async def _ask_all(town: Town) -> None:

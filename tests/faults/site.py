@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from deploy.local.processes import Program
@@ -44,16 +44,10 @@ class Site:
         told |= {f"GATEPOST_{limit}": value for limit, value in GENEROUS.items()}
         return replace(usual, environment={**usual.environment, **told}, longest_pause=0.4)
 
-    @asynccontextmanager
-    async def mutated(self) -> AsyncIterator[Self]:
-        """With every mutant, none switched on: a file beside the markers, named like it, does that."""
-        wrapped = {name: self.program(name) for name in SERVICES}
+    async def mutate(self) -> None:
+        """Start the services with every mutant; a file among the markers, named like it, switches one on."""
         command = [sys.executable, "-m", "tests.faults.mutated", str(self.markers), "serve"]
-        await self.stack.run(*(replace(p, command=[*command, name]) for name, p in wrapped.items()))
-        try:
-            yield self
-        finally:
-            await self.stack.run(*wrapped.values())
+        await self.stack.run(*(replace(self.program(name), command=[*command, name]) for name in SERVICES))
 
     def _dsn_file(self, name: str) -> Path:
         dsn = urlsplit(self.stack.dsn(name))
