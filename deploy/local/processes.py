@@ -31,6 +31,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     folder: Path = ROOT
     stop_with: signal.Signals = signal.SIGTERM
+    longest_pause: float = LONGEST_PAUSE
 
 
 class Child:
@@ -40,6 +41,7 @@ class Child:
         self.program = program
         self.log = logs / f"{program.name}.log"
         self.restarts = 0
+        self.ended_with: int | None = None
         self.since = datetime.now(UTC)
         self.process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -100,10 +102,11 @@ class Child:
         pause = 0.2
         while self.process is not None:
             started = asyncio.get_running_loop().time()
-            await self.process.wait()
+            self.ended_with = await self.process.wait()
             if self._stopping:
                 return
-            pause = 0.2 if asyncio.get_running_loop().time() - started > 30 else min(pause * 2, LONGEST_PAUSE)
+            lived = asyncio.get_running_loop().time() - started
+            pause = 0.2 if lived > 30 else min(pause * 2, self.program.longest_pause)
             await asyncio.sleep(pause)
             self.restarts += 1
             self._note(f"ended with {self.process.returncode}; started again")

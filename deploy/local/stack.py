@@ -80,8 +80,18 @@ class Stack:
         await self._step("clients", lambda: prepare.service_clients(self.kafka, dsn, self.environment))
 
     async def start_services(self) -> None:
-        programs = [self._service(name) for name in SERVICES]
+        programs = [self.service(name) for name in SERVICES]
         await self._step("gateway, delivery and session store are ready", lambda: self._run_all(programs))
+
+    def service(self, name: str) -> Program:
+        """How `gateway`, `delivery` or `session-store` is started here."""
+        ready = _answers(f"{self.environment.url(name)}/readyz")
+        return Program(name, gatepost("serve", name), ready, self.environment.of_service(name))
+
+    async def run(self, *programs: Program) -> None:
+        """Start these instead of what runs under their names."""
+        await self._end([program.name for program in programs])
+        await self._run_all(list(programs))
 
     async def stop(self) -> None:
         """Services first, then what they need; nothing is left running."""
@@ -102,10 +112,6 @@ class Stack:
         """client_id and secret of a client that `prepare` made."""
         client_id, _, secret = self.environment.client_file(name).read_text().strip().partition(":")
         return client_id, secret
-
-    def _service(self, name: str) -> Program:
-        ready = _answers(f"{self.environment.url(name)}/readyz")
-        return Program(name, gatepost("serve", name), ready, self.environment.of_service(name))
 
     def _simulator(self) -> Program:
         command = [sys.executable, "-m", "deploy.simulator"]

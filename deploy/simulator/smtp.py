@@ -6,14 +6,14 @@ import email.policy
 import hmac
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 from typing import Any, Final
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from deploy.simulator.faults import Fault, Faults
-from deploy.simulator.store import Message, Store
+from deploy.simulator.store import Attempt, Message, Store, code_in, now
 
 CUTS: Final = ("reset", "cut_after_data")
 
@@ -41,20 +41,21 @@ class Mailbox:
         self._faults = faults
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        to = str(envelope.rcpt_tos[0])
-        fault = self._faults.take("email", to)
+        attempt = _attempt(envelope)
+        fault = self._faults.take("email", attempt.to)
         if fault is None:
             await self._deliver(envelope, accepted=True)
-            await self._store.tried("email", to, None, "250", arrived=True)
+            await self._store.tried(replace(attempt, answered="250", arrived=True, at=now()))
             return "250 OK"
-        return await self._fail(server, envelope, fault, to)
+        return await self._fail(server, envelope, fault, attempt)
 
-    async def _fail(self, server: SMTP, envelope: Envelope, fault: Fault, to: str) -> str:
+    async def _fail(self, server: SMTP, envelope: Envelope, fault: Fault, attempt: Attempt) -> str:
         answer = _answer(fault)
         arrived = fault.mode == "cut_after_data"
         if arrived:
             await self._deliver(envelope, accepted=False, fault=fault.mode)
-        await self._store.tried("email", to, fault.mode, "cut" if fault.mode in CUTS else answer[:3], arrived)
+        answered = "cut" if fault.mode in CUTS else answer[:3]
+        await self._store.tried(replace(attempt, mode=fault.mode, answered=answered, arrived=arrived, at=now()))
         if fault.mode in CUTS:
             _cut(server)
         elif fault.mode == "hang":
@@ -62,8 +63,7 @@ class Mailbox:
         return answer
 
     async def _deliver(self, envelope: Envelope, accepted: bool, fault: str | None = None) -> None:
-        raw = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
-        parsed = email.message_from_bytes(raw, policy=email.policy.default)
+        parsed = _parsed(envelope)
         text, html = _part(parsed, "plain"), _part(parsed, "html")
         headers = {name: str(value) for name, value in parsed.items()}
         for to in envelope.rcpt_tos:
@@ -71,6 +71,19 @@ class Mailbox:
             await self._store.add(
                 Message("email", str(to), sender, text or "", subject, html, headers, accepted, fault)
             )
+
+
+def _parsed(envelope: Envelope) -> EmailMessage:
+    raw = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
+    return email.message_from_bytes(raw, policy=email.policy.default)
+
+
+def _attempt(envelope: Envelope) -> Attempt:
+    """As it came; the sender's own name for it is in its Message-ID."""
+    parsed = _parsed(envelope)
+    ref = str(parsed.get("Message-ID", "")).strip().strip("<>").partition("@")[0]
+    to = str(envelope.rcpt_tos[0])
+    return Attempt("email", to, None, "", False, code_in(_part(parsed, "plain") or ""), ref or None)
 
 
 def _answer(fault: Fault) -> str:

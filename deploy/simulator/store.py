@@ -13,13 +13,18 @@ KEPT: Final = 20_000
 CODE: Final = re.compile(r"(?<![\d+])\d{6,10}(?!\d)")
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 def folded(to: str) -> str:
     """One spelling for each recipient: E.164 for phones, lower case for addresses."""
     return to.strip().casefold() if "@" in to or to == "*" else "+" + re.sub(r"\D", "", to)
+
+
+def code_in(text: str) -> str | None:
+    found = CODE.search(text)
+    return found.group() if found else None
 
 
 @dataclass
@@ -41,11 +46,10 @@ class Message:
     status: str = "received"
     code: str | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    at: str = field(default_factory=_now)
+    at: str = field(default_factory=now)
 
     def __post_init__(self) -> None:
-        found = CODE.search(self.body)
-        self.code = found.group() if found else None
+        self.code = code_in(self.body)
 
     def shown(self) -> dict[str, Any]:
         fields = asdict(self)
@@ -54,15 +58,21 @@ class Message:
 
 @dataclass
 class Attempt:
-    """One submission, also one that was refused; `arrived` says whether there is a message of it."""
+    """One submission, also one that was refused; `arrived` says whether there is a message of it.
+
+    `came` is when it was all here, `at` when it was answered; `ref` is the sender's own name for it, where it gave one.
+    """
 
     channel: str
     to: str
     mode: str | None
     answered: str
     arrived: bool
+    code: str | None = None
+    ref: str | None = None
+    came: str = field(default_factory=now)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    at: str = field(default_factory=_now)
+    at: str = field(default_factory=now)
 
 
 class Store:
@@ -76,8 +86,8 @@ class Store:
         self.messages.append(message)
         await self.tell()
 
-    async def tried(self, channel: str, to: str, mode: str | None, answered: str, arrived: bool) -> None:
-        self.attempts.append(Attempt(channel, to, mode, answered, arrived))
+    async def tried(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
         await self.tell()
 
     async def clear(self) -> None:

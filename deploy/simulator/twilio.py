@@ -10,13 +10,14 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import phonenumbers
 from aiohttp import web
 
 from deploy.simulator.faults import Fault, Faults
-from deploy.simulator.store import KEPT, Message, Store
+from deploy.simulator.store import KEPT, Attempt, Message, Store, code_in, now
 
 BASE: Final = "/2010-04-01/Accounts/{account}"
 WORDS: Final = {
@@ -55,21 +56,25 @@ class Twilio:
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         form = {name: str(value) for name, value in (await request.post()).items()}
+        came = now()
         refused = self._unauthorized(request)
         if refused is None and (code := _fault_of_form(form)) is not None:
             refused = problem(code)
         if refused is not None:
-            await self._store.tried("sms", form.get("To", ""), None, str(refused.status), arrived=False)
+            await self._store.tried(_attempt(form, None, str(refused.status), came, arrived=False))
             return refused
-        return await self._faulty(request, form, self._faults.take("sms", form["To"]))
+        return await self._faulty(request, form, self._faults.take("sms", form["To"]), came)
 
-    async def _faulty(self, request: web.Request, form: dict[str, str], fault: Fault | None) -> web.StreamResponse:
+    async def _faulty(
+        self, request: web.Request, form: dict[str, str], fault: Fault | None, came: str
+    ) -> web.StreamResponse:
         mode = fault.mode if fault else None
+        arrived = mode not in NOT_TAKEN
         if mode in UNANSWERED:
-            await self._store.tried("sms", form["To"], mode, UNANSWERED[mode], mode not in NOT_TAKEN)
+            await self._store.tried(_attempt(form, mode, UNANSWERED[mode], came, arrived))
         answer = await self._answered(request, form, fault)
         if mode not in UNANSWERED:
-            await self._store.tried("sms", form["To"], mode, str(answer.status), mode not in NOT_TAKEN)
+            await self._store.tried(_attempt(form, mode, str(answer.status), came, arrived))
         return answer
 
     async def list_all(self, request: web.Request) -> web.Response:
@@ -142,6 +147,13 @@ class Twilio:
                 form = _callback_form(resource, status, self._sid)
                 token = secrets.token_hex(16) if mode == "forged_receipt" else self._token
                 await _post(url, form, signature(url, form, token))
+
+
+def _attempt(form: dict[str, str], mode: str | None, answered: str, came: str, arrived: bool) -> Attempt:
+    """The sender's own name for it stands in the URL that it wants its receipts at, if anywhere."""
+    ref = parse_qs(urlsplit(form.get("StatusCallback", "")).query).get("delivery", [None])[0]
+    code = code_in(form.get("Body", ""))
+    return Attempt("sms", form.get("To", ""), mode, answered, arrived, code, ref, came)
 
 
 def signature(url: str, form: dict[str, str], token: str) -> str:

@@ -16,7 +16,7 @@ from services.delivery.compose import Secrets
 from services.delivery.ports import Consequences, Held, Job, Ledger, Result
 from services.delivery.provider import Channel, Permanent, Retryable, Unknown
 from services.delivery.states import DID_NOT_ARRIVE, Reason, State
-from services.platform import metrics
+from services.platform import failpoints, metrics
 from services.platform.clock import Clock
 from services.platform.keys.contacts import LoginSecrets, SealBroken
 from services.platform.keys.keyring import UnknownKey
@@ -76,6 +76,8 @@ class Sender:
 
     def start(self, jobs: Sequence[Job], held: Held) -> None:
         """Inside of `hold`, for the rows that were claimed."""
+        if jobs:
+            failpoints.reached("delivery.after-claim")
         for job in jobs:
             task = asyncio.get_running_loop().create_task(self._one(job, held.since))
             self._running[task] = job
@@ -176,7 +178,9 @@ class Sender:
         look.call(provider.name)
         if job.tries == 1 and job.cause == "login":
             metrics.LOGIN_TO_CALL_SECONDS.labels(job.channel).observe((look.now() - job.begun_at).total_seconds())
+        failpoints.reached("delivery.before-call")
         ref = await provider.send(message, timeout)
+        failpoints.reached("delivery.after-call")
         return replace(deadlines.after_success(job, look.now(), ref, provider.gives_receipts), ms=look.call_ms())
 
     def _overdue(self, job: Job, look: "_Look") -> Result:

@@ -14,7 +14,7 @@ from services.login_gateway.limits import DAY
 from services.login_gateway.password_step import LoginBody, LoginContext, check, who_is
 from services.login_gateway.ports import Kept, Opened, Row, Rule
 from services.login_gateway.verify import locked_problem
-from services.platform import metrics
+from services.platform import failpoints, metrics
 from services.platform.clock import event_id, new_id
 from services.platform.http import Problem, too_many
 from services.platform.keys.contacts import Bound, LoginSecrets, column_info, seal_login
@@ -172,6 +172,7 @@ async def _open(
     """Write login, event and idempotency key as one, then publish."""
     opened = await house.logins.open(login, event, kept)
     if opened is Opened.NOW:
+        failpoints.reached("gateway.after-commit")
         house.outbox.publish_soon([event])
         metrics.LOGINS.labels(outcome).inc()
         return _fresh(login)

@@ -15,7 +15,7 @@ from services.login_gateway.guessing import feed_stopped
 from services.login_gateway.house import House
 from services.login_gateway.password_step import check_key
 from services.login_gateway.ports import FedBy, Right, Row, TryLimits, Wrong
-from services.platform import metrics
+from services.platform import failpoints, metrics
 from services.platform.http import Problem, too_many, unavailable
 from services.platform.keys.codes import matches
 from services.platform.keys.keyring import UnknownKey
@@ -55,6 +55,8 @@ async def verify_code(house: House, login_id: UUID, given: str, key: str | None)
     tried = await house.logins.try_code(login_id, _limits(house), lambda login: judged(house, login, code, key))
     if tried is None:
         return await _not_open(house, login_id, code, key)
+    if isinstance(tried.judged, Right):
+        failpoints.reached("gateway.after-verify")
     house.outbox.publish_soon(tried.rows)
     if tried.feed_stopped:
         feed_stopped(tried.login["fed_by"])

@@ -12,6 +12,8 @@ import structlog
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.platform import failpoints
+
 log = structlog.get_logger()
 
 PREFIX = "GATEPOST_"
@@ -68,12 +70,17 @@ class ServiceSettings(KafkaSettings):
     client: SecretStr | None = Field(default=None, description="this service's own client, client_id:secret")
     allow_insecure: Annotated[frozenset[str], NoDecode] = frozenset()
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
-    fail_at: str | None = None
+    fail_at: Annotated[failpoints.FailAt | None, NoDecode] = Field(default=None, description="tests only: where to die")
 
     @field_validator("allow_insecure", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("fail_at", mode="before")
+    @classmethod
+    def _points(cls, value: object) -> object:
+        return (failpoints.parsed(value) if value else None) if isinstance(value, str) else value
 
     def client_pair(self) -> tuple[str, str] | None:
         """client_id and secret, or None where no client was given."""
@@ -101,6 +108,7 @@ def load(kind: type[S]) -> S:
         raise BadSettings("\n".join(_EXPLAINED[name] for name in sorted(unsafe)))
     for name in sorted(settings.allow_insecure):
         log.warning("insecure_allowed", name=name, instead_of=_EXPLAINED[name].partition(" (or ")[0])
+    failpoints.arm(settings.fail_at)
     return settings
 
 

@@ -18,7 +18,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas import codec
-from services.platform import metrics
+from services.platform import failpoints, metrics
 from services.platform.kafka import Connection, cluster_id, follower, stop
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.tokens import Token
@@ -165,6 +165,7 @@ class Reader:
 
     async def _follow(self, consumer: Any, ends: Mapping[TopicPartition, int]) -> None:
         """Until the feed is lost: then only another snapshot has what the second road brought meanwhile."""
+        failpoints.reached("session-store.before-follow")
         feed = Freshness(_states(consumer))
         while not feed.lost and any([await consumer.position(partition) < end for partition, end in ends.items()]):
             await self._poll(consumer, feed)

@@ -11,7 +11,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from schemas import codec, topics
-from services.platform import metrics
+from services.platform import failpoints, metrics
 from services.platform.dead_letters import DeadLetters
 from services.platform.kafka import Connection, cluster_id, group_consumer, stop
 from services.platform.keys.grants import BadSignature, Verifier
@@ -106,6 +106,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
             if not moved:
                 raise Moved
             await apply.write(connection, changes)
+            failpoints.reached("session-store.in-batch")
 
     async def _read(self, records: list[Any]) -> list[Change]:
         changes: list[Change] = []

@@ -7,6 +7,7 @@ import aiohttp
 import msgspec
 
 from services.delivery.provider import Message, Permanent, Retryable, Unknown
+from services.platform import failpoints
 
 # https://www.twilio.com/docs/api/errors
 REASONS: Final = {
@@ -60,6 +61,7 @@ class Twilio:
         if self._callback:
             form["StatusCallback"] = f"{self._callback}?delivery={message.delivery_id}"
         async with self._opened().post(self._url, data=form, allow_redirects=False) as answer:
+            failpoints.reached("delivery.during-call")
             return answer.status, answer.headers.get("Retry-After"), await answer.read()
 
     def _opened(self) -> aiohttp.ClientSession:

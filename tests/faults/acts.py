@@ -1,0 +1,211 @@
+"""What breaks. Each fault is a function that returns at its end."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final
+from uuid import uuid4
+
+import asyncpg
+
+from deploy.local.processes import Child
+from deploy.local.stack import SERVICES
+from schemas import topics
+from services.platform.kafka import Connection, Producer
+from tests.faults.recorder import rows
+from tests.faults.run import Fault
+from tests.faults.town import HASTY_SECONDS, Town
+
+REACHED_SECONDS: Final = 20.0
+SESSION_TIMEOUT: Final = 10.0  # what every consumer of a group asks for
+POISON: Final = 1_048_500
+BACKENDS: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gatepost-%'"
+TOO_LARGE: Final = """
+INSERT INTO outbox (id, topic, key, value, headers, due_at) VALUES ($1, $2, $3, $4, '{}', now())
+"""
+
+
+async def until(holds: Callable[[], Any], what: str, seconds: float = REACHED_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        found = holds()
+        if await found if isinstance(found, Awaitable) else found:
+            return
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+        await asyncio.sleep(0.02)
+
+
+def killed_at(point: str) -> Fault:
+    """The process comes by that point and is gone."""
+
+    async def act(town: Town) -> None:
+        child, marker = town.site.stack.child(point.partition(".")[0]), town.site.markers / point
+        before = child.restarts
+        marker.touch()
+        try:
+            await until(lambda: not marker.exists(), f"nobody came by {point}")
+            await until(lambda: child.restarts > before, f"{point} killed nobody")
+        finally:
+            marker.unlink(missing_ok=True)
+
+    return Fault(f"kill -9 at {point}", act)
+
+
+async def killed_before_it_follows(town: Town) -> None:
+    """The session store dies, and once more between its snapshot and its first record."""
+    point, child = "session-store.before-follow", town.site.stack.child("session-store")
+    before, marker = child.restarts, town.site.markers / point
+    marker.touch()
+    await signalled(child, signal.SIGKILL)
+    await until(lambda: child.restarts > before + 1, "the new store did not come by its start")
+
+
+async def killed_with_a_backlog(town: Town) -> None:
+    """The provider is slow, more waits than there are slots, and the worker dies."""
+    query = "SELECT count(*) FILTER (WHERE state = 'sending') AS taken, count(*) FILTER (WHERE state = 'queued') AS"
+    query += " waiting FROM deliveries WHERE account_id = ANY($1::uuid[])"
+    await town.faults(sms={"mode": "slow_drip", "seconds": 3}, email={"mode": "smtp_4xx", "times": 5})
+
+    async def is_full() -> bool:
+        row = (await rows(town.site.stack, "delivery", query, town.record.accounts))[0]
+        return bool(row["taken"] >= town.site.slots and row["waiting"] > 0)
+
+    await until(is_full, "no backlog came about")
+    await signalled(town.site.stack.child("delivery"), signal.SIGKILL)
+    await town.faults()
+
+
+def sent(service: str, number: signal.Signals) -> Fault:
+    """SIGTERM is a clean stop: what was under way is finished, and the exit code says so."""
+
+    async def act(town: Town) -> None:
+        child = town.site.stack.child(service)
+        await signalled(child, number)
+        if service in SERVICES and number is signal.SIGTERM:
+            assert child.ended_with == 0, f"{service} ended with {child.ended_with}"
+
+    return Fault(f"{number.name} to {service}", act)
+
+
+async def signalled(child: Child, number: signal.Signals) -> None:
+    """Once it does its work; until it is gone and its supervisor has started another."""
+    await until(lambda: does_its_work(child), f"{child.program.name} is not ready")
+    before = child.restarts
+    assert child.pid is not None, f"{child.program.name} does not run"
+    os.kill(child.pid, number)
+    await until(lambda: child.restarts > before, f"{child.program.name} did not end")
+
+
+async def does_its_work(child: Child) -> bool:
+    with suppress(Exception):
+        return child.pid is not None and await child.program.ready()
+    return False
+
+
+async def broker_frozen(town: Town) -> None:
+    """It keeps its connections and answers nobody, for longer than a group waits for its members."""
+    pid = town.site.stack.child("kafka").pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(SESSION_TIMEOUT + 2)  # the fault is its length
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def refused_records(town: Town) -> None:
+    """Each partition gets a record that the broker will never take; good ones follow."""
+    connection = await asyncpg.connect(town.site.stack.dsn("gateway"))
+    values = [(uuid4(), topic.name, str(uuid4()).encode(), os.urandom(topics.MIB + 1)) for topic in _REFUSING * 24]
+    try:
+        await connection.executemany(TOO_LARGE, values)
+        parked = "SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND id = ANY($1::uuid[])"
+        ids = [value[0] for value in values]
+
+        async def all_are_parked() -> bool:
+            return bool(await connection.fetchval(parked, ids) == len(ids))
+
+        await until(all_are_parked, "a record that is too large is parked")
+        await connection.execute("DELETE FROM outbox WHERE id = ANY($1::uuid[])", ids)
+    finally:
+        await connection.close()
+
+
+_REFUSING: Final = (topics.LOGIN_CHALLENGES, topics.SESSION_EVENTS)
+
+
+async def poison(town: Town) -> None:
+    """The largest record that a topic takes, made of nothing, on every topic that a service reads."""
+    producer = Producer(Connection(town.site.stack.kafka), "poisoner")
+    try:
+        for topic in topics.TOPICS:
+            if topic.events and topic is not topics.LOGINS:
+                await producer.send(topic.name, uuid4().hex[:4].encode(), b"\x00" * POISON)
+    finally:
+        await producer.stop()
+
+
+async def backends_terminated(town: Town) -> None:
+    connection = await asyncpg.connect(town.site.stack.postgres.dsn("postgres", "postgres"))
+    try:
+        assert await connection.fetch(BACKENDS)
+    finally:
+        await connection.close()
+
+
+def answer_lost(service: str, statement: str) -> Fault:
+    """The statement is done, its answer never comes back; three times."""
+
+    async def act(town: Town) -> None:
+        proxy = town.site.databases[service]
+        proxy.lose(statement, 3)
+        try:
+            await until(lambda: proxy.lost >= 3, f"{service} did not say {statement} three times")
+        finally:
+            proxy.lose(statement, 0)
+
+    return Fault(f"the answer to {service}'s {statement} is lost", act)
+
+
+def provider(name: str, seconds: float, **how: Any) -> Fault:
+    """The providers misbehave for that long."""
+
+    async def act(town: Town) -> None:
+        began = time.monotonic()
+        await town.faults(**how)
+        try:
+            await asyncio.sleep(max(0.0, seconds - (time.monotonic() - began)))  # the fault is its length
+        finally:
+            await town.faults()
+
+    return Fault(name, act)
+
+
+def mail_server_down(seconds: float) -> Fault:
+    async def act(town: Town) -> None:
+        await town.site.mail.shut()
+        try:
+            await asyncio.sleep(seconds)  # the fault is its length
+        finally:
+            await town.site.mail.open()
+
+    return Fault(f"the mail server is down for {seconds:.0f} s", act)
+
+
+async def hold(town: Town) -> None:
+    """An operator holds the messages back until those whose codes last seconds have none that is good."""
+    for account in (town.account, town.hasty):
+        await town.api.expect(200, "delivery", "POST", "/v1/deliveries/pause", {"account": account})
+    seen = len([call for call in town.record.calls if call.what == "login"])
+    await until(lambda: len([c for c in town.record.calls if c.what == "login"]) >= seen + 2, "nobody came")
+    over = time.time() + HASTY_SECONDS
+    await until(lambda: time.time() > over, "time stands still")
+    for account in (town.account, town.hasty):
+        await town.api.expect(200, "delivery", "POST", "/v1/deliveries/resume", {"account": account})
+
+
+held: Final = Fault("messages held back by an operator", hold)

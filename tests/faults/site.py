@@ -1,0 +1,71 @@
+"""A running system made ready to be broken: its services can be told where to die, and what they talk to is a door."""
+
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from deploy.local.processes import Program
+from deploy.local.stack import SERVICES, Stack
+from services.platform.failpoints import POINTS
+from tests.faults.proxy import Door, PostgresDoor, opened
+
+GENEROUS: Final = {name: "100000" for name in ("LOGINS_PER_HOUR", "SENDS_PER_HOUR", "SENDS_PER_DAY")}
+
+
+@dataclass
+class Site:
+    """`slots`: how many calls a delivery worker makes at once."""
+
+    stack: Stack
+    slots: int
+    databases: Mapping[str, PostgresDoor]
+    mail: Door
+
+    @property
+    def markers(self) -> Path:
+        """A file here, named like a point, kills the next process that comes by it."""
+        return self.stack.folder / "fail-at"
+
+    def program(self, name: str) -> Program:
+        usual = self.stack.service(name)
+        points = ",".join(sorted(point for point in POINTS if point.startswith(name)))
+        told = {
+            "GATEPOST_FAIL_AT": f"{points}@{self.markers}",
+            "GATEPOST_ALLOW_INSECURE": "provider-loopback,fail-at",
+            "GATEPOST_DATABASE_FILE": str(self._dsn_file(name)),
+            "GATEPOST_SLOTS": str(self.slots),
+            "GATEPOST_SMTP_PORT": str(self.mail.port),
+            "GATEPOST_PASSWORD_FAILURE_FLOOR_MS": "50",
+        }
+        told |= {f"GATEPOST_{limit}": value for limit, value in GENEROUS.items()}
+        return replace(usual, environment={**usual.environment, **told}, longest_pause=0.4)
+
+    async def mutate(self) -> None:
+        """Start the services with every mutant; a file among the markers, named like it, switches one on."""
+        command = [sys.executable, "-m", "tests.faults.mutated", str(self.markers), "serve"]
+        await self.stack.run(*(replace(self.program(name), command=[*command, name]) for name in SERVICES))
+
+    def _dsn_file(self, name: str) -> Path:
+        dsn = urlsplit(self.stack.dsn(name))
+        user = dsn.netloc.rpartition("@")[0]
+        path = self.markers / f"{name}.dsn"
+        path.touch(mode=0o600)
+        path.write_text(urlunsplit(dsn._replace(netloc=f"{user}@127.0.0.1:{self.databases[name].port}")))
+        return path
+
+
+@asynccontextmanager
+async def site_on(stack: Stack, slots: int) -> AsyncIterator[Site]:
+    """The three services are started anew for it, and as they were when it is over."""
+    site = Site(stack, slots, {name: PostgresDoor(stack.ports.postgres) for name in SERVICES}, Door(stack.ports.smtp))
+    site.markers.mkdir(exist_ok=True)
+    async with opened(site.mail, *site.databases.values()):
+        await stack.run(*(site.program(name) for name in SERVICES))
+        try:
+            yield site
+        finally:
+            await stack.run(*(stack.service(name) for name in SERVICES))

@@ -1,0 +1,17 @@
+"""Under each fault the promises hold, and the system heals by itself."""
+
+import pytest
+
+from tests.faults.checker import check, report
+from tests.faults.run import Plan, play
+from tests.faults.site import Site
+from tests.faults.table import GROUPS
+
+SEED = 20261125
+
+
+@pytest.mark.parametrize("group", GROUPS)
+async def test_the_promises_hold_under(site: Site, group: str) -> None:
+    record = await play(site, Plan(SEED), GROUPS[group])
+    broken = check(record)
+    assert not broken, report(record, broken)
