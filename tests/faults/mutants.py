@@ -22,7 +22,7 @@ class Mutant(NamedTuple):
 
 
 def closed_in_silence(on: Callable[[], bool]) -> None:
-    from services.login_gateway import sessions
+    from services.login_gateway.postgres import sessions
 
     _swap(sessions, "_told", lambda real: lambda closed, *more: real([] if on() else closed, *more))
 
