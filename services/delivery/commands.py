@@ -84,9 +84,9 @@ def create_replay(  # noqa: PLR0913, PLR0917 - one option a filter
 
 
 @replays.command("show")
-def show_replay(replay_id: str, as_json: Json = False) -> None:
+def show_replay(replay_id: str, account: Account = None, as_json: Json = False) -> None:
     """What a replay did."""
-    show(call(SERVICE, "GET", f"/v1/replays/{replay_id}"), as_json)
+    show(call(SERVICE, "GET", f"/v1/replays/{replay_id}", account=account), as_json)
 
 
 @dead_letters.command("list")

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.delivery.deliveries import Wanted
-from services.platform.auth import Who
+from services.platform.auth import EVERY, Who
 
 AT_ONCE: Final = 1000
 PER_MINUTE: Final = 10
@@ -67,7 +67,7 @@ class Replays(Protocol):
     async def candidates(self, request: Request) -> list[Candidate]: ...
     async def once(self, replay: Replay, request: Request, chosen: Sequence[Candidate], who: Who) -> Replay: ...
     async def lately(self, who: str) -> int: ...
-    async def find(self, replay_id: str, who: str | None) -> Replay | None: ...
+    async def find(self, replay_id: str, account: str | None) -> Replay | None: ...
 
 
 def verdict(found: Candidate, now: datetime, limits: Limits, user: int = 0, recipient: int = 0) -> str:
@@ -104,7 +104,7 @@ def sorted_out(found: Sequence[Candidate], now: datetime, limits: Limits) -> tup
 
 async def replay(replays: Replays, request: Request, who: Who, replay_id: str, now: datetime, limits: Limits) -> Replay:
     """Count, and unless it is a dry run send again. Raises `TooManyReplays`."""
-    if earlier := await replays.find(replay_id, who.name):
+    if earlier := await replays.find(replay_id, account_in(request)):
         return msgspec.structs.replace(earlier, repeated=True)
     chosen, counts = sorted_out(await replays.candidates(request), now, limits)
     result = Replay(replay_id=replay_id, dry_run=request.dry_run, matched=sum(counts.values()), counts=counts)
@@ -115,8 +115,14 @@ async def replay(replays: Replays, request: Request, who: Who, replay_id: str, n
     return await replays.once(result, request, chosen, who)
 
 
-def cause_of(replay_id: str) -> str:
-    return f"replay:{replay_id}"
+def account_in(request: Request) -> str:
+    """Whose replay it is: each account has ids of its own."""
+    return str(request.account) if request.account else EVERY
+
+
+def cause_of(replay_id: str, account: str) -> str:
+    """A replay over all accounts has causes of its own, so that none of theirs is taken for it."""
+    return f"replay:*:{replay_id}" if account == EVERY else f"replay:{replay_id}"
 
 
 def told(replay: Replay, made: int) -> Replay:

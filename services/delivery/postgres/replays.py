@@ -11,7 +11,7 @@ import msgspec
 
 from services.delivery.outcomes import row_id
 from services.delivery.postgres.reading import WANTED, wanted
-from services.delivery.replay import AT_ONCE, Candidate, Replay, Request, cause_of, told
+from services.delivery.replay import AT_ONCE, Candidate, Replay, Request, account_in, cause_of, told
 from services.platform import audit
 from services.platform.auth import Who
 
@@ -47,6 +47,11 @@ WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.login_id = m.login_id AND d.c
                   AND d.state IN ('queued', 'sending'))
 ON CONFLICT (login_id, channel, cause) DO NOTHING RETURNING id
 """
+COUNTS: Final = """
+SELECT counts FROM replays WHERE ($1::text IS NULL OR account_id = $1) AND id = $2
+ORDER BY account_id = '*' DESC, at DESC LIMIT 1
+"""
+COUNTED_OUT: Final = "UPDATE replays SET counts = $3 WHERE account_id = $1 AND id = $2"
 ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtext('gatepost replays'))"
 LOG: Final = """
 INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause)
@@ -64,14 +69,15 @@ class PostgresReplays:
 
     async def once(self, replay: Replay, request: Request, chosen: Sequence[Candidate], who: Who) -> Replay:
         """The replay's row first: whoever comes second finds it, and does nothing."""
+        key = (account_in(request), replay.replay_id)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(ONE_AT_A_TIME)
             if not await _first(connection, replay, request, who):
-                counts = await connection.fetchval("SELECT counts FROM replays WHERE id = $1", replay.replay_id)
+                counts = await connection.fetchval(COUNTS, *key)
                 return msgspec.structs.replace(replay, counts=counts, repeated=True)
-            made = await self._again(connection, chosen, cause_of(replay.replay_id))
+            made = await self._again(connection, chosen, cause_of(replay.replay_id, key[0]))
             done = told(replay, len(made))
-            await connection.execute("UPDATE replays SET counts = $2 WHERE id = $1", replay.replay_id, done.counts)
+            await connection.execute(COUNTED_OUT, *key, done.counts)
             subject = (request.account, replay.replay_id, done.counts)
             await audit.record(connection, who.name, "deliveries.replay", *subject)
         return done
@@ -87,25 +93,21 @@ class PostgresReplays:
         query = "SELECT count(*) FROM replays WHERE by = $1 AND at > now() - interval '1 minute'"
         return int(await self._pool.fetchval(query, who))
 
-    async def find(self, replay_id: str, who: str | None) -> Replay | None:
-        """`who`: only that one's own; None: anybody's."""
-        row = await self._pool.fetchrow(
-            "SELECT id, counts FROM replays WHERE id = $1 AND ($2::text IS NULL OR by = $2)", replay_id, who
-        )
-        if row is None:
+    async def find(self, replay_id: str, account: str | None) -> Replay | None:
+        """`account` None: the newest of that id, one over all accounts first."""
+        counts: dict[str, int] | None = await self._pool.fetchval(COUNTS, account, replay_id)
+        if counts is None:
             return None
-        counts: dict[str, int] = row["counts"]
-        return Replay(replay_id=row["id"], dry_run=False, matched=sum(counts.values()), counts=counts)
+        return Replay(replay_id=replay_id, dry_run=False, matched=sum(counts.values()), counts=counts)
 
 
 async def _first(connection: Any, replay: Replay, request: Request, who: Who) -> UUID | None:
-    account = str(request.account) if request.account else "*"
     shown = {k: v for k, v in msgspec.to_builtins(request).items() if v is not None}
     made: UUID | None = await connection.fetchval(
         "INSERT INTO replays (id, account_id, by, filter, counts) VALUES ($1, $2, $3, $4, $5)"
-        " ON CONFLICT (id) DO NOTHING RETURNING at",
+        " ON CONFLICT (account_id, id) DO NOTHING RETURNING at",
         replay.replay_id,
-        account,
+        account_in(request),
         who.name,
         shown,
         replay.counts,

@@ -11,12 +11,18 @@ from services.delivery.deliveries import account_of
 from services.delivery.routes.parts import PARTS, caller, not_found, only_account, uuid_at
 from services.platform.auth import EVERY
 from services.platform.clock import new_id
-from services.platform.http import Problem, body, json_response, too_many
+from services.platform.http import Problem, body, json_response, query, too_many
 from services.platform.keys.contacts import SealBroken
 from services.platform.keys.keyring import UnknownKey
 
 
 class PauseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    account: UUID | None = None
+
+
+class ReplayQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ids are an account's own: who may see several names one, or gets the newest."""
+
     account: UUID | None = None
 
 
@@ -66,10 +72,11 @@ async def make_replay(request: web.Request) -> web.Response:
 
 
 async def find_replay(request: web.Request) -> web.Response:
-    who = await caller(request)
-    found = await request.app[PARTS].replays.find(
-        request.match_info["replay_id"], None if account_of(who) is None else who.name
-    )
+    asked = query(request, ReplayQuery)
+    who = await caller(request, asked.account)
+    account = only_account(who, asked.account)
+    replay_id = request.match_info["replay_id"]
+    found = await request.app[PARTS].replays.find(replay_id, str(account) if account else None)
     if found is None:
         raise not_found("There is no such replay here.")
     return json_response(found)

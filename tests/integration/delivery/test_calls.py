@@ -69,6 +69,43 @@ async def test_a_replay_is_found_by_its_own_client_only(world: World, place: Pla
     await world.call("GET", f"/v1/replays/{replay_id}", 404, auth=other)
 
 
+async def failed(world: World) -> Login:
+    login = Login(email=None)
+    await world.faults(sms={str(login.phone): {"mode": "refuse"}})
+    await world.open(login)
+    await world.row(login, "sms", "failed")
+    await world.faults()
+    return login
+
+
+async def test_a_replay_id_that_others_used_is_free_in_ones_own_account(world: World, place: Place):
+    one, other = await failed(world), await failed(world)
+    asked = {"replay_id": f"r-{new_id()}"}
+    everywhere = await world.call("POST", "/v1/replays", 202, json=asked | {"login_id": str(other.login_id)})
+    assert everywhere["counts"] == {"replayed": 1}
+    await world.row(other, "sms", "delivered")
+    own = await client(place, str(one.account), SCOPES)
+    mine = await world.call("POST", "/v1/replays", 202, json=asked, auth=own)
+    assert (mine["matched"], mine["counts"], mine["repeated"]) == (1, {"replayed": 1}, False)
+    await world.row(one, "sms", "delivered")
+    path, stranger = f"/v1/replays/{asked['replay_id']}", await client(place, str(new_id()), SCOPES)
+    assert (await world.call("GET", path, auth=own))["counts"] == {"replayed": 1}
+    assert (await world.call("POST", "/v1/replays", 202, json=asked, auth=stranger))["matched"] == 0
+    for account, matched in ((one.account, 1), (new_id(), None)):
+        answer = await world.call("GET", path, 404 if matched is None else 200, params={"account": str(account)})
+        assert answer.get("matched") == matched
+    await world.call("GET", path, 404, params={"account": str(one.account)}, auth=stranger)
+
+
+async def test_the_same_click_by_two_clients_of_an_account_is_one_replay(world: World, place: Place):
+    login = await failed(world)
+    asked = {"replay_id": f"r-{new_id()}"}
+    clients = [await client(place, str(login.account), SCOPES) for _ in range(2)]
+    first = await world.call("POST", "/v1/replays", 202, json=asked, auth=clients[0])
+    second = await world.call("POST", "/v1/replays", 200, json=asked, auth=clients[1])
+    assert (first["counts"], second["counts"], second["repeated"]) == ({"replayed": 1}, {"replayed": 1}, True)
+
+
 async def test_a_dead_letter_of_another_service_is_replayed_there(world: World):
     start = datetime.now(UTC)
     await world.publish_raw("session-events", b"no event at all")
