@@ -73,6 +73,8 @@ class Sender:
             self._held -= held.slots
             if not self._held:
                 self._nothing_held.set()
+            if self._backlog and held.slots:
+                self._wake.set()
 
     def start(self, jobs: Sequence[Job], held: Held) -> None:
         """Inside of `hold`, for the rows that were claimed."""
