@@ -193,6 +193,13 @@ async def test_one_idempotency_key_in_parallel_opens_one_login(desk: Desk, sms: 
     assert len({answer.data.get("token") for answer in answers}) == 1
 
 
+async def test_calls_with_one_key_use_up_one_message(desk: Desk) -> None:
+    who = await desk.member()
+    answers = await asyncio.gather(*(desk.sign_in(who, Idempotency_Key="k" * 30) for _ in range(5)))
+    assert {answer.status for answer in answers} == {202}
+    assert [(await desk.sign_in(who)).status for _ in range(5)] == [202] * 4 + [429]
+
+
 async def test_an_idempotency_key_that_has_expired_opens_a_new_login(desk: Desk) -> None:
     who = await desk.member()
     first = await desk.sign_in(who, Idempotency_Key="k" * 30)

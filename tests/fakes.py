@@ -1,0 +1,43 @@
+"""Twins of small ports, in memory. The suite of each runs on the twin and on the real one."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from services.login_gateway.ports import Rule
+
+
+class MemoryCounters:
+    """`ports.Counters` for one process; `now` moves only when a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self._hits: dict[bytes, list[datetime]] = defaultdict(list)
+        self._under_way: dict[bytes, int] = defaultdict(int)
+
+    async def take(self, names: Sequence[bytes], rules: Sequence[Rule]) -> bool:
+        if not all(self._lately(name, rule.seconds) < rule.most for name in names for rule in rules):
+            return False
+        for name in names:
+            self._hits[name].append(self.now)
+        return True
+
+    async def give_back(self, names: Sequence[bytes]) -> None:
+        for name in names:
+            del self._hits[name][-1:]
+
+    async def begin(self, name: bytes, rule: Rule) -> bool:
+        """Nothing runs beside this: what is under way will not end while it waits."""
+        if self._lately(name, rule.seconds) + self._under_way[name] >= rule.most:
+            return False
+        self._under_way[name] += 1
+        return True
+
+    async def end(self, names: Sequence[bytes], wrong: bool) -> datetime:
+        for name in names:
+            self._under_way[name] -= 1
+            self._hits[name] += [self.now] if wrong else []
+        return self.now
+
+    def _lately(self, name: bytes, seconds: int) -> int:
+        return sum(hit > self.now - timedelta(seconds=seconds) for hit in self._hits[name])

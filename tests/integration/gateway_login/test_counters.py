@@ -1,0 +1,96 @@
+"""What the rules may rely on when they count: the same on Postgres and on the twin in memory."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import NamedTuple
+
+import pytest
+import pytest_asyncio
+
+from services.login_gateway.ports import Counters, Rule
+from services.login_gateway.postgres.counters import PostgresCounters
+from tests.fakes import MemoryCounters
+from tests.integration.gateway_login.world import Desk
+
+HOUR, DAY = Rule(3, 3600), Rule(5, 86_400)
+LET_PASS = """
+UPDATE counters SET hits = ARRAY(SELECT h - make_interval(secs => $2) FROM unnest(hits) h) WHERE name = ANY($1::bytea[])
+"""
+
+
+class Case(NamedTuple):
+    """Counters, two names that nobody has counted yet, and a way to let time pass."""
+
+    counters: Counters
+    one: bytes
+    other: bytes
+    passes: Callable[[float], Awaitable[object]]
+
+
+@pytest_asyncio.fixture(params=["postgres", "memory"])
+async def case(request: pytest.FixtureRequest, desk: Desk) -> AsyncIterator[Case]:
+    names = (os.urandom(16), os.urandom(16))
+    if request.param == "postgres":
+        yield Case(PostgresCounters(desk.pool), *names, lambda seconds: desk.pool.execute(LET_PASS, names, seconds))
+        return
+    memory = MemoryCounters()
+
+    async def passes(seconds: float) -> None:
+        memory.now += timedelta(seconds=seconds)
+
+    yield Case(memory, *names, passes)
+
+
+async def taken(case: Case, times: int, *rules: Rule) -> int:
+    return sum([await case.counters.take([case.one], rules or [HOUR]) for _ in range(times)])
+
+
+async def test_as_many_are_taken_as_the_rule_says(case: Case) -> None:
+    assert await taken(case, 5) == 3
+    assert await case.counters.take([case.other], [HOUR])
+
+
+async def test_parallel_calls_take_no_more(case: Case) -> None:
+    took = await asyncio.gather(*(case.counters.take([case.one], [HOUR]) for _ in range(30)))
+    assert sum(took) == 3
+
+
+async def test_every_rule_holds_over_its_own_time(case: Case) -> None:
+    assert await taken(case, 4, HOUR, DAY) == 3
+    await case.passes(3700)
+    assert await taken(case, 4, HOUR, DAY) == 2
+    await case.passes(86_400)
+    assert await taken(case, 1, HOUR, DAY) == 1
+
+
+async def test_all_names_are_counted_or_none(case: Case) -> None:
+    assert await taken(case, 3) == 3
+    assert not await case.counters.take([case.other, case.one], [HOUR])
+    assert sum([await case.counters.take([case.other], [HOUR]) for _ in range(4)]) == 3
+
+
+async def test_what_is_given_back_can_be_taken_again(case: Case) -> None:
+    assert await taken(case, 3) == 3
+    await case.counters.give_back([case.one])
+    assert await taken(case, 2) == 1
+    await case.counters.give_back([case.other])
+    assert await case.counters.take([case.other], [HOUR])
+
+
+async def test_a_guess_counts_only_when_it_was_wrong(case: Case) -> None:
+    for wrong in (True, False, True, False, True):
+        assert await case.counters.begin(case.one, HOUR)
+        await case.counters.end([case.one], wrong)
+    assert not await case.counters.begin(case.one, HOUR)
+    await case.passes(3700)
+    assert await case.counters.begin(case.one, HOUR)
+
+
+async def test_a_guess_under_way_counts_until_it_ends(case: Case) -> None:
+    single = Rule(1, 3600)
+    assert await case.counters.begin(case.one, single)
+    waiting = asyncio.create_task(case.counters.begin(case.one, single))
+    await case.counters.end([case.one], wrong=True)
+    assert not await waiting
