@@ -9,11 +9,10 @@ from uuid import UUID
 import pytest
 
 from schemas.events import ExpireAll, LoginClosed, Verified
-from services.login_gateway import sessions
 from services.login_gateway.accounts import EditAccount
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.house import HOUSE
-from services.login_gateway.postgres import accounts, users
+from services.login_gateway.postgres import accounts, sessions, users
 from services.login_gateway.users import EditUser, NewPassword
 from services.login_gateway.who import COMMAND_LINE
 from tests.integration.gateway_login.world import Desk, Member, eventually
