@@ -16,6 +16,11 @@ from deploy.local.ports import free_ports
 from deploy.local.processes import Child, Program
 from deploy.local.stack import Stack
 from services.platform.kafka import Connection, Producer
+from tests.integration.gateway_login.conftest import HEARD
+from tests.integration.gateway_login.world import Desk, Heard
+from tests.integration.gateway_login.world import Place as Desks
+from tests.integration.gateway_login.world import opened as at
+from tests.integration.heard import listening
 from tests.integration.session_store.world import Place, World, opened
 
 
@@ -69,6 +74,18 @@ async def far(stack: Stack, near: World) -> AsyncIterator[Process]:
 def stores(stack: Stack, near: World, far: Process) -> dict[str, World]:
     """Every process of the one session store."""
     return {"stack": replace(near, base=stack.environment.url("session-store")), "near": near, "far": far.world}
+
+
+@pytest_asyncio.fixture(scope="session")
+async def desk(stack: Stack) -> AsyncIterator[Desk]:
+    """A gateway in this process; it hears what goes out on the topics."""
+    heard = Heard(stack.environment.keys / "gateway")
+    place = Desks(stack.kafka, stack.dsn("gateway"), stack.environment.keys / "gateway")
+    async with (
+        listening(place.kafka, place.keys, HEARD, "gatepost-test-races-desk", heard.events),
+        at(place, heard) as made,
+    ):
+        yield made
 
 
 @asynccontextmanager

@@ -2,16 +2,16 @@
 
 import asyncio
 import time
+from contextlib import ExitStack
 from typing import Any
 
+from services.session_store.store import STORE
 from tests.integration.gateway_login.world import eventually
 from tests.integration.session_store.world import Made, Place, World, expire, length, revoked
 from tests.races.conftest import Process, holding
 
 LONG_ENOUGH = 2.5  # seconds; memory may be trusted for two
-BLOCKED = (
-    "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid)) AND query ~ 'asked'"
-)
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 AND query ~ 'asked'"
 ENDED = ("expired", "revoked", "too long", "asked before")
 
 
@@ -25,15 +25,13 @@ async def test_a_store_that_wakes_answers_nothing_from_its_memory_of_before(
     made = {what: await near.open(days_old=40) for what in (*ENDED, "alive")}
     await asyncio.gather(*(far.world.becomes(made[what], True) for what in made if what != "asked before"))
     await known(near, made["asked before"])
-    async with holding(store_place.dsn, "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE") as lock:
+    async with holding(store_place.dsn, "LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"):
         half = asyncio.create_task(far.world.active(made["asked before"]))
-        await eventually(lambda: lock.fetchval(BLOCKED))
-        asleep = far.asleep()
-        asleep.__enter__()
-    try:
+        await eventually(lambda: near.app[STORE].pool.fetchval(WAITING))
+        sleep = ExitStack()
+        sleep.enter_context(far.asleep())
+    with sleep:
         asked = await while_it_sleeps(near, far, made)
-    finally:
-        asleep.__exit__(None, None, None)
     answers = {what: await answer for what, answer in (asked | {"asked before": half}).items()}
     assert {answers[what] for what in ENDED} <= {False, 503}, answers
     assert answers["alive"] in (True, 503)

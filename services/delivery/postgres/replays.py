@@ -20,11 +20,15 @@ WITHIN: Final = "count(*) FILTER (WHERE d.created_at > now() - interval '1 hour'
 COUNTED: Final = """d.created_at > now() - interval '1 day'
     AND (d.state IN ('sending', 'sent', 'delivered', 'undelivered', 'unknown')
          OR d.state = 'queued' AND d.cause LIKE 'replay:%')"""
+# A later row of the login and channel: that code arrived, and the one before it makes no sense any more.
+ARRIVED_SINCE: Final = "n.created_at > m.created_at AND n.state IN ('sent', 'delivered')"
 CANDIDATES: Final = f"""
 WITH matched AS (
     SELECT DISTINCT ON (login_id, channel) id, login_id, channel, user_id, recipient, expires_at, created_at
-    FROM deliveries
+    FROM deliveries m
     WHERE {WANTED} AND ($3::text IS NOT NULL OR state IN ('failed', 'undelivered', 'unknown', 'expired'))
+        AND NOT EXISTS (SELECT FROM deliveries n
+                        WHERE n.login_id = m.login_id AND n.channel = m.channel AND {ARRIVED_SINCE})
     ORDER BY login_id, channel, created_at DESC
 )
 SELECT m.id, m.login_id, m.channel, m.user_id, m.recipient, m.expires_at,
@@ -37,16 +41,16 @@ FROM matched m, LATERAL (
 ) u, LATERAL (SELECT {WITHIN} FROM deliveries d WHERE d.recipient = m.recipient AND {COUNTED}) t
 ORDER BY m.created_at DESC LIMIT $9
 """  # noqa: S608 - made of constants
-AGAIN: Final = """
+AGAIN: Final = f"""
 INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed, sealed_event,
     sealed_cause, masked, country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient)
-SELECT n.new_id, login_id, channel, $3, account_id, user_id, 'queued', now(), sealed, sealed_event, sealed_cause,
+SELECT g.new_id, login_id, channel, $3, account_id, user_id, 'queued', now(), sealed, sealed_event, sealed_cause,
     masked, country, locale, origin, code_key_id, digits, begun_at, now(), expires_at, recipient
-FROM unnest($1::uuid[], $2::uuid[]) n (id, new_id) JOIN deliveries m USING (id)
-WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.login_id = m.login_id AND d.channel = m.channel
-                  AND d.state IN ('queued', 'sending'))
+FROM unnest($1::uuid[], $2::uuid[]) g (id, new_id) JOIN deliveries m USING (id)
+WHERE NOT EXISTS (SELECT FROM deliveries n WHERE n.login_id = m.login_id AND n.channel = m.channel
+                  AND (n.state IN ('queued', 'sending') OR {ARRIVED_SINCE}))
 ON CONFLICT (login_id, channel, cause) DO NOTHING RETURNING id
-"""
+"""  # noqa: S608 - made of constants
 COUNTS: Final = """
 SELECT counts FROM replays WHERE ($1::text IS NULL OR account_id = $1) AND id = $2
 ORDER BY account_id = '*' DESC, at DESC LIMIT 1

@@ -12,14 +12,7 @@ from services.login_gateway.administration import Administration, Connection
 from services.login_gateway.clients import NOT_AN_ADMINS
 from services.login_gateway.postgres import sessions
 from services.login_gateway.postgres.counters import PostgresCounters
-from services.login_gateway.user_rows import (
-    UserView,
-    columns,
-    contact_hashes,
-    full_view,
-    masked_view,
-    profile,
-)
+from services.login_gateway.user_rows import UserView, columns, contact_hashes, full_view, masked_view, profile
 from services.login_gateway.users import (
     Change,
     EditUser,
@@ -57,7 +50,7 @@ FIND: Final = "SELECT users.*, locked_at FROM users LEFT JOIN user_guard USING (
 BY_ID: Final = f"{FIND} AND user_id = $2"
 LOCKED: Final = f"{BY_ID} FOR UPDATE OF users"
 BY_EXTERNAL_ID: Final = f"{FIND} AND external_id = $2"
-GUARD_FIRST: Final = "SELECT FROM user_guard WHERE user_id = $1 FOR UPDATE"  # verify locks guard, then login
+GUARD_FIRST: Final = "SELECT FROM user_guard WHERE user_id = $1 FOR UPDATE"  # as verify does: guard, login, then user
 PAGE: Final = f"""
 {FIND} AND ($2::uuid IS NULL OR user_id > $2) AND (
     $3::text IS NULL OR strpos(username_key, $3) > 0 OR strpos(lower(name), lower($4)) > 0 OR external_id = $4
@@ -166,7 +159,6 @@ async def delete(admin: Administration, who: Who, account_id: UUID, user: str) -
     async with admin.transaction() as (connection, events):
         row = await _row(connection, account_id, user, lock=True)
         may_touch(who, row["role"])
-        await connection.execute(GUARD_FIRST, row["user_id"])
         events += await sessions.expire_user(connection, admin.signer, row["user_id"], who.name)  # noqa: PLW2901
         await connection.execute("DELETE FROM users WHERE user_id = $1", row["user_id"])
         await audit.record(connection, who.name, "user.deleted", account_id, str(row["user_id"]))
@@ -239,7 +231,6 @@ async def _consequences(
     if ends_sessions:
         return await sessions.expire_user(connection, admin.signer, row["user_id"], who.name)
     if closes_logins:
-        await connection.execute(GUARD_FIRST, row["user_id"])
         return await sessions.close_logins(connection, row["user_id"], "contact-changed")
     return []
 
@@ -250,6 +241,7 @@ async def _put(
     before = await admin.pool.fetchrow(BY_EXTERNAL_ID, account_id, wanted.external_id)
     stored = await _new_password(admin, before, new)
     async with admin.transaction() as (connection, events):
+        await connection.execute(GUARD_FIRST, before and before["user_id"])
         row = await connection.fetchrow(f"{BY_EXTERNAL_ID} FOR UPDATE OF users", account_id, wanted.external_id)
         if row is None:
             return full_view(admin, await _insert(admin, connection, who, account_id, wanted, stored)), True
@@ -279,6 +271,8 @@ async def _stored(admin: Administration, password: str | None, password_hash: st
 
 async def _row(connection: Any, account_id: UUID, user: str, lock: bool = False) -> Any:
     user_id = as_id(user)
+    if lock:
+        await connection.execute(GUARD_FIRST, user_id)
     row = await connection.fetchrow(LOCKED if lock else BY_ID, account_id, user_id) if user_id else None
     if row is None:
         raise Problem(404, "not-found", "There is no such user in this account.")

@@ -168,6 +168,18 @@ async def test_two_replays_at_once_send_once(world: World):
     assert len(rows) == 2
 
 
+async def test_what_arrived_by_one_replay_is_not_sent_again_by_the_next(world: World):
+    login = Login(email=None)
+    await world.faults(sms={str(login.phone): {"mode": "refuse"}})
+    await world.open(login)
+    await world.row(login, "sms", "failed")
+    await world.faults()
+    asked = {"account": str(login.account)}
+    assert (await world.call("POST", "/v1/replays", 202, json=asked))["counts"] == {"replayed": 1}
+    await world.row(login, "sms", "delivered")
+    assert (await world.call("POST", "/v1/replays", 202, json=asked))["matched"] == 0
+
+
 async def test_a_replay_counts_what_a_phone_got_whoever_its_user_was(world: World):
     account, phone = new_id(), Login().phone
     for _ in range(5):
