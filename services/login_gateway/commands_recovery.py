@@ -31,11 +31,6 @@ FloorsFile = Annotated[Path | None, typer.Option(help="The file of `gatepost ses
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
-@recover.callback()
-def _group() -> None:
-    """Keeps `gateway` a command of its own, however few there are."""
-
-
 @recover.command("gateway")
 def gateway(keep: Keep = False, floors: FloorsFile = None, yes: Yes = False, as_json: AsJson = False) -> None:
     """After a restore of the gateway's database: end all sessions of all accounts, or adopt the store's floors."""
