@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from services.platform import log
 from services.platform.keys.keyring import KeyringError
 from services.platform.settings import BadSettings
 
@@ -55,6 +56,7 @@ def migrate(
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 could not be done, 2 wrong use or settings."""
+    log.of_command()
     _mount(app)
     try:
         app()
@@ -76,8 +78,13 @@ def _mount(root: typer.Typer) -> None:
 
 
 def _mount_groups(root: typer.Typer, module: Any) -> None:
+    """Two services may have commands of one group: `gatepost sessions` is the gateway's and the store's."""
     for name, group in module.GROUPS.items():
-        root.add_typer(group, name=name)
+        known = next((each.typer_instance for each in root.registered_groups if each.name == name), None)
+        if known is not None:
+            known.registered_commands.extend(group.registered_commands)
+        else:
+            root.add_typer(group, name=name)
     for name, command in getattr(module, "COMMANDS", {}).items():
         root.command(name)(command)
 

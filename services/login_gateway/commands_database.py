@@ -41,7 +41,7 @@ async def served_by_ourselves(timeout: aiohttp.ClientTimeout) -> AsyncIterator[t
     """A session, the base URL and the credentials for it."""
     async with AsyncExitStack() as stack:
         secret = secrets.token_urlsafe(32)
-        keys, kafka = Path(os.environ["GATEPOST_KEYS"]), _kafka()
+        keys, kafka = Path(os.environ["GATEPOST_KEYS"]), kafka_of_environment()
         app = _application(await administration(stack, secret_of("DATABASE"), keys, kafka), secret)
         socket = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gatepost-"))) / "gateway"
         runner = web.AppRunner(app, access_log=None)
@@ -82,7 +82,7 @@ async def administration(stack: AsyncExitStack, dsn: str, keys: Path, kafka: Con
     )
 
 
-def _kafka() -> Connection | None:
+def kafka_of_environment() -> Connection | None:
     return Connection.of(parsed(KafkaSettings)) if "GATEPOST_KAFKA" in os.environ else None
 
 

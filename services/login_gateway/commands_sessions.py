@@ -1,4 +1,4 @@
-"""`gatepost sessions list | end | expire | expire-all`."""
+"""`gatepost sessions list | end | expire | expire-all | republish`."""
 
 from typing import Annotated, Any, Final
 
@@ -7,10 +7,12 @@ import typer
 from services.login_gateway.commands_accounts import chosen
 from services.login_gateway.commands_clients import AsJson
 from services.login_gateway.commands_reach import Api, run
+from services.login_gateway.commands_recovery import republish
 from services.login_gateway.commands_users import Account, found
 from services.platform import cli
 
-app = typer.Typer(no_args_is_help=True, help="Sessions: list them, end them.")
+app = typer.Typer(no_args_is_help=True, help="Sessions: list them, end them, tell the session store again.")
+app.command("republish")(republish)
 
 COLUMNS: Final = ["issued_at", "expires_at", "login_id", "user_id", "acr", "aud", "device"]
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from services.platform.kafka import Connection
 
 keys = typer.Typer(no_args_is_help=True, help="Keyring files: make, rotate, list.")
-topics = typer.Typer(no_args_is_help=True, help="Kafka topics: create, check.")
+topics = typer.Typer(no_args_is_help=True, help="Kafka topics: create, check, rights.")
 
 Folder = Annotated[Path, typer.Option("--dir", help="Folder with one folder for each service.")]
 
@@ -114,6 +116,47 @@ def check() -> None:
     missing = asyncio.run(missing_topics(_connection()))
     typer.echo("missing: " + ", ".join(missing) + "; run `gatepost topics create`" if missing else "all topics exist")
     raise typer.Exit(1 if missing else 0)
+
+
+@topics.command("rights")
+def rights(
+    principal: Annotated[
+        list[str] | None,
+        typer.Option(help="Who somebody is to Kafka, like gateway=User:CN=gateway,O=Example; may be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """What each principal may write and read, as lines for kafka-acls.sh; nobody needs more."""
+    from schemas.topics import rights as of_table
+
+    known, named = of_table(), dict(_pair(each) for each in principal or [])
+    if unknown := named.keys() - known.keys():
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: one of {', '.join(known)}")
+    if as_json:
+        typer.echo(json.dumps({who: {what: sorted(of) for what, of in may.items()} for who, may in known.items()}))
+        return
+    typer.echo("# KAFKA is a broker of the cluster, ADMIN a properties file of somebody who may alter its ACLs")
+    for who, may in known.items():
+        for line in _acls(who, named.get(who, f"User:{who}"), may):
+            typer.echo(line)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, principal = text.partition("=")
+    if ":" not in principal:
+        raise typer.BadParameter(f"{text}: write it as gateway=User:…")
+    return name, principal
+
+
+def _acls(who: str, principal: str, may: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """Consumer groups are named after who they belong to."""
+    start = 'kafka-acls.sh --bootstrap-server "$KAFKA" --command-config "$ADMIN" --add --force --allow-principal '
+    start += shlex.quote(principal)
+    for operation, what in (("Write", may["write"]), ("Read", may["read"])):
+        if what:
+            yield f"{start} --operation {operation} " + " ".join(f"--topic {name}" for name in sorted(what))
+    if may["read"]:
+        yield f"{start} --operation Read --group {who} --resource-pattern-type prefixed"
 
 
 def _connection() -> "Connection":

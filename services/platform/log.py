@@ -1,4 +1,4 @@
-"""Logs are events: one JSON line per unit of work, on standard output."""
+"""Logs are events: one JSON line per unit of work, on standard output (a command's on standard error)."""
 
 import logging
 import sys
@@ -30,6 +30,14 @@ def configure(service: str, level: str = "info") -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def of_command() -> None:
+    """A command's standard output is its answer: warnings go to standard error, like the rest of what is told."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def _named(service: str) -> structlog.typing.Processor:
