@@ -12,6 +12,7 @@ from deploy.local import postgres
 from deploy.local.paths import STATE
 from deploy.local.ports import free_ports
 from deploy.local.stack import Stack
+from tests.secrecy.postgres import keep_wal
 
 FOLDER = STATE / "test"
 
@@ -26,6 +27,7 @@ async def stack(pytestconfig: pytest.Config) -> AsyncIterator[Stack]:
     started = Stack(FOLDER, free_ports(), Console(stderr=True))
     with capture.global_and_fixture_disabled():
         await started.start()
+    await keep_wal(started)
     try:
         yield started
     finally:

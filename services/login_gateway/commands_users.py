@@ -16,8 +16,11 @@ from services.platform import cli
 app = typer.Typer(no_args_is_help=True, help="The people and programs of an account.")
 
 Account = Annotated[str | None, typer.Option(help="Name or id; not needed when there is one account.")]
-Phone = Annotated[str | None, typer.Option(help="With country code, like +44 20 7946 0958; an empty text removes it.")]
-Email = Annotated[str | None, typer.Option(help="An empty text removes it.")]
+ASKED = "- asks for it, so that no list of processes and no history shows it"
+Phone = Annotated[
+    str | None, typer.Option(help=f"With country code, like +44 20 7946 0958; an empty text removes it; {ASKED}.")
+]
+Email = Annotated[str | None, typer.Option(help=f"An empty text removes it; {ASKED}.")]
 Sms = Annotated[bool | None, typer.Option("--sms/--no-sms", help="Authentication by SMS.")]
 EmailCodes = Annotated[bool | None, typer.Option("--email-codes/--no-email-codes", help="Authentication by e-mail.")]
 Role = Annotated[str | None, typer.Option(help="user, admin or operator.")]
@@ -45,6 +48,7 @@ def create(  # noqa: PLR0913, PLR0917 - the options of a command
     as_json: AsJson = False,
 ) -> None:
     """Make a user. Without --password-stdin a password is made and shown once."""
+    phone, email = _typed("Phone", phone), _typed("E-mail", email)
     password, shown = _password(password_stdin, no_password)
     body = _given(name=name, phone=phone, email=email, external_id=external_id, locale=locale, password=password)
     body |= {"username": username, "role": "admin" if admin else role or "user"}
@@ -85,6 +89,7 @@ def edit(  # noqa: PLR0913, PLR0917 - the options of a command
     as_json: AsJson = False,
 ) -> None:
     """Change a user, by username or id. Preferences and contacts end no session unless you say --force-login."""
+    phone, email = _typed("Phone", phone), _typed("E-mail", email)
     given = _given(username=username, role=role, name=name, phone=phone, email=email, locale=locale, disabled=disabled)
     body = {key: None if value == "" else value for key, value in given.items()} | _two_factor(sms, email_codes)
     if force_login:
@@ -182,6 +187,10 @@ def _about(user: str, account: str | None, method: str, path: str = "", body: ob
 
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _typed(label: str, given: str | None) -> str | None:
+    return str(typer.prompt(label, err=True)) if given == "-" else given
 
 
 def _two_factor(sms: bool | None, email_codes: bool | None) -> dict[str, Any]:

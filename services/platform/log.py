@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import threading
+from types import TracebackType
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -24,12 +26,29 @@ def configure(service: str, level: str = "info") -> None:
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[_first_words, *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    sys.excepthook = _crashed
+    threading.excepthook = lambda crash: _crashed(crash.exc_type, crash.exc_value, crash.exc_traceback)
+
+
+def _crashed(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """What nobody caught, in a line like all others: Python's own traceback ends with the error's text."""
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    told = {"problem": error.strerror} if isinstance(error, OSError) else {}
+    structlog.get_logger().critical("crashed", exc_info=error, **told)
+
+
+def _first_words(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """asyncio names a callback with its arguments, and below that the task that failed with its error's text."""
+    text = str(event["event"]).partition("\n")[0]
+    event["event"] = text.partition("(")[0] if event["_record"].name == "asyncio" else text
+    return event
 
 
 def of_command() -> None:

@@ -12,6 +12,7 @@ from services.login_gateway.administration import Administration, Connection
 from services.login_gateway.clients import NOT_AN_ADMINS
 from services.login_gateway.postgres import sessions
 from services.login_gateway.postgres.counters import PostgresCounters
+from services.login_gateway.postgres.names import check_free, taken
 from services.login_gateway.user_rows import UserView, columns, contact_hashes, full_view, masked_view, profile
 from services.login_gateway.users import (
     Change,
@@ -115,10 +116,13 @@ async def put(
     password_problem(new.password, new.password_hash, wanted.username)
     try:
         return await _put(admin, who, account_id, wanted, new)
+    except (asyncpg.UniqueViolationError, Problem) as clash:  # made meanwhile: replace it
+        if isinstance(clash, Problem) and clash.name != "external-id-taken":
+            raise
+    try:
+        return await _put(admin, who, account_id, wanted, new)
     except asyncpg.UniqueViolationError as twice:
-        if "external_id" not in str(twice.constraint_name):
-            raise taken(twice) from None
-    return await _put(admin, who, account_id, wanted, new)
+        raise taken(twice) from None
 
 
 async def take(admin: Administration, who: Who, account_id: UUID, new: NewUser) -> tuple[UserView, bool]:
@@ -179,16 +183,11 @@ def _holds_what_admins_do(who: Who) -> bool:
     return not isinstance(who, Client) or may_grant_operator(who) or who.scopes >= SCOPES - NOT_AN_ADMINS
 
 
-def taken(twice: asyncpg.UniqueViolationError) -> Problem:
-    if "external_id" in str(twice.constraint_name):
-        return Problem(409, "external-id-taken", "Another user of this account has this external_id.")
-    return Problem(409, "username-taken", "Another user of this account has this username.")
-
-
 async def _insert(
     admin: Administration, connection: Connection, who: Who, account_id: UUID, user: Profile, stored: str | None
 ) -> Any:
     user_id = new_id()
+    await check_free(connection, account_id, user_id, user)
     row = await connection.fetchrow(INSERT, user_id, account_id, stored, *columns(admin, user_id, user))
     details = {"role": user.role, "kind": user.kind}
     await audit.record(connection, who.name, "user.created", account_id, str(user_id), details)
@@ -209,6 +208,8 @@ async def _write(
     _may_write(who, row, wanted, change)
     if not change.fields and stored is None and not force_login:
         return []
+    if change.fields & {"username", "external_id"}:
+        await check_free(connection, row["account_id"], row["user_id"], wanted)
     values = columns(admin, row["user_id"], wanted)
     await connection.execute(UPDATE, row["user_id"], stored or row["password_hash"], *values)
     fields = sorted(change.fields | ({"password"} if stored else set()) | ({"force_login"} if force_login else set()))

@@ -122,6 +122,18 @@ async def test_a_users_life_by_commands(over_http, gateway):
     assert everybody.data == {"effective": "now"}
 
 
+async def test_contacts_are_asked_for_so_that_no_list_of_processes_shows_them(over_http, gateway):
+    where = ["--account", (await gateway.account())["name"], "--phone", "-", "--email", "-", "--json"]
+    typed = "+442079460101\nada@example.com\na good long phrase\n"
+    made = await gatepost(over_http, "users", "create", "ada", *where, "--password-stdin", given=typed)
+    assert made.code == 0, made.err
+    created = json.loads(made.out[made.out.index("{") :])  # before it, what the runner shows as typed
+    assert (created["phone"], created["email"], created["has_password"]) == ("+442079460101", "ada@example.com", True)
+    edited = await gatepost(over_http, "users", "edit", "ada", *where, given="+442079460102\ngrace@example.com\n")
+    changed = json.loads(edited.out[edited.out.index("{") :])
+    assert (changed["phone"], changed["email"]) == ("+442079460102", "grace@example.com")
+
+
 @pytest.mark.parametrize("how", ["prompt", "stdin", "file"])
 async def test_a_new_password_is_asked_for_or_read_and_never_shown(over_http, gateway, tmp_path, how):
     where = ["--account", (await gateway.account())["name"]]

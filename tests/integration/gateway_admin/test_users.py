@@ -117,6 +117,29 @@ async def test_an_external_id_is_unique_in_its_account(gateway, account):
     assert (answer.status, answer.data["type"]) == (409, "urn:gatepost:external-id-taken")
 
 
+async def test_a_name_that_is_taken_does_not_get_into_the_log_of_postgres(gateway, account, stack):
+    log = stack.child("postgres").log
+    made, other = [await gateway.make(account, external_id=secrets.token_hex(4)) for _ in range(2)]
+    before = log.stat().st_size
+    for field in ("username", "external_id"):
+        fields = {"username": secrets.token_hex(4), field: made[field]}
+        assert (await gateway("POST", users(account), fields)).status == 409
+        path = f"{users(account)}/{other['user_id']}"
+        assert (await gateway("PATCH", path, {field: made[field]})).status == 409
+    said = log.read_bytes()[before:]
+    assert b"duplicate key" not in said
+    assert made["username"].encode() not in said
+
+
+async def test_of_many_who_want_one_name_at_once_one_gets_it(gateway):
+    account = await gateway.account()
+    answers = await asyncio.gather(*(gateway("POST", users(account), {"username": "ada"}) for _ in range(12)))
+    assert sorted(answer.status for answer in answers) == [201] + [409] * 11
+    path = f"{users(account)}/external/e-1"
+    answers = await asyncio.gather(*(gateway("PUT", path, {"username": "grace"}) for _ in range(12)))
+    assert sorted(answer.status for answer in answers) == [200] * 11 + [201], [answer.data for answer in answers]
+
+
 async def test_search_finds_by_part_of_a_name_by_external_id_and_by_whole_contact(gateway):
     account = await gateway.account()
     ada = await gateway.make(
