@@ -151,6 +151,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception as error:
         log.error("request_failed", exc_info=error, route=_route(request))
         problem = Problem(500, "internal-error", "Something went wrong here; the log has it.")
+    structlog.contextvars.bind_contextvars(problem=problem.name)
     return _instead(request, problem)
 
 

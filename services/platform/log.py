@@ -29,7 +29,15 @@ def configure(service: str, level: str = "info") -> None:
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
+    handler.addFilter(_group_is_young)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _group_is_young(record: logging.LogRecord) -> bool:
+    """The first member of a group finds no coordinator yet and tries again: that is no error."""
+    if "GroupCoordinatorNotAvailable" in record.getMessage():
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 def _named(service: str) -> structlog.typing.Processor:
