@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 from rich.console import Console
+from typer.main import get_command
 
 from services import VERSION
 from services.platform.failures import explained
@@ -77,13 +78,23 @@ def main() -> None:
     """Entry point. Exit codes: 0 done, 1 could not be done, 2 wrong use or settings."""
     _mount(app)
     try:
-        app(prog_name="gatepost")
+        _plain_flags(get_command(app))(prog_name="gatepost")
     except Exception as error:
         known = explained(error)
         if known is None:
             raise
         Console(stderr=True).print(known[0], style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(known[1])
+
+
+def _plain_flags(command: Any) -> Any:
+    """Help shows a flag without a type: it takes no value."""
+    for parameter in command.params:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        _plain_flags(below)
+    return command
 
 
 def _mount(root: typer.Typer) -> None:
