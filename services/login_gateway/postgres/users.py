@@ -13,14 +13,7 @@ from services.login_gateway.clients import NOT_AN_ADMINS
 from services.login_gateway.limits import Names
 from services.login_gateway.postgres import sessions
 from services.login_gateway.postgres.counters import PostgresCounters
-from services.login_gateway.user_rows import (
-    UserView,
-    columns,
-    contact_hashes,
-    full_view,
-    masked_view,
-    profile,
-)
+from services.login_gateway.user_rows import UserView, columns, contact_hashes, full_view, masked_view, profile
 from services.login_gateway.users import (
     Change,
     EditUser,
@@ -66,7 +59,6 @@ PAGE: Final = f"""
 ) ORDER BY user_id LIMIT $6
 """
 UNLOCK: Final = "UPDATE user_guard SET wrong_at = '{}', wrong_total = 0, locked_at = NULL WHERE user_id = $1"
-FORGET_WRONG: Final = "UPDATE counters SET hits = '{}' WHERE name = $1"
 
 
 async def listed(
@@ -158,8 +150,8 @@ async def unlock(admin: Administration, who: Who, account_id: UUID, user: str) -
         row = await _row(connection, account_id, user, lock=True)
         may_touch(who, row["role"])
         await connection.execute(UNLOCK, row["user_id"])
-        passwords = Names(admin.search).of("password", account_id, row["username_key"])
-        await connection.execute(FORGET_WRONG, passwords)
+        wrong = Names(admin.search).of("password", account_id, row["username_key"])
+        await PostgresCounters(connection).forget(wrong)
         await audit.record(connection, who.name, "user.unlocked", account_id, str(row["user_id"]))
         row = await _row(connection, account_id, user)
     return full_view(admin, row)
