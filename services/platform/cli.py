@@ -40,6 +40,7 @@ class Saved(msgspec.Struct):
     delivery: str
     session_store: str
     authorization: str = ""
+    username: str = ""
 
     def __repr__(self) -> str:
         return f"Saved({self.gateway})"

@@ -26,7 +26,7 @@ def login(
     answer = cli.call_as(where, "gateway", "POST", "/v1/logins", body | ({"account": account} if account else {}))
     if answer["status"] == "code_required":
         answer = _with_code(where, answer)
-    where.authorization = f"Bearer {answer['token']}"
+    where.authorization, where.username = f"Bearer {answer['token']}", username
     cli.save(where)
     typer.echo(f"signed in until {answer['expires_at']}")
     if cli.CLIENT_FILE in os.environ:
@@ -55,7 +55,8 @@ def whoami(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if found is None or not found["active"]:
         cli.fail("The saved sign-in is over. Run `gatepost login`.")
     ends = datetime.fromtimestamp(found["exp"], UTC).isoformat().replace("+00:00", "Z")
-    cli.show({name: found[name] for name in ("sub", "account", "role", "acr")} | {"expires_at": ends}, as_json)
+    shown = {name: found[name] for name in ("sub", "account", "role", "acr")}
+    cli.show({"username": where.username, **shown, "expires_at": ends, "gateway": where.gateway}, as_json)
 
 
 def _ask(where: cli.Saved, path: str, token: str) -> Any:

@@ -51,7 +51,8 @@ async def test_an_administrator_signs_in_on_the_command_line_and_out_again(story
     out, problems = await process.communicate()
     assert process.returncode == 0, out + problems
     status, said = await terminal.run("whoami")
-    assert (status, "admin" in said) == (0, True)
+    assert (status, "admin" in said, "console" in said) == (0, True, True)
+    assert datetime.fromisoformat(said.split("expires_at")[1].split()[0]) > before
     status, said = await terminal.run("users", "list", "--account", "demo", "--json")
     assert (status, "console" in said) == (0, True), said
     status, said = await terminal.run("sessions", "list", "--account", "demo", "--user", "console", "--json")
