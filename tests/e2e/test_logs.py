@@ -26,16 +26,19 @@ async def told_of(stack: Stack, service: str, login_id: str, event: str) -> list
 
 
 async def test_a_login_is_found_in_the_logs_by_its_id_from_opening_to_code(story: Story, stack: Stack):
-    before = datetime.now(UTC)
-    _, opened = await story.sign_in("ada")
+    contact, before = "told@example.com", datetime.now(UTC)
+    body = {"username": "told", "password": "quite long enough", "email": contact, "two_factor": {"email": True}}
+    await story.api.expect(201, "gateway", "POST", f"/v1/accounts/{story.account}/users", body)
+    sign_in = {"account": story.account, "username": "told", "password": "quite long enough"}
+    opened = await story.api.expect(202, "gateway", "POST", "/v1/logins", sign_in, authenticated=False)
     login_id = opened["login_id"]
-    code = await story.code_for("+442079460101", "sms", before)
+    code = await story.code_for(contact, "email", before)
     wrong = f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
     assert (await story.verify(opened["login"], wrong))[0] == 401
     assert (await story.verify(opened["login"], code))[0] == 200
     found = await told_of(stack, "gateway", login_id, "code_right")
     assert [line["event"] for line in found] == ["login_opened", "http", "code_right"]
-    assert (found[1]["problem"], found[2]["channel"]) == ("wrong-code", "sms")
+    assert (found[1]["problem"], found[2]["channel"]) == ("wrong-code", "email")
     assert "sent" in {line["state"] for line in await told_of(stack, "delivery", login_id, "delivery")}
 
 
