@@ -1,6 +1,6 @@
 # Gatepost's checkout: `make` lists what can be done.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs demo test check
+.PHONY: help setup up down status logs reset demo test check
 
 PYTHON := .venv/bin/python
 READY := .venv/.filled
@@ -18,10 +18,13 @@ down: $(READY) ## stop it; the data stays
 	@$(PYTHON) -m deploy.local down
 
 status: $(READY) ## what runs, since when, restarted how often
-	@$(PYTHON) -m deploy.local status
+	@$(PYTHON) -m deploy.local status || true
 
 logs: $(READY) ## follow every log
 	@$(PYTHON) -m deploy.local logs
+
+reset: $(READY) ## forget what `make up` kept: data, keys, logs, passwords
+	@$(PYTHON) -m deploy.local reset
 
 demo: $(READY) ## set up everything, play the story from first login to clearing all sessions, end by itself
 	@$(PYTHON) -m deploy.local demo

@@ -7,12 +7,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 from rich.console import Console
+from typer.main import get_command
 
+from services import VERSION
 from services.platform import log
-from services.platform.keys.keyring import KeyringError
-from services.platform.settings import BadSettings
+from services.platform.failures import explained
 
 
 class Service(StrEnum):
@@ -30,10 +32,29 @@ PACKAGES = {
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Two-factor login built from events.")
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gatepost {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def serve(service: Service) -> None:
     """Run one service until SIGTERM."""
-    import_module(f"{PACKAGES[service]}.__main__").main()
+    try:
+        import_module(f"{PACKAGES[service]}.__main__").main()
+    except Exception as error:
+        structlog.get_logger().error("service_ended", exc_info=error)
+        raise
 
 
 @app.command()
@@ -59,10 +80,23 @@ def main() -> None:
     log.of_command()
     _mount(app)
     try:
-        app()
-    except (BadSettings, KeyringError) as bad:
-        Console(stderr=True).print(str(bad), style="red", markup=False)
-        sys.exit(2)
+        _plain_flags(get_command(app))(prog_name="gatepost")
+    except Exception as error:
+        known = explained(error)
+        if known is None:
+            raise
+        Console(stderr=True).print(known[0], style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(known[1])
+
+
+def _plain_flags(command: Any) -> Any:
+    """Help shows a flag without a type: it takes no value."""
+    for parameter in command.params:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        _plain_flags(below)
+    return command
 
 
 def _mount(root: typer.Typer) -> None:

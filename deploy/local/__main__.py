@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down|status|logs|demo`: what the Makefile calls."""
+"""`python -m deploy.local up|down|status|logs|reset|demo`: what the Makefile calls."""
 
 import asyncio
 import logging
@@ -21,6 +21,7 @@ COMMANDS = {
     "down": background.down,
     "status": background.status,
     "logs": background.logs,
+    "reset": background.reset,
     "supervise": background.supervise,
     "demo": demo,
 }

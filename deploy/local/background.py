@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ READY: Final = FOLDER / "ready.json"
 PROGRESS: Final = FOLDER / "logs" / "supervisor.log"
 CREDENTIALS: Final = FOLDER / "credentials.json"
 START_SECONDS: Final = 300
+SERVICES: Final = {"gateway": "gateway", "delivery": "delivery", "session_store": "session store"}
+USUAL: Final = {name: f"http://127.0.0.1:{getattr(local_ports.Ports(), name)}" for name in SERVICES}
 
 
 async def up() -> None:
@@ -100,11 +103,27 @@ async def logs() -> None:
     paths = [str(path) for path in sorted((FOLDER / "logs").glob("*.log"))]
     if not paths:
         raise Trouble("there are no logs yet; start with `make up`")
-    os.execvp("tail", ["tail", "-n", "20", "-F", *paths])  # noqa: S606 - this process becomes tail
+    follow = ["-F"] if _running() else []
+    if not follow:
+        Console().print("Gatepost is not running; its logs ended like this:")
+    sys.stdout.flush()
+    os.execvp("tail", ["tail", "-n", "20", *follow, *paths])  # noqa: S606 - this process becomes tail
+
+
+async def reset() -> None:
+    """Forget the data, keys, logs and passwords of `make up`; the next one begins anew."""
+    from deploy.local import postgres
+
+    if _running():
+        raise Trouble("Gatepost is running; stop it with `make down` first")
+    postgres.remove(FOLDER)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    Console().print("Everything that `make up` kept is gone.")
 
 
 def _start_supervisor() -> None:
     PROGRESS.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    FOLDER.chmod(0o700)  # tokens are kept there too
     READY.unlink(missing_ok=True)
     command = [sys.executable, "-m", "deploy.local", "supervise"]
     with PROGRESS.open("wb") as log:
@@ -129,7 +148,7 @@ async def _wait_until_ready(out: Console) -> None:
 
 
 async def _introduce(stack: "Stack") -> None:
-    """Make the demo account the first time, and write who can sign in to `credentials.json` (0600)."""
+    """Make the demo account the first time; write who can sign in, and where, to `credentials.json` (0600)."""
     import aiohttp
 
     from deploy.local.people import Api, populate
@@ -138,6 +157,8 @@ async def _introduce(stack: "Stack") -> None:
         async with aiohttp.ClientSession() as session:
             account, made = await populate(Api(session, stack.environment.urls(), stack.client()))
         _write(CREDENTIALS, _credentials(stack, account, made))
+    else:
+        _write(CREDENTIALS, json.loads(CREDENTIALS.read_text()) | addresses(stack))
 
 
 async def _report(stack: "Stack") -> None:
@@ -153,15 +174,16 @@ def _processes(stack: "Stack") -> dict[str, Any]:
 
 def _credentials(stack: "Stack", account: str, made: "list[Person]") -> dict[str, Any]:
     client_id, secret = stack.client()
-    return {
-        "gateway": stack.environment.url("gateway"),
-        "delivery": stack.environment.url("delivery"),
-        "session_store": stack.environment.url("session-store"),
-        "inbox": f"http://127.0.0.1:{stack.ports.inbox}",
+    return addresses(stack) | {
         "account": {"name": "demo", "account_id": account},
         "client": {"client_id": client_id, "secret": secret},
         "users": {p.username: {"password": p.password, "signing_in": p.says} for p in made},
     }
+
+
+def addresses(stack: "Stack") -> dict[str, str]:
+    """Other ports may be chosen at each start."""
+    return stack.environment.urls() | {"inbox": f"http://127.0.0.1:{stack.ports.inbox}"}
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:
@@ -186,14 +208,18 @@ def _running() -> int | None:
 def _greet(out: Console) -> None:
     """Addresses, who can sign in, and a first line to try."""
     known = json.loads(CREDENTIALS.read_text())
-    out.print(f"\ngateway {known['gateway']}   delivery {known['delivery']}   session store {known['session_store']}")
-    out.print(f"inbox (phone and mailbox): [bold]{known['inbox']}[/]")
+    out.print("")
+    for name, what in (*SERVICES.items(), ("inbox", "phone and mailbox")):
+        out.print(f"{what:18} [bold]{known[name]}[/]", soft_wrap=True)
     table = Table("user", "signing in", box=None)
     for username, user in known["users"].items():
         table.add_row(username, user["signing_in"])
-    out.print(table)
-    out.print(f"passwords and the client's secret: {CREDENTIALS}\n")
-    out.print("on the command line: export GATEPOST_CLIENT_FILE=.gatepost/up/clients/operator", highlight=False)
-    out.print("                     .venv/bin/gatepost users list --account demo\n", highlight=False)
+    out.print("", table, "")
+    client, moved = FOLDER / "clients" / "operator", {n: known[n] for n in SERVICES if known[n] != USUAL[n]}
+    lines = [f"export GATEPOST_CLIENT_FILE={client}"]
+    lines += [f"export GATEPOST_{name.upper()}_URL={url}" for name, url in moved.items()]
+    lines += [".venv/bin/gatepost users list --account demo"]
     grace = {"account": "demo", "username": "grace", "password": known["users"]["grace"]["password"]}
-    out.print(f"curl -s {known['gateway']}/v1/logins --json '{json.dumps(grace)}'", soft_wrap=True, highlight=False)
+    lines += [f"curl -s {known['gateway']}/v1/logins --json '{json.dumps(grace)}'"]
+    out.print(f"passwords and the client's secret: {CREDENTIALS}", soft_wrap=True, highlight=False)
+    out.print("on the command line, and a first login:", *lines, sep="\n    ", soft_wrap=True, highlight=False)

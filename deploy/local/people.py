@@ -35,7 +35,7 @@ def people() -> list[Person]:
         ),
         Person(
             "admin",
-            "administrator: SMS",
+            "administrator: SMS, e-mail as fallback or on request",
             {
                 "phone": "+442079460104",
                 "email": "admin@example.com",

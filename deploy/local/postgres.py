@@ -48,7 +48,7 @@ class Postgres:
     def program(self) -> Program:
         data = self._home / "data"
         command = [*_as_nobody(), str(self._home / "pg" / "bin" / "postgres"), "-D", str(data), "-p", str(self._port)]
-        command += ["-c", "log_error_verbosity=terse"]  # else the log quotes the rows that a statement fails on
+        command += ["-c", "log_error_verbosity=terse"]  # a DETAIL line would quote the row
         return Program("postgres", command, self._answers, folder=self._home, stop_with=signal.SIGINT)
 
     async def prepare(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import json
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -77,9 +78,11 @@ class Child:
     def tail(self, lines: int = 15) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def _note(self, text: str) -> None:
+    def _note(self, event: str, **more: object) -> None:
+        """A line like those that the services log."""
+        line = {"event": event, "process": self.program.name, **more, "level": "warning"}
         with self.log.open("a") as log:
-            log.write(f"--- {datetime.now(UTC):%H:%M:%S} {self.program.name} {text} ---\n")
+            log.write(json.dumps(line | {"timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}) + "\n")
 
     @property
     def pid(self) -> int | None:
@@ -96,6 +99,7 @@ class Child:
                 cwd=self.program.folder,
                 env={**_inherited(), **self.program.environment},
                 preexec_fn=_die_with_parent,
+                start_new_session=True,  # Ctrl-C reaches only us: we stop the others in their order
             )
 
     async def _keep(self) -> None:
@@ -109,7 +113,7 @@ class Child:
             pause = 0.2 if lived > 30 else min(pause * 2, self.program.longest_pause)
             await asyncio.sleep(pause)
             self.restarts += 1
-            self._note(f"ended with {self.process.returncode}; started again")
+            self._note("process_started_again", ended_with=self.process.returncode)
             await self._spawn()
 
 

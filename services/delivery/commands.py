@@ -4,7 +4,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from services.platform.cli import call, show
+from services.delivery.states import State
+from services.platform.cli import account_id, call, part, show
 
 SERVICE: Final = "delivery"
 COLUMNS: Final = ["created_at", "login_id", "channel", "cause", "state", "reason", "provider", "to", "tries"]
@@ -17,8 +18,8 @@ dead_letters = typer.Typer(no_args_is_help=True, help="Records that could not be
 providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Account = Annotated[str | None, typer.Option(help="One account's id; without it all that you may see.")]
-State = Annotated[str | None, typer.Option(help="queued, sending, sent, delivered, undelivered, unknown, failed, …")]
+Account = Annotated[str | None, typer.Option(help="Name or id of an account; without it all that you may see.")]
+StateOption = Annotated[State | None, typer.Option(help="Where the delivery stands.")]
 Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt.")]
 Provider = Annotated[str | None, typer.Option(help="twilio or smtp.")]
 Since = Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")]
@@ -28,7 +29,7 @@ Until = Annotated[str | None, typer.Option(help="RFC 3339; before this instant."
 @deliveries.command("list")
 def list_deliveries(
     account: Account = None,
-    state: State = None,
+    state: StateOption = None,
     reason: Reason = None,
     provider: Provider = None,
     since: Since = None,
@@ -36,7 +37,7 @@ def list_deliveries(
     as_json: Json = False,
 ) -> None:
     """Deliveries, newest first."""
-    asked = {"account": account, "state": state, "reason": reason, "provider": provider, "since": since}
+    asked = {"account": account_id(account), "state": state, "reason": reason, "provider": provider, "since": since}
     found = call(SERVICE, "GET", "/v1/deliveries", limit=limit, **asked)
     show(found if as_json else found["deliveries"], as_json, COLUMNS)
 
@@ -44,7 +45,7 @@ def list_deliveries(
 @deliveries.command("show")
 def show_login(login_id: str, as_json: Json = False) -> None:
     """One login's timeline, from the first byte to the last."""
-    found = call(SERVICE, "GET", f"/v1/timelines/{login_id}")
+    found = call(SERVICE, "GET", f"/v1/timelines/{part(login_id)}")
     if as_json:
         return show(found, as_json)
     show({name: found[name] for name in ("login_id", "account", "user", "closed", "expires_at")}, as_json)
@@ -53,21 +54,29 @@ def show_login(login_id: str, as_json: Json = False) -> None:
 
 
 @deliveries.command("pause")
-def pause(account: Account = None, as_json: Json = False) -> None:
+def pause(
+    account: Account = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
     """Keep codes back, of one account or of all; they wait in the ledger."""
-    show(call(SERVICE, "POST", "/v1/deliveries/pause", _without_none(account=account)), as_json)
+    if account is None and not yes:
+        typer.confirm(
+            "No code of ANY account that you may pause goes out until you resume. Go on?", abort=True, err=True
+        )
+    show(call(SERVICE, "POST", "/v1/deliveries/pause", _without_none(account=account_id(account))), as_json)
 
 
 @deliveries.command("resume")
 def resume(account: Account = None, as_json: Json = False) -> None:
     """Send what waited, as far as its codes still live."""
-    show(call(SERVICE, "POST", "/v1/deliveries/resume", _without_none(account=account)), as_json)
+    show(call(SERVICE, "POST", "/v1/deliveries/resume", _without_none(account=account_id(account))), as_json)
 
 
 @replays.command("create")
 def create_replay(  # noqa: PLR0913, PLR0917 - one option a filter
     account: Account = None,
-    state: State = None,
+    state: StateOption = None,
     reason: Reason = None,
     provider: Provider = None,
     since: Since = None,
@@ -78,7 +87,7 @@ def create_replay(  # noqa: PLR0913, PLR0917 - one option a filter
     as_json: Json = False,
 ) -> None:
     """Send again what did not arrive. Logins that expired or were used are skipped, and counted."""
-    where = _without_none(account=account, state=state, reason=reason, provider=provider, login_id=login_id)
+    where = _without_none(account=account_id(account), state=state, reason=reason, provider=provider, login_id=login_id)
     when = _without_none(since=since, until=until, replay_id=replay_id)
     show(call(SERVICE, "POST", "/v1/replays", {**where, **when, "dry_run": dry_run}), as_json)
 
@@ -86,7 +95,7 @@ def create_replay(  # noqa: PLR0913, PLR0917 - one option a filter
 @replays.command("show")
 def show_replay(replay_id: str, account: Account = None, as_json: Json = False) -> None:
     """What a replay did."""
-    show(call(SERVICE, "GET", f"/v1/replays/{replay_id}", account=account), as_json)
+    show(call(SERVICE, "GET", f"/v1/replays/{part(replay_id)}", account=account), as_json)
 
 
 @dead_letters.command("list")
@@ -99,7 +108,7 @@ def list_letters(as_json: Json = False) -> None:
 @dead_letters.command("replay")
 def replay_letter(letter_id: str, as_json: Json = False) -> None:
     """Take a record again once its cause is mended."""
-    show(call(SERVICE, "POST", f"/v1/dead-letters/{letter_id}/replay"), as_json)
+    show(call(SERVICE, "POST", f"/v1/dead-letters/{part(letter_id)}/replay"), as_json)
 
 
 @providers.command("list")
@@ -116,7 +125,10 @@ def set_provider(
     as_json: Json = False,
 ) -> None:
     """Switch a provider on or off, or change its place."""
-    show(call(SERVICE, "PATCH", f"/v1/providers/{name}", _without_none(enabled=enabled, position=position)), as_json)
+    show(
+        call(SERVICE, "PATCH", f"/v1/providers/{part(name)}", _without_none(enabled=enabled, position=position)),
+        as_json,
+    )
 
 
 def _without_none(**given: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.delivery.states import State
 from services.platform.auth import Who, own_account
 
 LIMIT = 200
@@ -70,7 +71,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     account: UUID | None = None
     login_id: UUID | None = None
-    state: Word | None = None
+    state: State | None = None
     reason: Word | None = None
     provider: Word | None = None
     channel: Word | None = None

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from services.login_gateway.accounts import State
 from services.login_gateway.commands_clients import AsJson
 from services.login_gateway.commands_reach import Api, run
 from services.platform import cli
@@ -37,14 +38,14 @@ def listed(as_json: AsJson = False) -> None:
 @app.command("show")
 def show(account: str, as_json: AsJson = False) -> None:
     """One account and its settings, by name or id."""
-    cli.show(run(lambda api: api("GET", f"/v1/accounts/{account}")), as_json)
+    cli.show(run(lambda api: api("GET", f"/v1/accounts/{cli.part(account)}")), as_json)
 
 
 @app.command("set")
 def change(
     account: str,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
-    state: Annotated[str | None, typer.Option(help="active or suspended.")] = None,
+    state: Annotated[State | None, typer.Option(help="Nobody signs in to a suspended account.")] = None,
     session_seconds: SessionSeconds = None,
     code_digits: CodeDigits = None,
     code_seconds: CodeSeconds = None,
@@ -56,7 +57,7 @@ def change(
         body["settings"] = settings
     if not body:
         raise typer.BadParameter("say what to change; see --help")
-    cli.show(run(lambda api: api("PATCH", f"/v1/accounts/{account}", body)), as_json)
+    cli.show(run(lambda api: api("PATCH", f"/v1/accounts/{cli.part(account)}", body)), as_json)
 
 
 async def everyone(api: Api) -> list[Any]:
@@ -73,7 +74,7 @@ async def everyone(api: Api) -> list[Any]:
 async def chosen(api: Api, given: str | None) -> str:
     """The account that was named, or the only one there is."""
     if given is not None:
-        return given
+        return cli.part(given)
     found = await everyone(api)
     if len(found) != 1:
         cli.fail(f"There are {len(found)} accounts: say which with --account.", code=2)

@@ -2,8 +2,9 @@
 
 import csv
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ class Import:
         self._file = file
         self._tell = tell
         self._origin: list[int] = []
+        self._here: deque[Failure] = deque()
         self.counts: Counter[str] = Counter()
         self.failures: list[Failure] = []
 
@@ -43,19 +45,25 @@ class Import:
         """NDJSON for the gateway; a row that cannot be written as such fails here."""
         for number, body in rows(self._file):
             if isinstance(body, BadRow):
-                self.failed({"line": number, "status": "failed", "error": "bad-row", "detail": str(body)})
+                self._here.append({"line": number, "status": "failed", "error": "bad-row", "detail": str(body)})
                 continue
             self._origin.append(number)
             yield body + b"\n"
 
     def take(self, result: dict[str, Any]) -> None:
         result["line"] = self._origin[result["line"] - 1]
+        self.tell_until(result["line"])
         if result["status"] in ("failed", "stopped"):
-            self.failed(result)
+            self._failed(result)
         else:
             self.counts[result["status"]] += 1
 
-    def failed(self, failure: Failure) -> None:
+    def tell_until(self, line: float) -> None:
+        """What failed here is told in its turn among what the gateway says."""
+        while self._here and self._here[0]["line"] < line:
+            self._failed(self._here.popleft())
+
+    def _failed(self, failure: Failure) -> None:
         self.counts["failed"] += 1
         self.failures.append(failure)
         self._tell(failure)
@@ -72,7 +80,10 @@ def import_file(file: Path, account: str | None, as_json: bool) -> int:
     progress = Progress(console=console, disable=as_json or not console.is_terminal)
     work = Import(file, lambda failure: None if as_json else progress.console.print(_named(failure), markup=False))
     with progress:
-        run(lambda api: _send(api, account, work, progress, _size(file)))
+        try:
+            run(lambda api: _send(api, account, work, progress, _size(file)))
+        finally:
+            work.tell_until(inf)
     _summary(work, as_json)
     return 1 if work.failures else 0
 
@@ -99,7 +110,7 @@ def _json_rows(file: Path) -> Iterator[tuple[int, bytes | BadRow]]:
 
 
 def _csv_rows(file: Path) -> Iterator[tuple[int, bytes | BadRow]]:
-    with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
+    with file.open(newline="", encoding="utf-8-sig") as text:
         reader = csv.DictReader(text, strict=True)
         while True:
             try:
@@ -148,15 +159,28 @@ def _claims(text: str) -> Any:
 
 
 def _check(file: Path) -> None:
-    """A header that we do not know ends the command before anything is sent."""
+    """A file that is no text, or a header that we do not know, ends the command before anything is sent."""
+    _check_text(file)
     if not _is_csv(file):
         return
-    with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
+    with file.open(newline="", encoding="utf-8-sig") as text:
         header = next(csv.reader(text), [])
     unknown = sorted(set(header) - COLUMNS)
-    if unknown or "username" not in header:
-        problem = f"unknown columns {', '.join(unknown)}" if unknown else "there is no column username"
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
+    problem = f"unknown columns {', '.join(unknown)}" if unknown else ""
+    problem = problem or (f"the header names {', '.join(twice)} twice" if twice else "")
+    problem = problem or ("" if "username" in header else "there is no column username")
+    if problem:
         raise typer.BadParameter(f"{file}: {problem}. Known: {', '.join(sorted(COLUMNS))}")
+
+
+def _check_text(file: Path) -> None:
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                raise typer.BadParameter(f"{file}: line {number} is not UTF-8; save the file as UTF-8.") from None
 
 
 def _is_csv(file: Path) -> bool:

@@ -1,7 +1,6 @@
 """How the gateway's commands reach it: over HTTP as whoever signed in, or with database access by themselves."""
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,40 +21,43 @@ class Api:
 
     def __init__(self, session: "aiohttp.ClientSession", base: str, authorization: str) -> None:
         self._session = session
-        self._base = base
+        self.base = base
         self._headers = {"Authorization": authorization, "Content-Type": "application/json"}
 
     async def __call__(self, method: str, path: str, body: object = None, **query: Any) -> Any:
-        """The answer as JSON; a problem document ends the command with exit code 1."""
+        """The answer as JSON; a problem document is raised as `Refused`."""
         data = msgspec.json.encode(body) if body is not None else None
         given = {name: str(value) for name, value in query.items() if value is not None}
-        url = self._base + path
+        url = self.base + path
         async with self._session.request(method, url, params=given, data=data, headers=self._headers) as answer:
-            return _read(answer.status, await answer.read())
+            return cli.read(self.base, answer.status, await answer.read())
 
     async def stream(self, path: str, lines: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         """Send NDJSON while reading NDJSON."""
         headers = {**self._headers, "Content-Type": "application/x-ndjson"}
-        async with self._session.post(self._base + path, data=lines, headers=headers) as answer:
+        async with self._session.post(self.base + path, data=lines, headers=headers) as answer:
             if answer.status >= 400:
-                _read(answer.status, await answer.read())
+                cli.read(self.base, answer.status, await answer.read())
             async for line in answer.content:
-                yield json.loads(line)
+                yield cli.read(self.base, answer.status, line)
 
 
 def run(action: Callable[[Api], Awaitable[T]]) -> T:
-    """Reach the gateway and do something; one that does not answer ends the command with exit code 1."""
-    return asyncio.run(_run(action))
+    """Reach the gateway and do something; a refusal, or one that does not answer, ends the command with exit code 1."""
+    try:
+        return asyncio.run(_run(action))
+    except cli.Refused as refused:
+        cli.fail(str(refused))
 
 
 async def _run(action: Callable[[Api], Awaitable[T]]) -> T:
     import aiohttp
 
-    try:
-        async with _reach() as api:
+    async with _reach() as api:
+        try:
             return await action(api)
-    except (aiohttp.ClientError, OSError, TimeoutError) as away:
-        cli.fail(f"The gateway or its database does not answer ({type(away).__name__}). Is it running?")
+        except (aiohttp.ClientError, TimeoutError) as away:
+            cli.fail(cli.does_not_answer(api.base, away))
 
 
 def has_database_access() -> bool:
@@ -77,11 +79,3 @@ async def _reach() -> AsyncIterator[Api]:
     saved = cli.saved()
     async with aiohttp.ClientSession(timeout=timeout) as session:
         yield Api(session, saved.gateway, saved.authorization)
-
-
-def _read(status: int, data: bytes) -> Any:
-    content = json.loads(data) if data else {}
-    if status >= 400:
-        field = f" [{content['field']}]" if content.get("field") else ""
-        cli.fail(f"{content.get('detail', 'The call failed.')}{field} ({status} {content.get('type', '')})")
-    return content

@@ -37,14 +37,15 @@ def listed(
     cli.show(page["sessions"], as_json, COLUMNS)
     ages = page["count_by_age"]
     return typer.echo(
-        f"{ages['all']} live: {ages['day']} of a day, {ages['week']} of a week, {ages['month']} of a month"
+        f"{ages['all']} live: {ages['day']} opened in the last day, {ages['week']} in the last week,"
+        f" {ages['month']} in the last month"
     )
 
 
 @app.command("end")
 def end(login_id: str, as_json: AsJson = False) -> None:
     """End one session, by the login_id that the list shows."""
-    cli.show(cli.call("session_store", "DELETE", f"/v1/sessions/{login_id}"), as_json)
+    cli.show(cli.call("session_store", "DELETE", f"/v1/sessions/{cli.part(login_id)}"), as_json)
 
 
 @app.command("expire")
@@ -70,7 +71,7 @@ def expire_all(
         typer.confirm(f"All users of {account} will have to sign in again. Go on?", abort=True)
 
     async def action(api: Api) -> Any:
-        known = await api("GET", f"/v1/accounts/{account}")
+        known = await api("GET", f"/v1/accounts/{cli.part(account)}")
         body = {"confirm": known["name"]}
         return await api("POST", f"/v1/accounts/{known['account_id']}/expire-sessions", body)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from schemas.events import Role
 from services.login_gateway.commands_accounts import chosen
 from services.login_gateway.commands_clients import AsJson
 from services.login_gateway.commands_import import import_file
@@ -23,7 +24,7 @@ Phone = Annotated[
 Email = Annotated[str | None, typer.Option(help=f"An empty text removes it; {ASKED}.")]
 Sms = Annotated[bool | None, typer.Option("--sms/--no-sms", help="Authentication by SMS.")]
 EmailCodes = Annotated[bool | None, typer.Option("--email-codes/--no-email-codes", help="Authentication by e-mail.")]
-Role = Annotated[str | None, typer.Option(help="user, admin or operator.")]
+RoleOption = Annotated[Role | None, typer.Option(help="admin: of the account; operator: of all deliveries.")]
 Name = Annotated[str | None, typer.Option(help="The person's name.")]
 Locale = Annotated[str | None, typer.Option(help="Language of messages, like en or pt-BR.")]
 COLUMNS = ["user_id", "username", "name", "role", "kind", "phone_masked", "email_masked", "disabled", "locked"]
@@ -34,7 +35,7 @@ def create(  # noqa: PLR0913, PLR0917 - the options of a command
     username: str,
     account: Account = None,
     admin: Annotated[bool, typer.Option("--admin", help="The same as --role admin.")] = False,
-    role: Role = None,
+    role: RoleOption = None,
     integration: Annotated[bool, typer.Option("--integration", help="A program, not a person.")] = False,
     name: Name = None,
     phone: Phone = None,
@@ -67,8 +68,10 @@ def import_users(
     as_json: AsJson = False,
 ) -> None:
     """Import users. A bad line is named and the next one is read; exit code 1 when there was one."""
-    if not file.is_file():
+    if not file.exists():
         raise typer.BadParameter(f"{file}: no such file")
+    if file.is_dir():
+        raise typer.BadParameter(f"{file}: this is a directory; give a file")
     raise typer.Exit(import_file(file, account, as_json))
 
 
@@ -77,7 +80,7 @@ def edit(  # noqa: PLR0913, PLR0917 - the options of a command
     user: str,
     account: Account = None,
     username: Annotated[str | None, typer.Option(help="A new username.")] = None,
-    role: Role = None,
+    role: RoleOption = None,
     name: Name = None,
     phone: Phone = None,
     email: Email = None,
@@ -127,7 +130,7 @@ def listed(
 
 @app.command("unlock")
 def unlock(user: str, account: Account = None, as_json: AsJson = False) -> None:
-    """Forget the wrong codes of a user who was locked out."""
+    """Forget the wrong codes and passwords of a user who was locked out."""
     cli.show(_about(user, account, "POST", "/unlock", {}), as_json)
 
 
@@ -163,7 +166,7 @@ async def found(api: Api, account: str, user: str) -> dict[str, Any]:
     from services.login_gateway.users import fold
 
     if as_id(user) is not None:
-        answer: dict[str, Any] = await api("GET", f"/v1/accounts/{account}/users/{user}")
+        answer: dict[str, Any] = await api("GET", f"/v1/accounts/{account}/users/{cli.part(user)}")
         return answer
     cursor = None
     while True:
@@ -205,7 +208,7 @@ def _new_password(from_stdin: bool, file: Path | None) -> str:
     if from_stdin:
         return _line(sys.stdin.readline())
     if file is None:
-        return str(typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True))
+        return cli.hidden("New password", twice=True)
     try:
         return _line(file.read_text())
     except (OSError, UnicodeDecodeError) as bad:

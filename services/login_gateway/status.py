@@ -42,7 +42,8 @@ def sends(login: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The newest word about each channel."""
     known: dict[str, dict[str, Any]] = login["delivery"]
     return [
-        {"channel": channel, **state} | ({"to": _shown(login, channel, state["to"])} if "to" in state else {})
+        {"channel": channel, **state, "at": datetime.fromisoformat(state["at"])}
+        | ({"to": _shown(login, channel, state["to"])} if "to" in state else {})
         for channel, state in known.items()
     ]
 

@@ -3,24 +3,34 @@
 import base64
 import json
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn
+from urllib.parse import quote
+from uuid import UUID
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from services.platform.settings import BadSettings
+
 HOME: Final = "GATEPOST_HOME"
+CLIENT_FILE: Final = "GATEPOST_CLIENT_FILE"
 WIDEST: Final = 1000
 
 
 class Refused(Exception):
     """The service answered with a problem document; the text is what to show."""
 
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        field = f" [{problem['field']}]" if problem.get("field") else ""
+        super().__init__(f"{problem.get('detail', 'The call failed.')}{field} ({status} {problem.get('type', '')})")
         self.status = status
+        self.name = str(problem.get("type", "")).removeprefix("urn:gatepost:")
+        self.more = problem
 
 
 class Saved(msgspec.Struct):
@@ -30,6 +40,7 @@ class Saved(msgspec.Struct):
     delivery: str
     session_store: str
     authorization: str = ""
+    username: str = ""
 
     def __repr__(self) -> str:
         return f"Saved({self.gateway})"
@@ -48,34 +59,82 @@ def save(saved: Saved) -> None:
 
 
 def saved() -> Saved:
-    """The saved sign-in, or a client from GATEPOST_CLIENT_FILE with the URLs of the environment."""
-    found = _from_environment()
-    if found is not None:
-        return found
+    """A client from GATEPOST_CLIENT_FILE with the URLs of the environment, or the saved sign-in."""
+    found = _from_environment() or kept()
+    if found is None:
+        fail(
+            "Not signed in. Run `gatepost login`, or set GATEPOST_CLIENT_FILE (and GATEPOST_GATEWAY_URL). With access"
+            " to the gateway's database, GATEPOST_KEYS and GATEPOST_DATABASE (or _FILE) are enough for clients,"
+            " accounts and users.",
+            code=2,
+        )
+    return found
+
+
+def kept() -> Saved | None:
+    """What `gatepost login` kept, whatever the environment says."""
     try:
         return msgspec.json.decode((home() / "login.json").read_bytes(), type=Saved)
     except (OSError, msgspec.MsgspecError):
-        fail("Not signed in. Run `gatepost login`, or set GATEPOST_CLIENT_FILE and GATEPOST_GATEWAY_URL.", code=2)
+        return None
 
 
-def forget() -> bool:
-    path = home() / "login.json"
-    there = path.exists()
-    path.unlink(missing_ok=True)
-    return there
+def forget() -> None:
+    (home() / "login.json").unlink(missing_ok=True)
 
 
 def _from_environment() -> Saved | None:
-    path = os.environ.get("GATEPOST_CLIENT_FILE")
+    path = os.environ.get(CLIENT_FILE)
     if not path:
         return None
-    pair = Path(path).read_text().strip()
     return Saved(
-        gateway=os.environ.get("GATEPOST_GATEWAY_URL", "http://127.0.0.1:8080"),
-        delivery=os.environ.get("GATEPOST_DELIVERY_URL", "http://127.0.0.1:8081"),
-        session_store=os.environ.get("GATEPOST_SESSION_STORE_URL", "http://127.0.0.1:8082"),
-        authorization=basic(pair),
+        gateway=_url("GATEPOST_GATEWAY_URL", 8080),
+        delivery=_url("GATEPOST_DELIVERY_URL", 8081),
+        session_store=_url("GATEPOST_SESSION_STORE_URL", 8082),
+        authorization=basic(_pair(Path(path))),
     )
+
+
+def _pair(path: Path) -> str:
+    try:
+        pair = path.read_text().strip()
+    except FileNotFoundError:
+        raise BadSettings(f"{CLIENT_FILE}: no such file: {path.absolute()}") from None
+    except OSError as bad:
+        raise BadSettings(f"{CLIENT_FILE}: {path}: {bad.strerror}") from None
+    except UnicodeDecodeError:
+        pair = ""
+    if ":" not in pair or not pair.isprintable():
+        raise BadSettings(f"{CLIENT_FILE}: {path}: a line client_id:secret belongs there")
+    return pair
+
+
+def _url(variable: str, port: int) -> str:
+    return os.environ.get(variable, f"http://127.0.0.1:{port}").rstrip("/")
+
+
+def part(text: str) -> str:
+    """What somebody typed, as one part of a path: it must not lead to another call."""
+    if text.strip() in ("", ".", ".."):
+        fail(f"{text!r} names nothing.", code=2)
+    return quote(text, safe="")
+
+
+def hidden(what: str, twice: bool = False) -> str:
+    """A secret: typed unseen at a terminal, else the next line of standard input."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(what, hide_input=True, confirmation_prompt=twice, err=True))
+    given = _line_of_input(what)
+    if twice and _line_of_input(f"{what}, again") != given:
+        fail("The two lines differ.")
+    return given
+
+
+def _line_of_input(what: str) -> str:
+    line = sys.stdin.readline()
+    if not line:
+        fail(f"{what}: standard input has ended. Run this at a terminal, or pipe it in as a line.")
+    return line.rstrip("\r\n")
 
 
 def basic(pair: str) -> str:
@@ -84,7 +143,7 @@ def basic(pair: str) -> str:
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """Say what is wrong on standard error and end with that exit code."""
-    Console(stderr=True).print(message, style="red", markup=False)
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)
 
 
@@ -141,20 +200,39 @@ async def _call(
     if body is not None:
         headers["Content-Type"], data = "application/json", msgspec.json.encode(body)
     timeout = aiohttp.ClientTimeout(total=30)
+    base = getattr(who, service)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.request(method, getattr(who, service) + path, params=given, data=data, headers=headers) as answer,
+            session.request(method, base + path, params=given, data=data, headers=headers) as answer,
         ):
-            return _read(answer.status, await answer.read())
+            return read(base, answer.status, await answer.read())
     except (aiohttp.ClientError, TimeoutError) as away:
-        fail(f"{getattr(who, service)} does not answer ({type(away).__name__}). Is the service running?")
+        fail(does_not_answer(base, away))
 
 
-def _read(status: int, data: bytes) -> Any:
-    content = json.loads(data) if data else {}
+def account_id(given: str | None) -> str | None:
+    """The id of an account that was given by its name or id; only the gateway knows names."""
+    if given is None:
+        return None
+    try:
+        return str(UUID(given))
+    except ValueError:
+        return str(call("gateway", "GET", f"/v1/accounts/{part(given)}")["account_id"])
+
+
+def does_not_answer(base: str, why: Exception) -> str:
+    return f"{base} does not answer ({type(why).__name__}). Is the service running, and the address right?"
+
+
+def read(base: str, status: int, data: bytes) -> Any:
+    """An answer's JSON; raises `Refused` for a problem document, and ends the command for what is not Gatepost's."""
+    try:
+        content = json.loads(data) if data else {}
+    except ValueError:
+        fail(f"What answers at {base} is not Gatepost ({status}, and no JSON). Is the address right?")
     if status >= 400:
-        raise Refused(status, f"{content.get('detail', 'The call failed.')} ({status} {content.get('type', '')})")
+        raise Refused(status, content if isinstance(content, dict) else {})
     return content
 
 
@@ -165,19 +243,48 @@ def show(data: Any, as_json: bool, columns: list[str] | None = None) -> None:
     elif columns is not None:
         _table(data, columns)
     else:
-        for name, value in data.items():
-            typer.echo(f"{name:18} {value if not isinstance(value, dict | list) else json.dumps(value)}")
+        _lines(data)
+
+
+def _lines(data: dict[str, Any]) -> None:
+    for name, value in flat(data):
+        typer.echo(f"{name:18} {_cell(value)}".rstrip())
+
+
+def flat(data: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """What stands inside something is named after it: `two_factor.sms`."""
+    for name, value in data.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{before}{name}.")
+        else:
+            yield before + name, value
 
 
 def _table(rows: list[dict[str, Any]], columns: list[str]) -> None:
-    """As wide as it needs to be: an id that was cut short cannot be copied."""
+    """A row a line; where that is wider than the terminal, a value a line: an id that was cut cannot be copied."""
     table = Table(box=None)
     for column in columns:
         table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
-    Console(width=WIDEST, markup=False).print(table)
+    wide, terminal = Console(width=WIDEST, markup=False), Console()
+    if not terminal.is_terminal or wide.measure(table).maximum <= terminal.width:
+        wide.print(table)
+        return
+    for row in rows:
+        _lines({column: row.get(column) for column in columns})
+        typer.echo()
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    match value:
+        case None | {}:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(_cell(one) for one in value)
+        case dict():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return str(value)

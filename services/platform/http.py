@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.platform import metrics
+from services.platform.bad_bodies import told
 from services.platform.keys.keyring import KeyringError
 from services.platform.postgres import AWAY
 
@@ -103,7 +104,7 @@ def decoded(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as bad:
-        raise Problem(400, "bad-request", f"{_without_values(str(bad))}.") from None
+        raise Problem(400, "bad-request", f"{told(str(bad), kind)}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Problem(400, "bad-request", "The body is not valid JSON.") from None
 
@@ -116,14 +117,7 @@ def query(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as bad:
-        raise Problem(400, "bad-request", f"Query: {_without_values(str(bad))}.") from None
-
-
-def _without_values(text: str) -> str:
-    """msgspec quotes a bad enum value and an unknown field's name; the value could be a secret in a wrong place."""
-    if text.startswith("Invalid enum value"):
-        return "Invalid value" + (text[text.index(" - at") :] if " - at" in text else "")
-    return text
+        raise Problem(400, "bad-request", f"Query: {told(str(bad), kind)}.") from None
 
 
 def _check_address(request: web.Request) -> None:
@@ -157,6 +151,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception as error:
         log.error("request_failed", exc_info=error, route=_route(request))
         problem = Problem(500, "internal-error", "Something went wrong here; the log has it.")
+    structlog.contextvars.bind_contextvars(problem=problem.name)
     return _instead(request, problem)
 
 

@@ -31,6 +31,7 @@ def configure(service: str, level: str = "info") -> None:
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
+    handler.addFilter(_group_is_young)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     sys.excepthook = _crashed
     threading.excepthook = lambda crash: _crashed(crash.exc_type, crash.exc_value, crash.exc_traceback)
@@ -57,6 +58,13 @@ def of_command() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _group_is_young(record: logging.LogRecord) -> bool:
+    """The first member of a group finds no coordinator yet and tries again: that is no error."""
+    if "GroupCoordinatorNotAvailable" in record.getMessage():
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 def _named(service: str) -> structlog.typing.Processor:

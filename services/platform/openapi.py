@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services import VERSION
 from services.platform.auth import Right
 
 _PROBLEM: Final = {"description": "A problem document (RFC 9457); see docs/problems.md"}
@@ -17,7 +18,7 @@ def document(title: str, rights: Mapping[tuple[str, str], Right | None]) -> dict
         paths.setdefault(path, {})[method.lower()] = _operation(method, path, right)
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": "0.1.0", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "info": {"title": title, "version": VERSION, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
         "paths": paths,
         "components": {"securitySchemes": _SCHEMES},
     }

@@ -128,7 +128,7 @@ def _line(place: tuple[int | str, ...], message: str) -> str:
 def secret_of(name: str) -> str:
     """`GATEPOST_<NAME>` or the content of `GATEPOST_<NAME>_FILE`; for commands that need nothing else."""
     if path := os.environ.get(f"{PREFIX}{name}_FILE"):
-        return Path(path).read_text().strip()
+        return _content(f"{PREFIX}{name}_FILE", path)
     if value := os.environ.get(f"{PREFIX}{name}"):
         return value
     raise BadSettings(f"{PREFIX}{name} (or {PREFIX}{name}_FILE): not set")
@@ -147,11 +147,17 @@ def _from_files(kind: type[KafkaSettings]) -> dict[str, Any]:
     for name in kind.model_fields:
         variable = f"{PREFIX}{name.upper()}_FILE"
         if variable in os.environ and not name.endswith("_file"):
-            try:
-                found[name] = Path(os.environ[variable]).read_text().strip()
-            except OSError as bad:
-                raise BadSettings(f"{variable}: {bad.strerror}") from None
+            found[name] = _content(variable, os.environ[variable])
     return found
+
+
+def _content(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError as bad:
+        raise BadSettings(f"{variable}: {path}: {bad.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadSettings(f"{variable}: {path}: not text") from None
 
 
 def is_loopback(host: str) -> bool:

@@ -15,8 +15,8 @@ from deploy.local.story import Story
 class Terminal:
     """Runs commands with a home of its own."""
 
-    def __init__(self, home: Path) -> None:
-        self._environment = {**os.environ, "GATEPOST_HOME": str(home)}
+    def __init__(self, home: Path, **more: str) -> None:
+        self._environment = {**os.environ, "GATEPOST_HOME": str(home), **more}
 
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE
@@ -32,7 +32,7 @@ class Terminal:
 
     async def run(self, *arguments: str) -> tuple[int | None, str]:
         process = await self.start(*arguments)
-        out, problems = await process.communicate()
+        out, problems = await process.communicate(b"")
         return process.returncode, (out + problems).decode()
 
 
@@ -51,7 +51,8 @@ async def test_an_administrator_signs_in_on_the_command_line_and_out_again(story
     out, problems = await process.communicate()
     assert process.returncode == 0, out + problems
     status, said = await terminal.run("whoami")
-    assert (status, "admin" in said) == (0, True)
+    assert (status, "admin" in said, "console" in said) == (0, True, True)
+    assert datetime.fromisoformat(said.split("expires_at")[1].split()[0]) > before
     status, said = await terminal.run("users", "list", "--account", "demo", "--json")
     assert (status, "console" in said) == (0, True), said
     status, said = await terminal.run("sessions", "list", "--account", "demo", "--user", "console", "--json")
@@ -66,6 +67,57 @@ async def test_an_administrator_signs_in_on_the_command_line_and_out_again(story
     status, said = await terminal.run("sessions", "end", "none")
     assert (status, "no such session" in said) == (1, True)
     await _ends(terminal, session["login_id"])
+
+
+async def test_a_wrong_code_is_asked_for_again_and_logout_ends_the_kept_session_beside_a_client(
+    story: Story, stack: Stack, tmp_path: Path
+):
+    contact = "beside@example.com"
+    body = {"username": "beside", "password": "quite long enough", "email": contact, "role": "admin"}
+    path = f"/v1/accounts/{story.account}/users"
+    await story.api.expect(201, "gateway", "POST", path, body | {"two_factor": {"email": True}})
+    urls = {f"GATEPOST_{name.upper()}_URL": f"{url}/" for name, url in story.api.urls.items()}
+    client = {"GATEPOST_CLIENT_FILE": str(stack.environment.client_file("operator"))}
+    terminal, before = Terminal(tmp_path, **urls, **client), datetime.now(UTC)
+    process = await terminal.start("login", "--username", "beside", "--account", "demo")
+    assert process.stdin is not None
+    process.stdin.write(b"quite long enough\nno code\n")
+    await process.stdin.drain()
+    code = await story.code_for(contact, "email", before)
+    wrong = f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
+    out, problems = await process.communicate(f"{wrong}\n{code}\n".encode())
+    assert (process.returncode, b"Tries left: 4" in problems) == (0, True), out + problems
+    assert b"GATEPOST_CLIENT_FILE is set" in problems
+    token = json.loads((tmp_path / "login.json").read_text())["authorization"].removeprefix("Bearer ")
+    own = {"data": {"token": token}, "headers": {"Authorization": f"Bearer {token}"}}
+    assert (await story.api.expect(200, "session_store", "POST", "/v1/introspect", **own))["active"] is True
+    assert "client" in (await terminal.run("whoami"))[1]
+    assert await terminal.run("logout") == (0, "signed out\n")
+    await story.api.expect(401, "session_store", "POST", "/v1/introspect", **own)
+    assert not (tmp_path / "login.json").exists()
+    assert await terminal.run("logout") == (0, "you were not signed in\n")
+
+
+async def test_an_operator_names_accounts_pauses_all_after_a_yes_and_counts_before_a_replay(
+    story: Story, stack: Stack, tmp_path: Path
+):
+    urls = {f"GATEPOST_{name.upper()}_URL": url for name, url in story.api.urls.items()}
+    client = {"GATEPOST_CLIENT_FILE": str(stack.environment.client_file("operator"))}
+    terminal = Terminal(tmp_path, **urls, **client)
+    status, said = await terminal.run("deliveries", "list", "--account", "demo", "--json")
+    assert (status, {row["account"] for row in json.loads(said)["deliveries"]} <= {story.account}) == (0, True), said
+    for command in (["deliveries", "list"], ["replays", "create"]):
+        status, said = await terminal.run(*command, "--state", "nix")
+        assert (status, "undelivered" in said) == (2, True), said
+    status, said = await terminal.run("deliveries", "show", "../deliveries")
+    assert (status, "not-found" in said) == (1, True), said
+    status, said = await terminal.run("replays", "create", "--dry-run", "--account", "demo", "--json")
+    assert (status, "replay_id" in said) == (0, False), said
+    assert (await terminal.run("deliveries", "pause"))[0] == 1
+    status, said = await terminal.run("deliveries", "resume", "--json")
+    assert (status, json.loads(said)) == (0, {"paused": []}), said
+    assert json.loads((await terminal.run("deliveries", "pause", "--yes", "--json"))[1]) == {"paused": ["*"]}
+    assert json.loads((await terminal.run("deliveries", "resume", "--json"))[1]) == {"paused": []}
 
 
 async def _ends(terminal: Terminal, login_id: str) -> None:

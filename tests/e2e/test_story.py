@@ -82,3 +82,24 @@ async def test_a_revoked_token_is_inactive_at_once(story: Story):
     status, _ = await story.api.call("session_store", "POST", "/v1/revoke", data={"token": answer["token"]})
     assert status == 200
     assert await story.introspect(answer["token"]) == {"active": False}
+
+
+async def test_every_time_that_a_login_tells_is_utc_with_a_z(story: Story):
+    body = {
+        "username": "utc",
+        "password": "quite long enough",
+        "email": "utc@example.com",
+        "two_factor": {"email": True},
+    }
+    await story.api.expect(201, "gateway", "POST", f"/v1/accounts/{story.account}/users", body)
+    sign_in = {"account": story.account, "username": "utc", "password": "quite long enough"}
+    login = await story.api.expect(202, "gateway", "POST", "/v1/logins", sign_in, authenticated=False)
+    deadline = asyncio.get_running_loop().time() + 10
+    while True:
+        state = await story.api.expect(200, "gateway", "GET", f"/v1/logins/{login['login']}", authenticated=False)
+        if state["sends"] or asyncio.get_running_loop().time() > deadline:
+            break
+        await asyncio.sleep(0.05)
+    times = [state["expires_at"], state["resend_at"], *(send["at"] for send in state["sends"])]
+    assert len(times) == 3
+    assert all(time.endswith("Z") and datetime.fromisoformat(time) for time in times), times

@@ -9,14 +9,16 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from deploy.local import postgres
+from deploy.local import background, postgres
+from deploy.local.environment import Environment
 from deploy.local.paths import Trouble
-from deploy.local.ports import free_ports, from_environment, must_be_free
+from deploy.local.ports import Ports, free_ports, from_environment, must_be_free
 from deploy.local.processes import Child, Program
 from deploy.local.stack import Stack
 
@@ -51,7 +53,39 @@ async def test_a_killed_server_is_started_again(servers: Stack, name: str) -> No
     os.kill(before, signal.SIGKILL)
     await _ready_again(child)
     assert child.pid != before
-    assert "started again" in child.log.read_text()
+    assert '"event": "process_started_again"' in child.log.read_text()
+
+
+async def test_ctrl_c_does_not_reach_the_servers_before_they_are_stopped_in_their_order(servers: Stack) -> None:
+    pids = [child.pid for child in servers.children()]
+    assert len(pids) == 3
+    assert all(pid is not None and os.getpgid(pid) != os.getpgid(0) for pid in pids)
+
+
+async def test_a_refused_row_is_not_quoted_in_the_databases_log(servers: Stack) -> None:
+    connection = await asyncpg.connect(servers.dsn("gateway", "gatepost_owner"))
+    try:
+        await connection.execute("CREATE TABLE quoted (name text PRIMARY KEY)")
+        await connection.execute("INSERT INTO quoted VALUES ($1)", "never-quoted")
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await connection.execute("INSERT INTO quoted VALUES ($1)", "never-quoted")
+        await connection.execute("DROP TABLE quoted")
+    finally:
+        await connection.close()
+    log = servers.child("postgres").log.read_text()
+    assert "duplicate key value" in log
+    assert "never-quoted" not in log
+
+
+async def test_where_the_services_are_is_written_at_each_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "CREDENTIALS", tmp_path / "credentials.json")
+    (tmp_path / "credentials.json").write_text('{"gateway": "http://127.0.0.1:9080", "users": {"ada": 1}}')
+    stack = Stack(tmp_path, replace(Ports(), inbox=9025))
+    stack.environment = Environment(tmp_path, stack.ports, cast(postgres.Postgres, None))
+    await background._introduce(stack)
+    known = json.loads((tmp_path / "credentials.json").read_text())
+    assert (known["gateway"], known["inbox"]) == ("http://127.0.0.1:8080", "http://127.0.0.1:9025")
+    assert known["users"] == {"ada": 1}
 
 
 def test_when_the_database_is_gone_its_clients_and_events_go_too(tmp_path: Path) -> None:

@@ -33,8 +33,7 @@ def email_text(code: str, minutes: int) -> str:
         f"Your sign-in code is {code}\n\n"
         f"It works for one sign-in and for about {minutes} minute{'' if minutes == 1 else 's'}.\n"
         "Nobody from us will ever ask for it.\n\n"
-        "If you are not signing in right now, somebody knows your password:\n"
-        "change it.\n"
+        "If you are not signing in right now, somebody knows your password: change it.\n"
     )
 
 

@@ -68,7 +68,10 @@ async def make_replay(request: web.Request) -> web.Response:
     except replay.TooManyReplays:
         raise too_many("too-many-replays", "Ten replays a minute are enough. Try again in a minute.", 60) from None
     parts.sender.wake()
-    return json_response(made, 200 if made.dry_run or made.repeated else 202)
+    shown = msgspec.to_builtins(made)
+    if made.dry_run:
+        del shown["replay_id"]  # nothing is kept of a dry run
+    return json_response(shown, 200 if made.dry_run or made.repeated else 202)
 
 
 async def find_replay(request: web.Request) -> web.Response:

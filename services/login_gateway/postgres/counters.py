@@ -47,6 +47,7 @@ PATIENCE_SECONDS: Final = 5.0
 GIVE_BACK: Final = (
     "UPDATE counters SET hits = trim_array(hits, 1) WHERE name = ANY($1::bytea[]) AND cardinality(hits) > 0"
 )
+FORGET: Final = "UPDATE counters SET hits = '{}' WHERE name = $1"
 PURGE: Final = "DELETE FROM counters WHERE expires_at < now()"
 
 
@@ -76,6 +77,9 @@ class PostgresCounters:
         """Uncount what turned out right, or never went out."""
         if names:
             await self._connection.execute(GIVE_BACK, list(names))
+
+    async def forget(self, name: bytes) -> None:
+        await self._connection.execute(FORGET, name)
 
     async def begin(self, name: bytes, rule: Rule) -> bool:
         """Count one guess as under way; `end` it. Waits while only guesses under way stand in the way."""

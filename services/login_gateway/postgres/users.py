@@ -10,6 +10,7 @@ from services.login_gateway import notices
 from services.login_gateway.accounts import as_id
 from services.login_gateway.administration import Administration, Connection
 from services.login_gateway.clients import NOT_AN_ADMINS
+from services.login_gateway.limits import Names
 from services.login_gateway.postgres import sessions
 from services.login_gateway.postgres.counters import PostgresCounters
 from services.login_gateway.postgres.names import check_free, taken
@@ -148,11 +149,13 @@ async def set_password(admin: Administration, who: Who, account_id: UUID, user: 
 
 
 async def unlock(admin: Administration, who: Who, account_id: UUID, user: str) -> UserView:
-    """Forget the wrong codes of a user who was locked out."""
+    """Forget the wrong codes and passwords of a user who was locked out."""
     async with admin.transaction() as (connection, _):
         row = await _row(connection, account_id, user, lock=True)
         may_touch(who, row["role"])
         await connection.execute(UNLOCK, row["user_id"])
+        wrong = Names(admin.search).of("password", account_id, row["username_key"])
+        await PostgresCounters(connection).forget(wrong)
         await audit.record(connection, who.name, "user.unlocked", account_id, str(row["user_id"]))
         row = await _row(connection, account_id, user)
     return full_view(admin, row)

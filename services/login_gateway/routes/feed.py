@@ -3,18 +3,19 @@
 from typing import Any
 from uuid import UUID
 
+import structlog
 from aiohttp import web
 
 from services.login_gateway import status
 from services.login_gateway.feed import Fed, FeedBody, feed
 from services.login_gateway.guessing import may_feed
 from services.login_gateway.house import HOUSE, House
-from services.login_gateway.resend import resend as send_again
-from services.login_gateway.routes.logins import ResendBody, shown_at_once, signed_in
-from services.login_gateway.verify import VerifyBody, verify_code
+from services.login_gateway.routes.logins import about, sent_again, shown_at_once, verified
 from services.login_gateway.who import caller
 from services.platform.auth import EVERY, Client
 from services.platform.http import LARGE_BODY_LIMIT, Problem, body, json_response
+
+log = structlog.get_logger()
 
 PATH = "/v1/feed/logins"
 
@@ -32,6 +33,9 @@ async def take(request: web.Request) -> web.Response:
     await may_feed(house, client.client_id)
     given = await body(request, FeedBody, LARGE_BODY_LIMIT)
     results = [await feed(house, client.client_id, account, item) for item in given.logins]
+    for fed in results:
+        if fed.new and fed.login is not None:
+            log.info("login_opened", login_id=str(fed.login["login_id"]), fed_by=client.client_id)
     await house.feeds.count(client.client_id, sum(fed.new for fed in results))
     return json_response({"logins": [_shown(house, fed) for fed in results]})
 
@@ -44,15 +48,12 @@ async def state(request: web.Request) -> web.Response:
 async def verify(request: web.Request) -> web.Response:
     house, _, account = await _client(request)
     login_id = await _login(request, house, account)
-    code = (await body(request, VerifyBody)).code
-    return json_response(signed_in(await verify_code(house, login_id, code, request.headers.get("Idempotency-Key"))))
+    return json_response(await verified(request, house, login_id))
 
 
 async def resend(request: web.Request) -> web.Response:
     house, _, account = await _client(request)
-    login_id = await _login(request, house, account)
-    channel = (await body(request, ResendBody)).channel if request.can_read_body else None
-    return json_response(status.view(house, await send_again(house, login_id, channel)), 202)
+    return json_response(await sent_again(request, house, await _login(request, house, account)), 202)
 
 
 async def _client(request: web.Request) -> tuple[House, Client, UUID]:
@@ -66,8 +67,7 @@ async def _login(request: web.Request, house: House, account: UUID) -> UUID:
     row = await house.feeds.by_reference(account, request.match_info["reference"].replace("\x00", ""))
     if row is None:
         raise Problem(404, "not-found", "There is no login with this reference.")
-    found: UUID = row["login_id"]
-    return found
+    return about(row["login_id"])
 
 
 def _shown(house: House, fed: Fed) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
+import structlog
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
@@ -21,6 +22,8 @@ from services.platform.auth import Client, authenticate
 from services.platform.http import Problem, body, json_response
 from services.platform.keys.tokens import BadToken
 from services.platform.postgres import AWAY
+
+log = structlog.get_logger()
 
 LOOK_EVERY: Final = 0.25
 LONGEST_STREAM: Final = 660.0
@@ -43,21 +46,32 @@ async def sign_in(request: web.Request) -> web.Response:
     house = request.app[HOUSE]
     given = await body(request, LoginBody)
     found = await login.sign_in(house, given, await _address(request, given), request.headers.get("Idempotency-Key"))
-    if (shown := shown_at_once(house, found)) is not None:
-        return json_response(shown)
-    return json_response(status.view(house, found), 202)
+    shown = shown_at_once(house, found)
+    log.info("login_opened", login_id=str(found["login_id"]), code_required=shown is None)
+    return json_response(status.view(house, found), 202) if shown is None else json_response(shown)
 
 
 async def verify(request: web.Request) -> web.Response:
     house, login_id = request.app[HOUSE], _handle(request)
+    return json_response(await verified(request, house, login_id))
+
+
+async def verified(request: web.Request, house: House, login_id: UUID) -> dict[str, Any]:
     code = (await body(request, VerifyBody)).code
-    return json_response(signed_in(await verify_code(house, login_id, code, request.headers.get("Idempotency-Key"))))
+    done = await verify_code(house, login_id, code, request.headers.get("Idempotency-Key"))
+    log.info("code_right", channel=done.channel)
+    return signed_in(done)
 
 
 async def resend(request: web.Request) -> web.Response:
-    house, login_id = request.app[HOUSE], _handle(request)
+    return json_response(await sent_again(request, request.app[HOUSE], _handle(request)), 202)
+
+
+async def sent_again(request: web.Request, house: House, login_id: UUID) -> dict[str, Any]:
     channel = (await body(request, ResendBody)).channel if request.can_read_body else None
-    return json_response(status.view(house, await send_again(house, login_id, channel)), 202)
+    found = await send_again(house, login_id, channel)
+    log.info("code_sent_again", channel=channel)
+    return status.view(house, found)
 
 
 async def state(request: web.Request) -> web.Response:
@@ -119,10 +133,16 @@ def _handle(request: web.Request) -> UUID:
     """The login's handle: from the header, or from the path (`-` stands for the header there)."""
     given = request.headers.get(HEADER) or request.match_info["login"]
     try:
-        return request.app[HOUSE].handles.read(given)
+        return about(request.app[HOUSE].handles.read(given))
     except BadToken:
         metrics.FORGED.labels("handle").inc()
         raise Problem(404, "not-found", "There is no such login. Use the lg_ handle that the sign-in gave.") from None
+
+
+def about(login_id: UUID) -> UUID:
+    """From here on every line that this call logs names its login."""
+    structlog.contextvars.bind_contextvars(login_id=str(login_id))
+    return login_id
 
 
 async def _address(request: web.Request, given: LoginBody) -> str:

@@ -18,6 +18,7 @@ from services.platform.auth import Who
 from services.platform.http import Problem, body, json_response, query
 
 LARGEST_PAGE: Final = 200
+NOT_NDJSON: Final = frozenset({"text/csv", "application/csv", "application/vnd.ms-excel", "multipart/form-data"})
 ETAG: Final = re.compile(r'(?:W/)?"(\d{1,9})"')
 
 
@@ -83,6 +84,9 @@ async def unlock(request: web.Request) -> web.Response:
 async def import_users(request: web.Request) -> web.StreamResponse:
     """NDJSON in, NDJSON out: one answer for each line, as soon as it is written."""
     who, account_id = await _caller(request)
+    if request.content_type in NOT_NDJSON:
+        detail = "An import is NDJSON, one user a line; `gatepost users import` makes it of a CSV file."
+        raise Problem(415, "ndjson-required", detail)
     answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
     await answer.prepare(request)
     lines = imports.lines(request.content.iter_any())

@@ -111,9 +111,14 @@ def read_ring(path: Path) -> dict[str, Any]:
         mode = path.stat().st_mode
         text = path.read_text()
     except FileNotFoundError:
-        raise KeyringError(f"{path}: keyring not found; make it with `gatepost keys new --dir {path.parent}`") from None
+        raise KeyringError(
+            f"{path}: keyring not found. GATEPOST_KEYS is the folder of one service; make all of them with"
+            f" `gatepost keys new --dir {path.parent.parent}`"
+        ) from None
     except PermissionError:
         raise KeyringError(f"{path}: this user may not read the keyring") from None
+    except (OSError, UnicodeDecodeError) as bad:
+        raise KeyringError(f"{path}: {getattr(bad, 'strerror', None) or 'not text'}") from None
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         raise KeyringError(f"{path}: others can read or write this keyring; run `chmod o-rw {path}`")
     try:

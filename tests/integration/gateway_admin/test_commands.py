@@ -7,6 +7,8 @@ import os
 import secrets
 import stat
 import sys
+import tomllib
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 
 from services.login_gateway.commands import GROUPS
 
+ROOT = Path(__file__).parent.parent.parent.parent
 CSV = """username,name,phone,email,two_factor_sms,two_factor_email,disabled,claims
 ada,"King, Ada",+442079460101,ada@example.com,true,false,no,"{""plan"": ""pro""}"
 grace,Grace,12,,yes,,,
@@ -59,6 +62,8 @@ def _run(environ: dict[str, str], arguments: tuple[str, ...], given: str) -> Ran
         app.add_typer(group, name=name)
     none = {name: None for name in os.environ if name.startswith("GATEPOST_")}
     result = CliRunner().invoke(app, list(arguments), input=given, env={**none, **environ, "COLUMNS": "200"})
+    if isinstance(result.exception, Exception) and not isinstance(result.exception, SystemExit):
+        raise result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)
 
 
@@ -197,7 +202,7 @@ async def test_a_csv_with_bad_lines_is_imported_and_each_bad_line_is_named(over_
     ran = await gatepost(over_http, "users", "import", str(file), "--account", account["name"])
     assert ran.code == 1
     lines = ran.err.splitlines()
-    assert [line.split(":")[0] for line in sorted(lines)] == ["line 3", "line 4", "line 6", "line 7"]
+    assert [line.split(":")[0] for line in lines] == ["line 3", "line 4", "line 6", "line 7"]
     assert any("line 3" in line and "bad-phone" in line for line in lines)
     assert any("line 4" in line and "two_factor_sms must be true or false" in line for line in lines)
     assert "created            2" in ran.out
@@ -241,6 +246,13 @@ async def test_a_clients_life_by_commands(over_http, gateway):
         (["users", "import", "/no/such/file.csv", "--account", "x"], 2, "no such file"),
         (["users", "list"], 2, "say which with --account"),
         (["clients", "create"], 2, "at least one --scope"),
+        (["clients", "create", "--scope", "users:read"], 2, "deliveries:read"),
+        (["clients", "create", "--scope", "feed", "--out-file", "/no/such/place"], 2, "No such file"),
+        (["clients", "disable", ".."], 2, "names nothing"),
+        (["clients", "disable", "../accounts"], 1, "There is no such client"),
+        (["accounts", "set", "x", "--state", "sleepy"], 2, "suspended"),
+        (["users", "create", "x", "--account", "x", "--role", "king"], 2, "operator"),
+        (["users", "import", "/", "--account", "x"], 2, "directory"),
         (["users", "frobnicate"], 2, "No such command"),
         (["users", "password", "x", "--password-stdin", "--password-file", "y"], 2, "not both"),
         (["users", "password", "x", "--password-file", "/no/such/file"], 2, "No such file"),
@@ -257,6 +269,128 @@ async def test_a_csv_of_unknown_columns_is_refused_before_anything_is_sent(over_
     file.write_text("username,colour\nada,red\n")
     ran = await gatepost(over_http, "users", "import", str(file), "--account", "x")
     assert (ran.code, "colour" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"username,name\nada,Ada\njoerg,J\xf6rg\n", "line 3 is not UTF-8; save the file as UTF-8"),
+        ("username,name\nada,Ada\n".encode("utf-16"), "line 1 is not UTF-8"),
+        (b"username,username\nada,grace\n", "names username twice"),
+    ],
+)
+async def test_a_csv_that_would_come_out_wrong_is_refused_before_anything_is_sent(
+    over_http, gateway, tmp_path, content, words
+):
+    account = (await gateway.account())["name"]
+    file = tmp_path / "users.csv"
+    file.write_bytes(content)
+    ran = await gatepost(over_http, "users", "import", str(file), "--account", account)
+    assert (ran.code, words in ran.err) == (2, True), ran.err
+    assert json.loads((await gatepost(over_http, "users", "list", "--account", account, "--json")).out) == []
+
+
+async def test_a_csv_of_a_spreadsheet_with_a_mark_before_its_first_letter_is_read(over_http, gateway, tmp_path):
+    account = (await gateway.account())["name"]
+    file = tmp_path / "users.csv"
+    file.write_bytes("username,name\nada,Jörg\n".encode("utf-8-sig"))
+    assert (await gatepost(over_http, "users", "import", str(file), "--account", account)).code == 0
+    (user,) = json.loads((await gatepost(over_http, "users", "list", "--account", account, "--json")).out)
+    assert user["name"] == "Jörg"
+
+
+async def test_a_client_whose_file_cannot_be_written_is_not_made(over_http, gateway, tmp_path):
+    async def clients() -> list[str]:
+        return [one["client_id"] for one in json.loads((await gatepost(over_http, "clients", "list", "--json")).out)]
+
+    account, before = (await gateway.account())["name"], await clients()
+    create = ["clients", "create", "--account", account, "--scope", "accounts:write", "--out-file"]
+    assert (await gatepost(over_http, *create, str(tmp_path / "no" / "file"))).code == 2
+    assert (await gatepost(over_http, *create, str(tmp_path))).code == 2
+    assert await clients() == before
+    assert (await gatepost(over_http, *create, str(tmp_path / "kept"))).code == 0
+    client_id, _, secret = (tmp_path / "kept").read_text().strip().partition(":")
+    assert (
+        await gatepost(over_http, "clients", "rotate", client_id, "--out-file", str(tmp_path / "x" / "y"))
+    ).code == 2
+    (tmp_path / "again").write_text(f"{client_id}:{secret}")
+    still = over_http | {"GATEPOST_CLIENT_FILE": str(tmp_path / "again")}
+    assert (await gatepost(still, "accounts", "show", account)).code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "client", "kept"]
+
+
+async def test_a_database_command_that_is_refused_leaves_no_file(over_http, tmp_path):
+    file = tmp_path / "mine"
+    refused = ["clients", "create", "--account", "no-such", "--scope", "feed", "--out-file", str(file)]
+    assert (await gatepost(over_http, *refused)).code == 1
+    assert not list(tmp_path.glob("*mine*"))
+
+
+@pytest.mark.parametrize(
+    ("environ_given", "arguments", "code", "words"),
+    [
+        ({"GATEPOST_CLIENT_FILE": "no/such"}, ["accounts", "list"], 2, "GATEPOST_CLIENT_FILE: no such file: /"),
+        ({"GATEPOST_CLIENT_FILE": "no/such"}, ["deliveries", "list"], 2, "GATEPOST_CLIENT_FILE: no such file: /"),
+        ({"GATEPOST_CLIENT_FILE": "no/such"}, ["whoami"], 2, "GATEPOST_CLIENT_FILE: no such file: /"),
+        ({"GATEPOST_CLIENT_FILE": "/usr/bin/env"}, ["whoami"], 2, "client_id:secret"),
+        ({"GATEPOST_CLIENT_FILE": "/usr"}, ["whoami"], 2, "directory"),
+        ({"GATEPOST_DATABASE_FILE": "/no/such"}, ["migrate", "gateway"], 2, "GATEPOST_DATABASE_FILE: /no/such"),
+        ({"GATEPOST_DATABASE": "foo"}, ["migrate", "gateway"], 2, "GATEPOST_DATABASE"),
+        ({"GATEPOST_DATABASE": "postgresql://a:b@127.0.0.1:9/x"}, ["migrate", "gateway"], 1, "does not answer"),
+        (
+            {"GATEPOST_DATABASE": "postgresql://a:b@127.0.0.1:9/x", "GATEPOST_KEYS": "/no"},
+            ["accounts", "list"],
+            2,
+            "/no",
+        ),
+        ({"GATEPOST_KAFKA": "127.0.0.1:9"}, ["topics", "check"], 1, "Kafka does not answer"),
+        ({}, ["keys", "new", "--dir", "/proc/none"], 1, "/proc/none"),
+        ({}, ["keys", "new", "--dir", "/etc/hostname"], 1, "/etc/hostname"),
+        ({}, ["keys", "list", "--dir", "/no/such"], 2, "gatepost keys new --dir /no/such`"),
+        ({}, ["accounts"], 2, "Usage: gatepost accounts"),
+    ],
+)
+async def test_what_stops_a_command_is_one_line_and_no_stack_trace(environ_given, arguments, code, words):
+    ran = await process({"GATEPOST_HOME": "/no/such/home", **environ_given}, *arguments)
+    assert ran.code == code, ran
+    assert words in ran.err + ran.out
+    assert "Traceback" not in ran.err
+
+
+async def test_what_answers_at_the_wrong_address_is_not_taken_for_gatepost(over_http):
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(other, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for command in (["accounts", "list"], ["deliveries", "list"]):
+            names = {"GATEPOST_GATEWAY_URL": url, "GATEPOST_DELIVERY_URL": url}
+            ran = await process(over_http | names, *command)
+            assert (ran.code, "is not Gatepost" in ran.err, "Traceback" in ran.err) == (1, True, False)
+
+
+async def test_a_slash_at_the_end_of_the_address_does_no_harm(over_http):
+    slash = over_http | {"GATEPOST_GATEWAY_URL": over_http["GATEPOST_GATEWAY_URL"] + "/"}
+    assert (await gatepost(slash, "accounts", "list")).code == 0
+
+
+async def test_internal_without_database_access_names_what_it_needs(over_http):
+    ran = await gatepost(over_http, "clients", "create", "--account", "*", "--internal")
+    assert (ran.code, "GATEPOST_KEYS" in ran.err, "GATEPOST_DATABASE" in ran.err) == (1, True, True)
+
+
+async def test_a_password_that_nobody_gave_is_asked_for_in_words(over_http, account):
+    ran = await gatepost(over_http, "users", "password", "ada", "--account", account["name"])
+    assert (ran.code, "standard input has ended" in ran.err) == (1, True)
+
+
+async def test_the_version_is_the_one_of_the_package():
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert (await process({}, "--version")).out == f"gatepost {found}\n"
 
 
 async def test_a_gateway_that_is_away_is_named(tmp_path):

@@ -83,3 +83,11 @@ async def test_an_import_larger_than_a_body_may_be_goes_through(gateway):
 
 async def test_an_empty_import_is_answered_with_nothing(gateway, account):
     assert (await imported(gateway, account)).data == []
+
+
+async def test_an_import_that_is_csv_or_a_form_is_a_415_and_reads_no_line(gateway):
+    account = await gateway.account()
+    path = f"/v1/accounts/{account['account_id']}/imports"
+    for kind in ("text/csv", "multipart/form-data; boundary=x"):
+        answer = await gateway("POST", path, raw=b"username\nada\n", headers={"Content-Type": kind})
+        assert (answer.status, answer.data["type"]) == (415, "urn:gatepost:ndjson-required")

@@ -324,6 +324,17 @@ async def test_a_locked_user_is_unlocked(gateway, account, database):
     )
 
 
+async def test_an_unlocked_user_may_sign_in_after_too_many_wrong_passwords(gateway, account):
+    made = await gateway.make(account)
+    wrong = {"account": account["name"], "username": made["username"], "password": "not this one"}
+    answers = [(await gateway("POST", "/v1/logins", wrong, who=None)).status for _ in range(11)]
+    assert answers == [401] * 10 + [429]
+    right = wrong | {"password": PASSWORD}
+    assert (await gateway("POST", "/v1/logins", right, who=None)).status == 429
+    assert (await gateway("POST", f"{path(made)}/unlock")).status == 200
+    assert (await gateway("POST", "/v1/logins", right, who=None)).status == 200
+
+
 async def test_a_change_is_audited_by_field_and_never_by_value(gateway, account):
     made = await gateway.make(account)
     await gateway("PATCH", path(made), {"phone": PHONE, "force_login": True})
