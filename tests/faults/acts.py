@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Final
 from uuid import uuid4
 
@@ -17,10 +16,12 @@ from schemas import topics
 from services.platform.kafka import Connection, Producer
 from tests.faults.recorder import rows
 from tests.faults.run import Fault
+from tests.faults.site import does_its_work
 from tests.faults.town import HASTY_SECONDS, Town
 
 REACHED_SECONDS: Final = 20.0
 SESSION_TIMEOUT: Final = 10.0  # what every consumer of a group asks for
+PARKED: Final = "SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND id = ANY($1::uuid[])"
 POISON: Final = 1_048_500
 BACKENDS: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gatepost-%'"
 TOO_LARGE: Final = """
@@ -32,11 +33,12 @@ async def until(holds: Callable[[], Any], what: str, seconds: float = REACHED_SE
     deadline = time.monotonic() + seconds
     while True:
         found = holds()
-        if await found if isinstance(found, Awaitable) else found:
+        asked = isinstance(found, Awaitable)
+        if await found if asked else found:
             return
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.15 if asked else 0.02)
 
 
 def killed_at(point: str) -> Fault:
@@ -100,12 +102,6 @@ async def signalled(child: Child, number: signal.Signals) -> None:
     await until(lambda: child.restarts > before, f"{child.program.name} did not end")
 
 
-async def does_its_work(child: Child) -> bool:
-    with suppress(Exception):
-        return child.pid is not None and await child.program.ready()
-    return False
-
-
 async def broker_frozen(town: Town) -> None:
     """It keeps its connections and answers nobody, for longer than a group waits for its members."""
     pid = town.site.stack.child("kafka").pid
@@ -118,17 +114,17 @@ async def broker_frozen(town: Town) -> None:
 
 
 async def refused_records(town: Town) -> None:
-    """Each partition gets a record that the broker will never take; good ones follow."""
+    """Events that the broker will never take, ahead of good ones of the same people and so the same partitions."""
     connection = await asyncpg.connect(town.site.stack.dsn("gateway"))
-    values = [(uuid4(), topic.name, str(uuid4()).encode(), os.urandom(topics.MIB + 1)) for topic in _REFUSING * 24]
+    people = [person.user_id.encode() for person in town.everybody[-8:]]
+    values = [(uuid4(), topic.name, key, os.urandom(topics.MIB + 1)) for topic in _REFUSING for key in people]
+    ids = [value[0] for value in values]
+
+    async def all_are_parked() -> bool:
+        return bool(await connection.fetchval(PARKED, ids) == len(ids))
+
     try:
         await connection.executemany(TOO_LARGE, values)
-        parked = "SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND id = ANY($1::uuid[])"
-        ids = [value[0] for value in values]
-
-        async def all_are_parked() -> bool:
-            return bool(await connection.fetchval(parked, ids) == len(ids))
-
         await until(all_are_parked, "a record that is too large is parked")
         await connection.execute("DELETE FROM outbox WHERE id = ANY($1::uuid[])", ids)
     finally:
@@ -150,6 +146,8 @@ async def poison(town: Town) -> None:
 
 
 async def backends_terminated(town: Town) -> None:
+    server = town.site.stack.child("postgres")
+    await until(lambda: does_its_work(server), "postgres is not ready")
     connection = await asyncpg.connect(town.site.stack.postgres.dsn("postgres", "postgres"))
     try:
         assert await connection.fetch(BACKENDS)

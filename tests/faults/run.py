@@ -49,6 +49,8 @@ async def town_on(site: Site, plan: Plan) -> AsyncIterator[Town]:
         api = Api(http, site.stack.environment.urls(), site.stack.client())
         record = Record(plan.seed, heal_within=plan.heal_within)
         town = Town(site, http, api, record, random.Random(plan.seed))
+        while not await site.is_whole():  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
         await town.settle_in()
         post = asyncio.create_task(town.read_post())
         try:

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from deploy.local.processes import Program
+from deploy.local.processes import Child, Program
 from deploy.local.stack import SERVICES, Stack
 from services.platform.failpoints import POINTS
 from tests.faults.proxy import Door, PostgresDoor, opened
@@ -49,6 +49,9 @@ class Site:
         command = [sys.executable, "-m", "tests.faults.mutated", str(self.markers), "serve"]
         await self.stack.run(*(replace(self.program(name), command=[*command, name]) for name in SERVICES))
 
+    async def is_whole(self) -> bool:
+        return all([await does_its_work(child) for child in self.stack.children()])
+
     def _dsn_file(self, name: str) -> Path:
         dsn = urlsplit(self.stack.dsn(name))
         user = dsn.netloc.rpartition("@")[0]
@@ -69,3 +72,9 @@ async def site_on(stack: Stack, slots: int) -> AsyncIterator[Site]:
             yield site
         finally:
             await stack.run(*(stack.service(name) for name in SERVICES))
+
+
+async def does_its_work(child: Child) -> bool:
+    with suppress(Exception):
+        return child.pid is not None and await child.program.ready()
+    return False

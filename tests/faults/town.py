@@ -49,6 +49,7 @@ class Town:
     hasty: str = ""
     feeder: tuple[str, str] = ("", "")
     refused: list[str] = field(default_factory=list)
+    everybody: list[Person] = field(default_factory=list)
     _letters: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -84,7 +85,9 @@ class Town:
         async with self.http.post(url, data="\n".join(lines).encode(), headers=headers) as answer:
             results = [json.loads(line) for line in (await answer.text()).splitlines()]
         assert all(r["status"] == "created" for r in results), results
-        return [_known(person, r["user_id"]) for person, r in zip(made, results, strict=True)]
+        known = [_known(person, r["user_id"]) for person, r in zip(made, results, strict=True)]
+        self.everybody += known
+        return known
 
     async def call(
         self, what: What, who: str, service: str, path: str, body: object, code: str | None = None, **more: Any
