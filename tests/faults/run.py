@@ -35,11 +35,12 @@ class Plan:
     seed: int
     least: int = 24
     most: int = 300
-    rate: float = 12.0
-    before: int = 8
+    rate: float = 6.0
+    before: int = 6
     kinds: Sequence[str] = ()
     heal_within: float = 30.0
     settle: float = 30.0
+    code_seconds: int = 60
 
 
 @asynccontextmanager
@@ -51,7 +52,7 @@ async def town_on(site: Site, plan: Plan) -> AsyncIterator[Town]:
         town = Town(site, http, api, record, random.Random(plan.seed))
         while not await site.is_whole():  # noqa: ASYNC110
             await asyncio.sleep(0.2)
-        await town.settle_in()
+        await town.settle_in(plan.code_seconds)
         post = asyncio.create_task(town.read_post())
         try:
             yield town
