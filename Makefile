@@ -1,6 +1,6 @@
 # Gatepost's checkout: `make` lists what can be done.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs reset demo test check
+.PHONY: help setup up down status logs reset demo test faults check
 
 PYTHON := .venv/bin/python
 READY := .venv/.filled
@@ -31,6 +31,9 @@ demo: $(READY) ## set up everything, play the story from first login to clearing
 
 test: $(READY) ## set up everything and run all tests, on real Kafka and Postgres
 	@$(PYTHON) -m pytest
+
+faults: $(READY) ## the long matrix: every fault with three seeds (FAULTS='part of a name', SEEDS=3); a table at the end
+	@$(PYTHON) -m tests.faults $(if $(FAULTS),"$(FAULTS)")
 
 check: $(READY) ## format, lint, types, arrows between the layers, sizes
 	@.venv/bin/ruff format --check -q .

@@ -137,6 +137,7 @@ class Outbox:
         try:
             await self._producer.send(row.topic, row.key, row.value, row.kafka_headers())
         except Refused as refused:
+            self._answered = True  # it was asked and said no: the next row need not wait
             await self._park(row, str(refused))
             return False
         except BrokerAway as away:

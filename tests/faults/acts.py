@@ -4,23 +4,28 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
+import aiohttp
 import asyncpg
 
 from deploy.local.processes import Child
 from deploy.local.stack import SERVICES
 from schemas import topics
 from services.platform.kafka import Connection, Producer
+from tests.faults.load import SMS
 from tests.faults.recorder import rows
 from tests.faults.run import Fault
-from tests.faults.town import HASTY_SECONDS, Town
+from tests.faults.site import does_its_work
+from tests.faults.town import HASTY_SECONDS, Person, Town
 
 REACHED_SECONDS: Final = 20.0
 SESSION_TIMEOUT: Final = 10.0  # what every consumer of a group asks for
+PARKED: Final = "SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND id = ANY($1::uuid[])"
+QUEUED: Final = "SELECT count(*) FROM deliveries WHERE account_id = ANY($1::uuid[]) AND state = 'queued'"
 POISON: Final = 1_048_500
 BACKENDS: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gatepost-%'"
 TOO_LARGE: Final = """
@@ -32,11 +37,12 @@ async def until(holds: Callable[[], Any], what: str, seconds: float = REACHED_SE
     deadline = time.monotonic() + seconds
     while True:
         found = holds()
-        if await found if isinstance(found, Awaitable) else found:
+        asked = isinstance(found, Awaitable)
+        if await found if asked else found:
             return
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.15 if asked else 0.02)
 
 
 def killed_at(point: str) -> Fault:
@@ -100,12 +106,6 @@ async def signalled(child: Child, number: signal.Signals) -> None:
     await until(lambda: child.restarts > before, f"{child.program.name} did not end")
 
 
-async def does_its_work(child: Child) -> bool:
-    with suppress(Exception):
-        return child.pid is not None and await child.program.ready()
-    return False
-
-
 async def broker_frozen(town: Town) -> None:
     """It keeps its connections and answers nobody, for longer than a group waits for its members."""
     pid = town.site.stack.child("kafka").pid
@@ -118,17 +118,17 @@ async def broker_frozen(town: Town) -> None:
 
 
 async def refused_records(town: Town) -> None:
-    """Each partition gets a record that the broker will never take; good ones follow."""
+    """Events that the broker will never take, ahead of good ones of the same people and so the same partitions."""
     connection = await asyncpg.connect(town.site.stack.dsn("gateway"))
-    values = [(uuid4(), topic.name, str(uuid4()).encode(), os.urandom(topics.MIB + 1)) for topic in _REFUSING * 24]
+    people = [person.user_id.encode() for person in town.everybody[-8:]]
+    values = [(uuid4(), topic.name, key, os.urandom(topics.MIB + 1)) for topic in _REFUSING for key in people]
+    ids = [value[0] for value in values]
+
+    async def all_are_parked() -> bool:
+        return bool(await connection.fetchval(PARKED, ids) == len(ids))
+
     try:
         await connection.executemany(TOO_LARGE, values)
-        parked = "SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND id = ANY($1::uuid[])"
-        ids = [value[0] for value in values]
-
-        async def all_are_parked() -> bool:
-            return bool(await connection.fetchval(parked, ids) == len(ids))
-
         await until(all_are_parked, "a record that is too large is parked")
         await connection.execute("DELETE FROM outbox WHERE id = ANY($1::uuid[])", ids)
     finally:
@@ -150,6 +150,8 @@ async def poison(town: Town) -> None:
 
 
 async def backends_terminated(town: Town) -> None:
+    server = town.site.stack.child("postgres")
+    await until(lambda: does_its_work(server), "postgres is not ready")
     connection = await asyncpg.connect(town.site.stack.postgres.dsn("postgres", "postgres"))
     try:
         assert await connection.fetch(BACKENDS)
@@ -198,14 +200,55 @@ def mail_server_down(seconds: float) -> Fault:
 
 async def hold(town: Town) -> None:
     """An operator holds the messages back until those whose codes last seconds have none that is good."""
-    for account in (town.account, town.hasty):
-        await town.api.expect(200, "delivery", "POST", "/v1/deliveries/pause", {"account": account})
-    seen = len([call for call in town.record.calls if call.what == "login"])
-    await until(lambda: len([c for c in town.record.calls if c.what == "login"]) >= seen + 2, "nobody came")
+    await operate(town, "pause")
+    seen = _logins(town)
+    await until(lambda: _logins(town) >= seen + 2, "nobody came")
     over = time.time() + HASTY_SECONDS
     await until(lambda: time.time() > over, "time stands still")
+    await operate(town, "resume")
+
+
+async def operate(town: Town, what: str) -> None:
     for account in (town.account, town.hasty):
-        await town.api.expect(200, "delivery", "POST", "/v1/deliveries/resume", {"account": account})
+        await town.api.expect(200, "delivery", "POST", f"/v1/deliveries/{what}", {"account": account})
+
+
+def _logins(town: Town) -> int:
+    return len([call for call in town.record.calls if call.what == "login"])
 
 
 held: Final = Fault("messages held back by an operator", hold)
+
+
+def with_a_crowd(fault: Fault, size: int) -> Fault:
+    """The fault meets that many messages that wait already."""
+
+    async def act(town: Town) -> None:
+        await operate(town, "pause")
+        await crowd(town, size)
+        await operate(town, "resume")
+        await fault.act(town)
+
+    return Fault(f"{fault.name}, {size:,} waiting", act)
+
+
+async def crowd(town: Town, size: int) -> None:
+    """Logins that a platform feeds, until each of them is in the ledger."""
+    people = await town.people(town.account, [SMS] * size)
+    for start in range(0, size, 250):
+        await feed(town, people[start : start + 250])
+
+    async def all_wait() -> bool:
+        return bool((await rows(town.site.stack, "delivery", QUEUED, town.record.accounts))[0][0] >= size)
+
+    await until(all_wait, f"{size} messages wait", 90)
+
+
+async def feed(town: Town, people: Sequence[Person]) -> None:
+    now = datetime.now(UTC).isoformat()
+    items = [{"reference": f"r-{uuid4().hex}", "user": {"user_id": p.user_id}, "authenticated_at": now} for p in people]
+    headers = {"Authorization": aiohttp.encode_basic_auth(*town.feeder)}
+    answer = await town.call("fed", "platform", "gateway", "/v1/feed/logins", {"logins": items}, headers=headers)
+    assert answer.status == 200, answer.body
+    fed = [answer._replace(body=each, status=202, login_id=each["login_id"]) for each in answer.body["logins"]]
+    town.record.calls += fed

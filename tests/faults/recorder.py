@@ -22,7 +22,7 @@ from tests.faults.records import Offset, Record, Submission, Told
 from tests.faults.town import Town
 
 GROUPS: Final = ("delivery", "gateway-outcomes")
-LOOK_SECONDS: Final = 0.3
+LOOK_SECONDS: Final = 0.5
 LOGINS: Final = "SELECT * FROM logins WHERE account_id = ANY($1::uuid[])"
 LEDGER: Final = "SELECT * FROM deliveries WHERE account_id = ANY($1::uuid[])"
 LOG: Final = "SELECT * FROM delivery_log WHERE account_id = ANY($1::uuid[]) ORDER BY id"

@@ -35,11 +35,12 @@ class Plan:
     seed: int
     least: int = 24
     most: int = 300
-    rate: float = 12.0
-    before: int = 8
+    rate: float = 6.0
+    before: int = 6
     kinds: Sequence[str] = ()
     heal_within: float = 30.0
     settle: float = 30.0
+    code_seconds: int = 60
 
 
 @asynccontextmanager
@@ -49,7 +50,9 @@ async def town_on(site: Site, plan: Plan) -> AsyncIterator[Town]:
         api = Api(http, site.stack.environment.urls(), site.stack.client())
         record = Record(plan.seed, heal_within=plan.heal_within)
         town = Town(site, http, api, record, random.Random(plan.seed))
-        await town.settle_in()
+        while not await site.is_whole():  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+        await town.settle_in(plan.code_seconds)
         post = asyncio.create_task(town.read_post())
         try:
             yield town

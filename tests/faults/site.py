@@ -2,18 +2,22 @@
 
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from deploy.local.processes import Program
+from deploy.local.processes import Child, Program
 from deploy.local.stack import SERVICES, Stack
 from services.platform.failpoints import POINTS
 from tests.faults.proxy import Door, PostgresDoor, opened
 
-GENEROUS: Final = {name: "100000" for name in ("LOGINS_PER_HOUR", "SENDS_PER_HOUR", "SENDS_PER_DAY")}
+# Everybody here comes from one address.
+GENEROUS: Final = {
+    f"GATEPOST_{name}": "100000"
+    for name in ("LOGINS_PER_HOUR", "SENDS_PER_HOUR", "SENDS_PER_DAY", "WRONG_PASSWORDS_ADDRESS_15MIN")
+}
 
 
 @dataclass
@@ -41,13 +45,15 @@ class Site:
             "GATEPOST_SMTP_PORT": str(self.mail.port),
             "GATEPOST_PASSWORD_FAILURE_FLOOR_MS": "50",
         }
-        told |= {f"GATEPOST_{limit}": value for limit, value in GENEROUS.items()}
-        return replace(usual, environment={**usual.environment, **told}, longest_pause=0.4)
+        return replace(usual, environment={**usual.environment, **told, **GENEROUS}, longest_pause=0.4)
 
     async def mutate(self) -> None:
         """Start the services with every mutant; a file among the markers, named like it, switches one on."""
         command = [sys.executable, "-m", "tests.faults.mutated", str(self.markers), "serve"]
         await self.stack.run(*(replace(self.program(name), command=[*command, name]) for name in SERVICES))
+
+    async def is_whole(self) -> bool:
+        return all([await does_its_work(child) for child in self.stack.children()])
 
     def _dsn_file(self, name: str) -> Path:
         dsn = urlsplit(self.stack.dsn(name))
@@ -69,3 +75,9 @@ async def site_on(stack: Stack, slots: int) -> AsyncIterator[Site]:
             yield site
         finally:
             await stack.run(*(stack.service(name) for name in SERVICES))
+
+
+async def does_its_work(child: Child) -> bool:
+    with suppress(Exception):
+        return child.pid is not None and await child.program.ready()
+    return False

@@ -10,6 +10,8 @@ HANG: Final = {"mode": "hang", "seconds": 6}
 REFUSE: Final = {"mode": "refuse", "code": 21614}
 ACCEPT_AND_FAIL: Final = {"mode": "error_after_accept"}
 FULL: Final = {"mode": "smtp_4xx"}
+CUT: Final = {"mode": "cut_after_data"}
+CROWD: Final = 2000
 
 GROUPS: Final[dict[str, tuple[Fault, ...]]] = {
     "gateway": (
@@ -46,7 +48,18 @@ GROUPS: Final[dict[str, tuple[Fault, ...]]] = {
     "providers": (
         acts.provider("providers refuse", 2, sms=REFUSE, email=FULL),
         acts.provider("providers hang", 4, sms=HANG, email=HANG),
-        acts.provider("providers take it and answer 500", 2, sms=ACCEPT_AND_FAIL, email={"mode": "cut_after_data"}),
+        acts.provider("providers take it and answer 500", 2, sms=ACCEPT_AND_FAIL, email=CUT),
         acts.mail_server_down(3),
     ),
 }
+
+# What takes too long for `make test`.
+LONG: Final[tuple[Fault, ...]] = (
+    acts.sent("kafka", signal.SIGKILL),
+    acts.sent("postgres", signal.SIGKILL),
+    acts.with_a_crowd(acts.provider("providers refuse", 20, sms=REFUSE, email=FULL), CROWD),
+    acts.with_a_crowd(acts.provider("providers hang", 20, sms=HANG, email=HANG), CROWD),
+    acts.with_a_crowd(acts.provider("providers take it and answer 500", 20, sms=ACCEPT_AND_FAIL, email=CUT), CROWD),
+    acts.with_a_crowd(Fault("kill -9 of delivery with a backlog", acts.killed_with_a_backlog), CROWD),
+    acts.mail_server_down(60),
+)

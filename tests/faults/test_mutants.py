@@ -4,7 +4,7 @@ import pytest
 import pytest_asyncio
 
 from tests.faults.acts import held, mail_server_down
-from tests.faults.checker import RULES, check, report
+from tests.faults.checker import check, report
 from tests.faults.mutants import MUTANTS, Mutant
 from tests.faults.run import Plan, play
 from tests.faults.site import Site
@@ -40,7 +40,3 @@ async def test_the_checker_names_the_rule_that_is_broken_by(wrong: Site, mutant:
         switch.unlink()
     broken = check(record)
     assert {found.rule for found in broken} == {mutant.rule}, report(record, broken)
-
-
-def test_every_rule_has_a_mutant() -> None:
-    assert {mutant.rule for mutant in MUTANTS} == set(RULES)

@@ -20,7 +20,6 @@ from tests.faults.records import Call, Record, What
 from tests.faults.site import Site
 
 PASSWORD: Final = "correct horse battery"
-CODE_SECONDS: Final = 60
 HASTY_SECONDS: Final = 4  # below what the API allows: set in the table, so that codes expire while a fault lasts
 HASH: Final = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(PASSWORD)
 CALL_SECONDS: Final = 15.0
@@ -49,6 +48,7 @@ class Town:
     hasty: str = ""
     feeder: tuple[str, str] = ("", "")
     refused: list[str] = field(default_factory=list)
+    everybody: list[Person] = field(default_factory=list)
     _letters: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -56,9 +56,9 @@ class Town:
     def inbox(self) -> str:
         return f"http://127.0.0.1:{self.site.stack.ports.inbox}"
 
-    async def settle_in(self) -> None:
+    async def settle_in(self, code_seconds: int) -> None:
         """The accounts, and a client that feeds logins."""
-        self.account, self.hasty = await self._account(CODE_SECONDS), await self._account(CODE_SECONDS)
+        self.account, self.hasty = await self._account(code_seconds), await self._account(code_seconds)
         self.record.accounts = [UUID(self.account), UUID(self.hasty)]
         connection = await asyncpg.connect(self.site.stack.dsn("gateway"))
         try:
@@ -84,7 +84,9 @@ class Town:
         async with self.http.post(url, data="\n".join(lines).encode(), headers=headers) as answer:
             results = [json.loads(line) for line in (await answer.text()).splitlines()]
         assert all(r["status"] == "created" for r in results), results
-        return [_known(person, r["user_id"]) for person, r in zip(made, results, strict=True)]
+        known = [_known(person, r["user_id"]) for person, r in zip(made, results, strict=True)]
+        self.everybody += known
+        return known
 
     async def call(
         self, what: What, who: str, service: str, path: str, body: object, code: str | None = None, **more: Any
