@@ -1,4 +1,4 @@
-"""`gatepost sessions floors`: what a restored gateway has to know of the ends of sessions."""
+"""`gatepost sessions floors`, `gatepost recover session-store`: with access to the session store's database."""
 
 import asyncio
 from pathlib import Path
@@ -7,9 +7,10 @@ from typing import Annotated, Final
 import typer
 
 from services.platform import cli
-from services.platform.settings import secret_of
+from services.platform.settings import KafkaSettings, parsed, secret_of
 
 app = typer.Typer(no_args_is_help=True)
+recover = typer.Typer(no_args_is_help=True)
 
 
 @app.command("floors")
@@ -44,4 +45,28 @@ async def _exported(dsn: str, path: Path) -> int:
     return len(rows)
 
 
-GROUPS: Final[dict[str, typer.Typer]] = {"sessions": app}
+@recover.command("session-store")
+def session_store() -> None:
+    """After a restore older than the topic: read on from where it begins. Then run `gatepost sessions republish`.
+
+    Needs GATEPOST_DATABASE (or _FILE) of the session store, which must not be running, and GATEPOST_KAFKA.
+    """
+    typer.echo(f"{asyncio.run(_moved(secret_of('DATABASE')))} offsets moved")
+
+
+async def _moved(dsn: str) -> int:
+    import asyncpg
+    from aiokafka.errors import KafkaError
+
+    from services.platform.kafka import Connection
+    from services.session_store.recovery import into_the_log
+
+    try:
+        return await into_the_log(dsn, Connection.of(parsed(KafkaSettings)))
+    except asyncpg.UndefinedTableError:
+        cli.fail("This database has no offsets: GATEPOST_DATABASE must name the session store's.", code=2)
+    except (OSError, TimeoutError, asyncpg.PostgresError, KafkaError) as away:
+        cli.fail(f"Kafka or the session store's database does not answer ({type(away).__name__}).")
+
+
+GROUPS: Final[dict[str, typer.Typer]] = {"sessions": app, "recover": recover}

@@ -154,7 +154,7 @@ class Reader:
         await consumer.start()
         self._coming = coming = Memory(self._cached)
         stored = await self._snapshot(cluster, coming)
-        found = consumer.partitions_for_topic(TOPIC) or await _partitions(consumer)
+        found = await partitions_of(consumer)
         partitions = [TopicPartition(TOPIC, number) for number in sorted(found)]
         consumer.assign(partitions)
         for partition in partitions:
@@ -278,9 +278,12 @@ def _fill(rules: Rules, floors: Any, policies: Any, stopped: Any) -> None:
     rules.stopped.update(row["account_id"] for row in stopped)
 
 
-async def _partitions(consumer: Any) -> set[int]:
-    await consumer._client.force_metadata_update()
+async def partitions_of(consumer: Any) -> set[int]:
+    """The topic's partitions. Raises `KafkaError` when it does not exist."""
     found: set[int] = consumer.partitions_for_topic(TOPIC) or set()
+    if not found:
+        await consumer._client.force_metadata_update()
+        found = consumer.partitions_for_topic(TOPIC) or set()
     if not found:
         raise KafkaError(f"the topic {TOPIC} does not exist; run `gatepost topics create`")
     return found

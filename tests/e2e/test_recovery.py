@@ -243,6 +243,26 @@ async def floor_of(rehearsal: Rehearsal, who: Member) -> bool:
         await connection.close()
 
 
+async def test_a_store_whose_offsets_are_outside_the_log_stops_and_reads_on_once_they_are_moved(rehearsal: Rehearsal):
+    stack, database = rehearsal.stack, await rehearsal.create()
+    environment = stack.environment.of_service("session-store")
+    await stack.child("session-store").stop()
+    connection = await asyncpg.connect(stack.dsn("session-store"))
+    try:
+        done_to = await connection.execute("UPDATE offsets SET next_offset = next_offset + 1000000")
+        lost = await asyncio.wait_for(process(environment, "serve", "session-store"), 60)
+        assert "stored_offset_outside_the_log" in lost.out
+        for moved in (done_to.removeprefix("UPDATE "), "0"):
+            done = await process(environment, "recover", "session-store")
+            assert (done.code, done.out.split()[0]) == (0, moved), done.err
+    finally:
+        await connection.close()
+        await stack.run(stack.service("session-store"))
+    async with rehearsal.gateway(database) as desk:
+        for _ in range(4):
+            await rehearsal.becomes(await token_of(desk, await member(desk)), True)
+
+
 async def test_wrong_use_is_said_in_words(rehearsal: Rehearsal, tmp_path: Path):
     database = await rehearsal.create()
     stranger = {"GATEPOST_DATABASE": rehearsal.dsn(database)}
