@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from services.login_gateway.ports import Rule
+from services.login_gateway.ports import Rule, StillBusy
 
 
 class MemoryCounters:
@@ -28,8 +28,10 @@ class MemoryCounters:
 
     async def begin(self, name: bytes, rule: Rule) -> bool:
         """Nothing runs beside this: what is under way will not end while it waits."""
-        if self._lately(name, rule.seconds) + self._under_way[name] >= rule.most:
+        if (hits := self._lately(name, rule.seconds)) >= rule.most:
             return False
+        if hits + self._under_way[name] >= rule.most:
+            raise StillBusy
         self._under_way[name] += 1
         return True
 

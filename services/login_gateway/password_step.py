@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 
 from services.login_gateway.house import House
-from services.login_gateway.ports import Rule
+from services.login_gateway.passwords import busy
+from services.login_gateway.ports import Rule, StillBusy
 from services.login_gateway.users import fold
 from services.platform import metrics
 from services.platform.http import Problem, too_many
@@ -93,12 +94,22 @@ async def _count_password(house: House, account_id: UUID | None, folded: str, ad
     )
     begun: list[bytes] = []
     for name, most in wanted:
-        if not await house.counters.begin(name, Rule(most, QUARTER)):
+        if (problem := await _begun(house, name, most)) is not None:
             await house.counters.end(begun, wrong=False)
-            metrics.LOGINS.labels("too-many-attempts").inc()
-            raise too_many("too-many-attempts", "Too many wrong passwords. Wait a quarter of an hour.", QUARTER)
+            metrics.LOGINS.labels(problem.name).inc()
+            raise problem
         begun.append(name)
     return begun
+
+
+async def _begun(house: House, name: bytes, most: int) -> Problem | None:
+    """None once the guess is counted; many right passwords at once are no wrong ones."""
+    try:
+        if await house.counters.begin(name, Rule(most, QUARTER)):
+            return None
+    except StillBusy:
+        return busy()
+    return too_many("too-many-attempts", "Too many wrong passwords. Wait a quarter of an hour.", QUARTER)
 
 
 async def _failed(house: House, started: float) -> NoReturn:

@@ -80,12 +80,16 @@ class Passwords:
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         threads = self._threads if pool is self._pool else 1
         if self._under_way[pool] >= threads * (WAITING if pool is self._pool else WAITING_FOREIGN):
-            raise Problem(503, "busy", "Too many passwords are being checked. Try again.", {"Retry-After": "1"})
+            raise busy()
         self._under_way[pool] += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, work)
         finally:
             self._under_way[pool] -= 1
+
+
+def busy() -> Problem:
+    return Problem(503, "busy", "Too many passwords are being checked. Try again.", {"Retry-After": "1"})
 
 
 def check_hash(text: str) -> None:

@@ -85,6 +85,10 @@ class NotStorable(ValueError):
     """The database refuses a value for itself; trying again will not help."""
 
 
+class StillBusy(Exception):
+    """Only what is under way stands in the way, and it does not end."""
+
+
 class Users(Protocol):
     """Who may sign in."""
 
@@ -95,7 +99,7 @@ class Users(Protocol):
 
 
 class Counters(Protocol):
-    """Sliding windows, shared by all processes. Parallel calls never slip through."""
+    """Sliding windows, shared by all processes. Parallel calls never slip through. `begin` may raise `StillBusy`."""
 
     async def take(self, names: Sequence[bytes], rules: Sequence[Rule]) -> bool: ...
     async def give_back(self, names: Sequence[bytes]) -> None: ...

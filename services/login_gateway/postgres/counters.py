@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from services.login_gateway.ports import Rule
+from services.login_gateway.ports import Rule, StillBusy
 
 TAKE: Final = """
 INSERT INTO counters AS c (name, hits, expires_at)
@@ -43,7 +43,7 @@ WITH ended AS (
 )
 SELECT clock_timestamp()
 """
-PATIENCE_SECONDS: Final = 5.0
+PATIENCE_SECONDS = 8.0  # under way for 10 s, a guess is taken for lost
 GIVE_BACK: Final = (
     "UPDATE counters SET hits = trim_array(hits, 1) WHERE name = ANY($1::bytea[]) AND cardinality(hits) > 0"
 )
@@ -86,9 +86,10 @@ class PostgresCounters:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_SECONDS
         while not await self._connection.fetchval(BEGIN, name, rule.most, rule.seconds):
-            busy = await self._connection.fetchval(ONLY_BUSY, name, rule.most, rule.seconds)
-            if busy is False or loop.time() > deadline:
+            if await self._connection.fetchval(ONLY_BUSY, name, rule.most, rule.seconds) is False:
                 return False
+            if loop.time() > deadline:
+                raise StillBusy
             await asyncio.sleep(random.uniform(0.02, 0.05))  # noqa: S311
         return True
 

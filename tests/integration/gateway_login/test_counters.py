@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
-from services.login_gateway.ports import Counters, Rule
+from services.login_gateway.ports import Counters, Rule, StillBusy
+from services.login_gateway.postgres import counters
 from services.login_gateway.postgres.counters import PostgresCounters
 from tests.fakes import MemoryCounters
 from tests.integration.gateway_login.world import Desk
@@ -88,9 +89,11 @@ async def test_a_guess_counts_only_when_it_was_wrong(case: Case) -> None:
     assert await case.counters.begin(case.one, HOUR)
 
 
-async def test_a_guess_under_way_counts_until_it_ends(case: Case) -> None:
+async def test_a_guess_waits_for_those_under_way_and_not_for_ever(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "PATIENCE_SECONDS", 0.3)
     single = Rule(1, 3600)
     assert await case.counters.begin(case.one, single)
-    waiting = asyncio.create_task(case.counters.begin(case.one, single))
+    with pytest.raises(StillBusy):
+        await case.counters.begin(case.one, single)
     await case.counters.end([case.one], wrong=True)
-    assert not await waiting
+    assert not await case.counters.begin(case.one, single)

@@ -12,8 +12,10 @@ import pytest
 from schemas.events import LoginChallenged, NoticeRequested, Verified
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.clients import EditClient
-from services.login_gateway.postgres import clients, users
-from services.login_gateway.users import NewUser, TwoFactor
+from services.login_gateway.house import HOUSE
+from services.login_gateway.ports import Rule
+from services.login_gateway.postgres import clients, counters, users
+from services.login_gateway.users import NewUser, TwoFactor, fold
 from services.login_gateway.who import COMMAND_LINE
 from tests.integration.gateway_login.world import PASSWORD, Answer, Desk, Member, Place, eventually, opened, wrong
 
@@ -213,6 +215,19 @@ async def test_parallel_sign_ins_of_one_user_do_not_hinder_each_other(desk: Desk
     who = await desk.member(sms=False)
     answers: list[Answer] = await asyncio.gather(*(desk.sign_in(who) for _ in range(40)))
     assert Counter(answer.status for answer in answers) == {200: 40}
+
+
+async def test_who_waited_in_vain_for_other_sign_ins_is_told_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are no wrong passwords, and a quarter of an hour is not what it takes."""
+    monkeypatch.setattr(counters, "PATIENCE_SECONDS", 0.3)
+    who, house = await desk.member(sms=False), desk.app[HOUSE]
+    name = house.names.of("password", who.account_id, fold(who.username))
+    for _ in range(10):
+        assert await house.counters.begin(name, Rule(10, 900))
+    answer = await desk.sign_in(who)
+    assert (answer.status, answer.problem, answer.headers["Retry-After"]) == (503, "busy", "1")
+    await house.counters.end([name], wrong=False)
+    assert (await desk.sign_in(who)).status == 200
 
 
 async def test_right_passwords_leave_no_count_behind(desk: Desk) -> None:
