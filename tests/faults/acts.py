@@ -86,12 +86,17 @@ async def killed_with_a_backlog(town: Town) -> None:
 
 
 def sent(service: str, number: signal.Signals) -> Fault:
-    """SIGTERM is a clean stop: what was under way is finished, and the exit code says so."""
+    """SIGTERM is a clean stop: what was under way is finished, and the exit code says so.
+
+    A server's fault lasts until it is back; a service is what is to heal.
+    """
 
     async def act(town: Town) -> None:
         child = town.site.stack.child(service)
         await signalled(child, number)
-        if service in SERVICES and number is signal.SIGTERM:
+        if service not in SERVICES:
+            await until(lambda: does_its_work(child), f"{service} is not back", 60)
+        elif number is signal.SIGTERM:
             assert child.ended_with == 0, f"{service} ended with {child.ended_with}"
 
     return Fault(f"{number.name} to {service}", act)
@@ -130,8 +135,8 @@ async def refused_records(town: Town) -> None:
     try:
         await connection.executemany(TOO_LARGE, values)
         await until(all_are_parked, "a record that is too large is parked")
-        await connection.execute("DELETE FROM outbox WHERE id = ANY($1::uuid[])", ids)
     finally:
+        await connection.execute("DELETE FROM outbox WHERE id = ANY($1::uuid[])", ids)
         await connection.close()
 
 
@@ -150,8 +155,6 @@ async def poison(town: Town) -> None:
 
 
 async def backends_terminated(town: Town) -> None:
-    server = town.site.stack.child("postgres")
-    await until(lambda: does_its_work(server), "postgres is not ready")
     connection = await asyncpg.connect(town.site.stack.postgres.dsn("postgres", "postgres"))
     try:
         assert await connection.fetch(BACKENDS)

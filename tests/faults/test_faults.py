@@ -10,6 +10,7 @@ from tests.faults.table import GROUPS
 SEED = 20261125
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("group", GROUPS)
 async def test_the_promises_hold_under(site: Site, group: str) -> None:
     record = await play(site, Plan(SEED), GROUPS[group])
