@@ -21,14 +21,15 @@ async def check_free(connection: Any, account_id: UUID, user_id: UUID, wanted: P
     values = (account_id, fold(wanted.username), wanted.external_id, user_id)
     found = await connection.fetchrow(TAKEN, *values)
     if found["username"] or found["external_id"]:
-        raise _taken("external_id" if found["external_id"] else "username")
+        raise _taken(external_id=bool(found["external_id"]))
 
 
 def taken(twice: asyncpg.UniqueViolationError) -> Problem:
     """The same, when somebody else was faster by a moment."""
-    return _taken("external_id" if "external_id" in str(twice.constraint_name) else "username")
+    return _taken(external_id="external_id" in str(twice.constraint_name))
 
 
-def _taken(field: str) -> Problem:
-    name = f"{field.replace('_', '-')}-taken"
-    return Problem(409, name, f"Another user of this account has this {field}.")
+def _taken(external_id: bool) -> Problem:
+    if external_id:
+        return Problem(409, "external-id-taken", "Another user of this account has this external_id.")
+    return Problem(409, "username-taken", "Another user of this account has this username.")
