@@ -30,6 +30,13 @@ class Canaries:
     def email(self, field: str = "email", name: str = "") -> str:
         return self.new(field, "cy{}@example.com", name)
 
+    def address(self) -> str:
+        """IPv6; its /64 is what counts for limits, so that is a canary too."""
+        groups = [f"{secrets.randbelow(0xE000) + 0x1000:x}" for _ in range(6)]
+        prefix = ":".join(("2001:db8", *groups[:2]))
+        self.known("address", prefix, name="/64")
+        return self.known("address", ":".join((prefix, *groups[2:])))
+
     def locale(self) -> str:
         core = f"{tag(8)}-{tag(8)}"
         return self.known("locale", f"en-{core}", core)

@@ -9,7 +9,7 @@ from deploy.local.people import Api
 from tests.secrecy.play import Cast, context, handle, member, token
 
 
-async def client(cast: Cast, *scopes: str) -> tuple[dict[str, Any], Api]:
+async def client(cast: Cast, *scopes: str) -> tuple[Api, dict[str, str]]:
     """A program of the account, whose secret is given anew once."""
     body = {"scopes": list(scopes), "account": cast.account, "name": cast.canaries.new("client name", "Çy {}")}
     made = await cast.api.expect(201, "gateway", "POST", "/v1/clients", body)
@@ -17,11 +17,12 @@ async def client(cast: Cast, *scopes: str) -> tuple[dict[str, Any], Api]:
     path = f"/v1/clients/{made['client_id']}"
     made = await cast.api.expect(200, "gateway", "PATCH", path, {"rotate_secret": True})
     cast.canaries.known("client secret", made["client_secret"])
-    return made, Api(cast.http, cast.api.urls, (made["client_id"], made["client_secret"]))
+    pair = (made["client_id"], made["client_secret"])
+    return Api(cast.http, cast.api.urls, pair), {"Authorization": aiohttp.encode_basic_auth(*pair)}
 
 
 async def fed(cast: Cast) -> None:
-    _, platform = await client(cast, "feed")
+    platform, _ = await client(cast, "feed")
     who = await member(cast)
     login = _item(cast, who)
     answer = await platform.expect(200, "gateway", "POST", "/v1/feed/logins", {"logins": [login, *_bad(cast, who)]})

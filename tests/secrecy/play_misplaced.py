@@ -5,10 +5,13 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+import aiohttp
+
 import services.delivery.who
 import services.login_gateway.who
 import services.session_store.who
 from tests.secrecy.play import Cast
+from tests.secrecy.play_feed import client
 
 FIELD: Final = "misplaced"
 CALLS: Final = {
@@ -44,6 +47,9 @@ NO_HTTP: Final = (
 
 
 async def play(cast: Cast) -> None:
+    _, platform = await client(cast, "feed")
+    internal = {"Authorization": aiohttp.encode_basic_auth(*cast.stack.client("gateway"))}
+    cast.own = {"/v1/feed/": platform, "/v1/events": internal}
     for service, calls in CALLS.items():
         for method, pattern in calls:
             if pattern.endswith("/stream"):
@@ -102,12 +108,16 @@ async def _headers(cast: Cast, service: str) -> None:
 
 async def _asked(cast: Cast, service: str, method: str, path: str, **options: Any) -> None:
     """Refused or harmless; whatever it is, it is no surprise to the service."""
-    async with cast.http.request(method, cast.api.urls[service] + path, **_authenticated(cast, options)) as answer:
+    async with cast.http.request(
+        method, cast.api.urls[service] + path, **_authenticated(cast, path, options)
+    ) as answer:
         assert answer.status < 500, (method, path, answer.status)
 
 
-def _authenticated(cast: Cast, options: dict[str, Any]) -> dict[str, Any]:
-    return options | {"headers": cast.credentials | options.get("headers", {})}
+def _authenticated(cast: Cast, path: str, options: dict[str, Any]) -> dict[str, Any]:
+    """As a client who may make this call, so that what is wrong is what we send."""
+    own = next((each for start, each in cast.own.items() if path.startswith(start)), cast.credentials)
+    return options | {"headers": own | options.get("headers", {})}
 
 
 async def _no_http(cast: Cast, service: str) -> None:

@@ -10,7 +10,17 @@ import pytest_asyncio
 
 from deploy.local.people import Api
 from deploy.local.stack import Stack
-from tests.secrecy import kafka, known, mutants, play, play_commands, play_feed, play_misplaced, play_records
+from tests.secrecy import (
+    kafka,
+    known,
+    mutants,
+    play,
+    play_commands,
+    play_feed,
+    play_misplaced,
+    play_people,
+    play_records,
+)
 from tests.secrecy.allowed import ALLOWED, is_allowed
 from tests.secrecy.canaries import Canaries
 from tests.secrecy.leaking import MUTANTS
@@ -48,14 +58,14 @@ async def result(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Resu
 
 async def _played(cast: Cast, folder: Path) -> list[Piece]:
     """All of the play, its parts at the same time where they do not touch."""
-    parts = (play.by_imported_hash(cast), play.not_delivered(cast), play.imported(cast), play_feed.fed(cast))
+    parts = (play.by_imported_hash, play.by_administrator, play.not_delivered, play_people.imported, play_people.put)
     async with asyncio.TaskGroup() as group:
-        for part in (*parts, play_records.play(cast)):
-            group.create_task(part)
+        for part in (*parts, play_feed.fed, play_records.play):
+            group.create_task(part(cast))
         one, two = (group.create_task(part(cast)) for part in (play.by_sms, play.by_fallback))
         seen = group.create_task(play_commands.play(cast, folder))
     await play.wrong_passwords(cast, two.result())
-    await play.edited(cast, one.result())
+    await play_people.edited(cast, one.result())
     await play_feed.refused_credentials(cast)
     await play_misplaced.play(cast)
     body = {"confirm": cast.account}

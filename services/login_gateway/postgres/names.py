@@ -20,20 +20,16 @@ async def check_free(connection: Any, account_id: UUID, user_id: UUID, wanted: P
     """Raises 409 `username-taken` or `external-id-taken`."""
     values = (account_id, fold(wanted.username), wanted.external_id, user_id)
     found = await connection.fetchrow(TAKEN, *values)
-    if found["external_id"]:
-        raise _external_id_taken()
-    if found["username"]:
-        raise _username_taken()
+    if found["username"] or found["external_id"]:
+        raise _taken(external_id=bool(found["external_id"]))
 
 
 def taken(twice: asyncpg.UniqueViolationError) -> Problem:
     """The same, when somebody else was faster by a moment."""
-    return _external_id_taken() if "external_id" in str(twice.constraint_name) else _username_taken()
+    return _taken(external_id="external_id" in str(twice.constraint_name))
 
 
-def _username_taken() -> Problem:
+def _taken(external_id: bool) -> Problem:
+    if external_id:
+        return Problem(409, "external-id-taken", "Another user of this account has this external_id.")
     return Problem(409, "username-taken", "Another user of this account has this username.")
-
-
-def _external_id_taken() -> Problem:
-    return Problem(409, "external-id-taken", "Another user of this account has this external_id.")
