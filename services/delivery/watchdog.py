@@ -1,4 +1,4 @@
-"""A worker that is stuck looks alive: it ends itself, and its supervisor starts another (DESIGN 2.5).
+"""A worker that is stuck looks alive: it ends itself, and its supervisor starts another.
 
 Whatever it had taken is in the ledger under leases, or unacknowledged in Kafka: an abrupt end loses nothing.
 """

@@ -151,7 +151,7 @@ def _house(settings: GatewaySettings, rings: Keyrings, pool: Pool, outbox: Outbo
 
 
 def _from_own_tables(users: PostgresUsers, introspection: Introspection) -> auth.Introspect:
-    """User, account and role come from our own tables, and only liveness from the store (DESIGN 2.3)."""
+    """User, account and role come from our own tables, and only liveness from the store."""
 
     async def introspect(token: str) -> auth.User | None:
         said = await introspection.user(token)

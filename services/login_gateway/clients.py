@@ -1,4 +1,4 @@
-"""Clients: programs that call Gatepost. Nobody grants more than they hold (DESIGN 2.8)."""
+"""Clients: programs that call Gatepost. Nobody grants more than they hold."""
 
 import base64
 import secrets

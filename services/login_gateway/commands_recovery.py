@@ -1,4 +1,4 @@
-"""`gatepost recover gateway` and `gatepost sessions republish` (DESIGN 2.7): both need database access."""
+"""`gatepost recover gateway` and `gatepost sessions republish`: both need database access."""
 
 import asyncio
 import os

@@ -10,7 +10,7 @@ log = structlog.get_logger()
 
 
 async def lengthen_codes(house: House) -> None:
-    """Eight digits for a day where logins that ended unverified with a wrong code pile up (DESIGN 2.4)."""
+    """Eight digits for a day where logins that ended unverified with a wrong code pile up."""
     limits = house.settings
     for account_id in await house.upkeep.lengthen_codes(limits.guessed_logins_account_hour, limits.guessed_logins_hour):
         log.error("codes_are_being_guessed", account_id=account_id, digits=8)
@@ -18,7 +18,7 @@ async def lengthen_codes(house: House) -> None:
 
 
 def feed_stopped(client_id: str) -> None:
-    """The alarm for a client whose logins saw too many wrong codes (DESIGN 2.8)."""
+    """The alarm for a client whose logins saw too many wrong codes."""
     log.error("feed_stopped", client_id=client_id)
     metrics.GUESSING_ALARMS.labels("feed").inc()
 

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: scoped to the user, bound to the body, living as long as the code (DESIGN 2.4)."""
+"""`Idempotency-Key`: scoped to the user, bound to the body, living as long as the code."""
 
 import hmac
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The gateway's settings: DESIGN 2.4's limits are defaults here."""
+"""The gateway's settings, and how many of each thing a user, address, account or client may do."""
 
 from pydantic import Field
 

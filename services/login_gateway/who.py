@@ -1,4 +1,4 @@
-"""The who table: every call of the gateway, and who may make it (DESIGN 2.8). A call that is not here is refused.
+"""The who table: every call of the gateway, and who may make it. A call that is not here is refused.
 
 `PUBLIC` calls prove themselves otherwise: by a password, or by the handle of a login.
 """
@@ -42,7 +42,7 @@ RIGHTS: Final[dict[tuple[str, str], Right | None]] = {
     ("POST", f"{ACCOUNT}/imports"): _SENSITIVE,
     ("PUT", f"{USERS}/external/{{external_id}}"): _SENSITIVE,
     ("GET", USER): _EDITS,
-    ("PATCH", USER): _EDITS,  # what DESIGN 2.8 lists needs a fresh sign-in too: `fresh`
+    ("PATCH", USER): _EDITS,  # all but name and locale needs a fresh sign-in too: `fresh`
     ("DELETE", USER): _SENSITIVE,
     ("POST", f"{USER}/expire-sessions"): _EDITS,
     ("POST", f"{USER}/password"): _SENSITIVE,

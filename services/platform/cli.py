@@ -247,8 +247,10 @@ def show(data: Any, as_json: bool, columns: list[str] | None = None) -> None:
 
 
 def _lines(data: dict[str, Any]) -> None:
-    for name, value in flat(data):
-        typer.echo(f"{name:18} {_cell(value)}".rstrip())
+    found = list(flat(data))
+    wide = max([18, *(len(name) for name, _ in found)])
+    for name, value in found:
+        typer.echo(f"{name:{wide}} {_cell(value)}".rstrip())
 
 
 def flat(data: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -170,7 +170,7 @@ def is_loopback(host: str) -> bool:
 
 
 def insecurities(settings: ServiceSettings) -> set[str]:
-    """What is acceptable on one machine and not beyond it (DESIGN 2.8)."""
+    """What is acceptable on one machine and not beyond it."""
     found: set[str] = set()
     if settings.fail_at:
         found.add("fail-at")

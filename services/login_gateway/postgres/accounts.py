@@ -75,7 +75,7 @@ async def create(admin: Administration, who: Who, new: NewAccount) -> AccountVie
 
 
 async def change(admin: Administration, who: Who, given: str, edit: EditAccount) -> AccountView:
-    """Another session length counts from now on (DESIGN 2.6); suspending an account ends its sessions."""
+    """Another session length counts from now on; suspending an account ends its sessions."""
     settings = edit.settings.given()
     try:
         async with admin.transaction() as (connection, events):

@@ -1,4 +1,4 @@
-"""After a restore or a loss (DESIGN 2.7): tell the session store again, raise epochs. All of it may be repeated."""
+"""After a restore or a loss: tell the session store again, raise epochs. All of it may be repeated."""
 
 import asyncio
 from collections import Counter

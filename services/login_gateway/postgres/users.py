@@ -173,7 +173,7 @@ async def delete(admin: Administration, who: Who, account_id: UUID, user: str) -
 
 
 def may_touch(who: Who, *roles: str) -> None:
-    """Whoever may edit an operator or admin could become one: only who holds as much may do it (DESIGN 2.8)."""
+    """Whoever may edit an operator or admin could become one: only who holds as much may do it."""
     if "operator" in roles and not may_grant_operator(who):
         detail = "An operator is made and edited only by a client of account * with the scope operate."
         raise Problem(403, "grants-too-much", detail)

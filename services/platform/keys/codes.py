@@ -1,4 +1,4 @@
-"""One-time codes: derived when they are needed, stored nowhere (HOTP's truncation is not used; see DESIGN 2.1).
+"""One-time codes: derived when they are needed, stored nowhere (HOTP's truncation is not used).
 
 The code key is a ratchet: the key of a day is an HMAC of the day before's, so every holder of the file reaches the same
 key without a word between them, and an old file key gives no code of the past once the file moved on.

@@ -1,4 +1,4 @@
-"""Delivery's calls and their errors, as DESIGN 4 and `docs/problems.md` name them."""
+"""Delivery's calls and their errors, as `docs/api.md` and `docs/problems.md` name them."""
 
 import asyncio
 from datetime import UTC, datetime

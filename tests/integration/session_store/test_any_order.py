@@ -53,7 +53,7 @@ ENDINGS = st.one_of(
 
 
 def one_length_an_instant(ends: Sequence[Ends]) -> bool:
-    """As the gateway sees to (DESIGN 2.6)."""
+    """As the gateway sees to."""
     times = [each.which for each in ends if each.kind == "length"]
     return len(times) == len(set(times))
 

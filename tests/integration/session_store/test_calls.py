@@ -1,4 +1,4 @@
-"""The session store's calls as DESIGN 4 and docs/problems.md describe them, each with its errors."""
+"""The session store's calls as docs/api.md and docs/problems.md describe them, each with its errors."""
 
 import asyncio
 from collections.abc import Callable
