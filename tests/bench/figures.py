@@ -88,6 +88,7 @@ class Stopwatch:
     def __exit__(self, *error: object) -> None:
         self.seconds = time.perf_counter() - self._start
         self.meter.stop()
+        self.cores = {name: cores_of(pid) for name, pid in self.meter.pids.items()}
 
     def figure(self, row: str, what: str, unit: str, operations: int | None = None, **more: Any) -> Figure:
         count = len(self.times) if operations is None else operations
@@ -109,7 +110,7 @@ class Stopwatch:
             busy={name: _round(spent / self.seconds) for name, spent in used.items()},
             others=_round(self.meter.others / self.seconds),
             stolen=_round(self.meter.stolen / self.seconds),
-            cores={name: cores_of(pid) for name, pid in self.meter.pids.items()},
+            cores=self.cores,
             **more,
         )
 

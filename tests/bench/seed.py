@@ -105,7 +105,9 @@ async def load(dsn: str, table: str, columns: list[str], batches: AsyncIterator[
     """COPY, a batch at a time; then the planner is told."""
     connection = await asyncpg.connect(dsn)
     try:
-        await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=lambda _: "{}", decoder=str)
+        await connection.set_type_codec(
+            "jsonb", schema="pg_catalog", format="binary", encoder=lambda _: b"\x01{}", decoder=bytes
+        )
         async for rows in batches:
             await connection.copy_records_to_table(table, records=rows, columns=columns, timeout=300)
         await connection.execute(f"VACUUM ANALYZE {table}", timeout=600)

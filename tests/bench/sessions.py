@@ -37,20 +37,27 @@ class Loaded:
 
     async def up_to(self, count: int) -> None:
         """COPY into the table, its indexes but the key's made afterwards."""
-        owner = await self._world.owner("session-store")
+        owner, have = await self._world.owner("session-store"), self.count
         made = await owner.fetch("SELECT indexdef FROM pg_indexes WHERE indexname = ANY($1::text[])", INDEXES)
         for name in INDEXES:
             await owner.execute(f"DROP INDEX {name}")
-        have = self.count
+        try:
+            await self._load(have, count)
+            with self._world.out.status("indexes …"):
+                for row in made:
+                    await owner.execute(row["indexdef"])
+        finally:
+            await owner.close()
+        self.count = count
+
+    async def _load(self, have: int, count: int) -> None:
         with self._world.out.status("sessions …") as status:
-            told = lambda n: status.update(f"sessions … {have + n:,} of {count:,}")  # noqa: E731
+
+            def told(done: int) -> None:
+                status.update(f"sessions … {have + done:,} of {count:,}")
+
             batches = seed.in_batches(count - have, lambda first, n: self.rows.rows(have + first, n), told)
             await seed.load(self._world.stack.dsn("session-store", OWNER), TABLE, seed.SESSION, batches)
-            status.update("indexes …")
-            for row in made:
-                await owner.execute(row["indexdef"])
-        await owner.close()
-        self.count = count
 
     def token(self, number: int) -> str:
         return self.rows.token(self.rows.login_id(number), self.rows.born(number))
