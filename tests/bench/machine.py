@@ -109,7 +109,7 @@ class Meter:
         self._machine = everybody()
 
     def stop(self) -> None:
-        self.used = {name: seconds(pid) - self._before[name] for name, pid in self.pids.items()}
+        self.used = {name: max(0.0, seconds(pid) - self._before[name]) for name, pid in self.pids.items()}
         used, stolen = everybody()
         self.others = max(0.0, used - self._machine[0] - sum(self.used.values()))
         self.stolen = stolen - self._machine[1]

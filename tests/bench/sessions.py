@@ -20,7 +20,7 @@ from tests.bench.world import ACCOUNT, FOLDER, World
 
 CHECKERS: Final = 32
 CLEARS: Final = 3
-CACHED: Final = 200_000
+CACHED: Final = 300_000
 TOKENS: Final = 20_000
 TABLE: Final = "sessions"
 INDEXES: Final = ("sessions_user", "sessions_age", "sessions_account")
