@@ -7,7 +7,7 @@ commits are only safe in order; no web server, no leader topics, no tables.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
 import faust
@@ -42,10 +42,45 @@ SAFE_FAUST: Final[dict[str, Any]] = {
 }
 
 
-async def batches(stream: Any, within: float) -> AsyncIterator[Sequence[Record]]:
-    """Raw records, up to 200 or what came within that time; acknowledged once the next batch is asked for."""
-    async for events in stream.take_events(MOST, within=within):
-        yield [event.message for event in events]
+async def batches(stream: Any, apart: float) -> AsyncIterator[Sequence[Record]]:
+    """Raw records as they come, up to 200 at once; acknowledged once the next batch is asked for.
+
+    The first is not kept waiting; the next batch begins `apart` seconds later at the earliest, and takes what came.
+    """
+    stream.enable_acks = False  # by the stream itself: it would acknowledge what only waits here
+    waiting: asyncio.Queue[Any] = asyncio.Queue(MOST)
+    pump = asyncio.create_task(_pump(stream, waiting))
+    try:
+        while (first := await waiting.get()) is not None:
+            since = time.monotonic()
+            events = [first, *_come(waiting)]
+            yield [event.message for event in events]
+            for event in events:
+                await stream.ack(event)
+            await asyncio.sleep(max(0.0, apart - (time.monotonic() - since)))
+        await pump
+    finally:
+        pump.cancel()
+
+
+async def _pump(stream: Any, waiting: asyncio.Queue[Any]) -> None:
+    """Until the stream ends or breaks; None says so."""
+    try:
+        async for event in stream.events():
+            await waiting.put(event)
+    except Exception:
+        await waiting.put(None)
+        raise
+    await waiting.put(None)
+
+
+def _come(waiting: asyncio.Queue[Any]) -> Iterator[Any]:
+    """What is there already. The end stays for the next look."""
+    while not waiting.empty():
+        if (event := waiting.get_nowait()) is None:
+            waiting.put_nowait(None)
+            return
+        yield event
 
 
 def build_app(settings: DeliverySettings, ingest: Ingest, datadir: str, agents: Agents) -> Any:
@@ -57,7 +92,7 @@ def build_app(settings: DeliverySettings, ingest: Ingest, datadir: str, agents: 
         datadir=datadir,
         **SAFE_FAUST,
     )
-    # A short window costs idle processor time (5 ms: 4 % of a core), so only what a person waits for has one.
+    # Under load, batches of what a person waits for are small and soon, all others are few.
     _agent(app, agents, topics.LOGIN_CHALLENGES.name, ingest.challenges, AT_ONCE)
     _agent(app, agents, topics.EMAIL_FALLBACKS.name, ingest.emails)
     _agent(app, agents, topics.SESSION_EVENTS.name, ingest.sessions)
@@ -66,11 +101,11 @@ def build_app(settings: DeliverySettings, ingest: Ingest, datadir: str, agents: 
     return app
 
 
-def _agent(app: Any, agents: Agents, topic: str, write: Write, within: float = SOON) -> None:
+def _agent(app: Any, agents: Agents, topic: str, write: Write, apart: float = SOON) -> None:
     raw = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
     async def take(stream: Any) -> None:
-        async for batch in batches(stream, within):
+        async for batch in batches(stream, apart):
             with agents.busy(topic):
                 await _until_written(batch, write)
 

@@ -29,10 +29,10 @@ class Received(Protocol):
 async def _sent(received: Received, delivery_id: UUID) -> Job | None:
     """A receipt can overtake the answer that it belongs to: wait for that one to be written."""
     for pause in PAUSES:
-        sending = await received.still_sending(delivery_id)
-        job = await received.awaiting(delivery_id)
-        if job is not None or not sending:
+        if (job := await received.awaiting(delivery_id)) is not None:
             return job
+        if not await received.still_sending(delivery_id):
+            break
         await asyncio.sleep(pause)
     return await received.awaiting(delivery_id)
 

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final, assert_never
 from uuid import UUID
 
@@ -81,11 +82,13 @@ def _is_id(text: str) -> bool:
 
 
 async def write(connection: Any, changes: Sequence[Change]) -> None:
-    """Apply in the caller's transaction."""
+    """Apply in the caller's transaction; sessions go to the server at once, in one order for whoever brings them."""
+    if begun := [_columns(change) for change in changes if isinstance(change, Verified)]:
+        await connection.executemany(SESSION, sorted(begun, key=itemgetter(0)))
     for change in changes:
         match change:
             case Verified():
-                await connection.execute(SESSION, *_columns(change))
+                continue
             case ExpireAll():
                 await connection.execute(FLOOR, change.scope, change.whose, change.floor)
             case SessionPolicyChanged():

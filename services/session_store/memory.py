@@ -3,17 +3,18 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, assert_never
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeVar, assert_never
 from uuid import UUID
-
-from cachetools import LRUCache
 
 from schemas.events import ExpireAll, SessionPolicyChanged, SessionRevoked, Verified
 from services.session_store.policy import Policy, ends_at
+from services.session_store.recent import Recent
 
-CACHED: Final = 200_000
+CACHED: Final = 300_000
 NEW_SECONDS: Final = 60.0
 REVOKED_SECONDS: Final = 10 * NEW_SECONDS
+T = TypeVar("T")
 SessionEvent = Verified | ExpireAll | SessionPolicyChanged | SessionRevoked
 
 
@@ -42,6 +43,16 @@ class Learned(NamedTuple):
     place: Place
 
 
+NO_CLAIMS: Final[Mapping[str, Any]] = {}
+SHARED: Final = ("account_id", "amr", "acr", "aud", "role", "account_epoch", "user_epoch")
+
+
+@lru_cache(maxsize=4096)
+def _shared(value: T) -> T:
+    """What many sessions have alike is kept once: it is most of what one takes."""
+    return value
+
+
 class Session(NamedTuple):
     """One session as the store keeps it."""
 
@@ -64,25 +75,27 @@ class Session(NamedTuple):
     def of_event(cls, event: Verified) -> "Session":
         return cls(
             UUID(event.login_id),
-            UUID(event.account_id),
+            _shared(UUID(event.account_id)),
             UUID(event.user_id),
             event.issued_at.timestamp(),
             event.auth_time.timestamp(),
             base64.urlsafe_b64decode(event.secret_hash),
-            event.amr,
-            event.acr,
+            _shared(event.amr),
+            _shared(event.acr),
             event.aud,
-            event.role,
-            event.claims,
+            _shared(event.role),
+            event.claims or NO_CLAIMS,
             event.device,
-            event.account_epoch,
-            event.user_epoch,
+            _shared(event.account_epoch),
+            _shared(event.user_epoch),
         )
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> "Session":
-        times = {name: row[name].timestamp() for name in ("issued_at", "auth_time")}
-        return cls(**{**{name: row[name] for name in cls._fields}, **times, "amr": tuple(row["amr"])})
+        values = {name: row[name] for name in cls._fields} | {"amr": tuple(row["amr"])}
+        values |= {name: row[name].timestamp() for name in ("issued_at", "auth_time")}
+        values |= {name: _shared(values[name]) for name in SHARED}
+        return cls(**{**values, "claims": row["claims"] or NO_CLAIMS})
 
 
 @dataclass
@@ -136,7 +149,7 @@ class Memory:
 
     def __init__(self, size: int = CACHED) -> None:
         self.rules = Rules()
-        self.sessions: LRUCache[UUID, Session] = LRUCache(size)
+        self.sessions: Recent[Session] = Recent(size)
 
     def apply(self, change: Change, now: float, place: Place = NOWHERE) -> None:
         """One event; the same rules as `apply.py` writes to Postgres. `now` is the database's clock."""

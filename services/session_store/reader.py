@@ -18,12 +18,14 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas import codec
+from schemas.events import SessionRevoked, Verified
 from services.platform import failpoints, metrics
 from services.platform.kafka import Connection, cluster_id, follower, stop
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.tokens import Token
 from services.platform.postgres import AWAY
 from services.session_store import apply
+from services.session_store.arrivals import AGAIN_SECONDS, NEAR_SECONDS, Arrivals, soon
 from services.session_store.clock import DatabaseClock
 from services.session_store.feed import Freshness
 from services.session_store.memory import Change, Memory, Place, Rules, Session
@@ -83,6 +85,7 @@ class Reader:
         self._coming: Memory | None = None
         self._cluster = ""
         self._feed: Freshness | None = None
+        self._arrivals = Arrivals()
         self.away = False
         """Whether Kafka was asked in vain, and not since answered."""
 
@@ -110,6 +113,7 @@ class Reader:
         for change in changes:
             for memory in self._memories():
                 memory.apply(change, now)
+            self._tell(change)
 
     def learn(self, known: Known) -> None:
         """What neighbours have committed, likewise."""
@@ -188,9 +192,15 @@ class Reader:
         """The writer makes dead letters of what is bad; here it has no effect."""
         now = self._clock.now()
         try:
-            self.memory.apply(read_record(self._verifier, record, now), now, Place(record.partition, record.offset))
+            change = read_record(self._verifier, record, now)
         except (BadSignature, codec.BadEvent, apply.Refused):
             return
+        self.memory.apply(change, now, Place(record.partition, record.offset))
+        self._tell(change)
+
+    def _tell(self, change: Change) -> None:
+        if isinstance(change, Verified | SessionRevoked):
+            self._arrivals.told(UUID(change.login_id))
 
     async def _snapshot(self, cluster: str, memory: Memory) -> dict[int, int]:
         """Rules, recent revocations and the writer's offsets, as of one instant."""
@@ -201,15 +211,26 @@ class Reader:
         return {row["partition"]: row["next_offset"] for row in stored}
 
     async def _look_up(self, token: Token) -> tuple[Session | None, Rules]:
-        """A young token whose session is not known yet is waited for: read your own login."""
+        memory, login_id = self.memory, token.login_id
+        if self._young(token) and login_id not in memory.sessions and login_id not in memory.rules.revoked:
+            return await self._awaited(token)
+        found, rules = await self._look_once(login_id)
+        return found.session, rules
+
+    async def _awaited(self, token: Token) -> tuple[Session | None, Rules]:
+        """Read your own login: a young token's session is waited for, at first by memory alone, as its event is near."""
         deadline = time.monotonic() + WAIT_SECONDS
-        while True:
-            found, rules = await self._look_once(token.login_id)
-            if found.session is not None or found.revoked or not self._young(token):
-                return found.session, rules
-            if time.monotonic() > deadline:
-                raise Unknown("the session of this new token has not arrived yet")
-            await asyncio.sleep(0.02)
+        with self._arrivals.of(token.login_id) as arrived:
+            if self.current():
+                await soon(arrived, NEAR_SECONDS)
+            while True:
+                arrived.clear()
+                found, rules = await self._look_once(token.login_id)
+                if found.session is not None or found.revoked or not self._young(token):
+                    return found.session, rules
+                if time.monotonic() > deadline:
+                    raise Unknown("the session of this new token has not arrived yet")
+                await soon(arrived, AGAIN_SECONDS)
 
     def _young(self, token: Token) -> bool:
         return self._clock.now() - token.issued_at < YOUNG_SECONDS

@@ -6,7 +6,7 @@ from services.platform.settings import ServiceSettings
 
 
 class SessionStoreSettings(ServiceSettings):
-    cached_sessions: int = Field(default=200_000, ge=1000)
+    cached_sessions: int = Field(default=300_000, ge=1000, description="of these two thirds are held at most")
 
     @property
     def issuer(self) -> str | None:

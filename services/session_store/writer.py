@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 import asyncpg
@@ -13,7 +14,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from schemas import codec, topics
 from services.platform import failpoints, metrics
 from services.platform.dead_letters import DeadLetters
-from services.platform.kafka import Connection, cluster_id, group_consumer, stop
+from services.platform.kafka import IN_BATCHES, Connection, cluster_id, group_consumer, stop
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.postgres import AWAY
 from services.session_store import apply
@@ -24,9 +25,12 @@ log = structlog.get_logger()
 
 TOPIC: Final = topics.SESSION_EVENTS.name
 MOVE: Final = """
-INSERT INTO offsets AS o (cluster_id, topic, partition, next_offset) VALUES ($1, $2, $3, $5)
-ON CONFLICT (cluster_id, topic, partition) DO UPDATE SET next_offset = excluded.next_offset WHERE o.next_offset = $4
-RETURNING true
+WITH batch AS (SELECT * FROM unnest($3::int[], $4::bigint[], $5::bigint[]) AS b (partition, first, after))
+INSERT INTO offsets AS o (cluster_id, topic, partition, next_offset)
+SELECT $1, $2, partition, after FROM batch ORDER BY partition
+ON CONFLICT (cluster_id, topic, partition) DO UPDATE SET next_offset = excluded.next_offset
+WHERE o.next_offset = (SELECT first FROM batch WHERE batch.partition = o.partition)
+RETURNING partition
 """
 STORED: Final = "SELECT partition, next_offset FROM offsets WHERE cluster_id = $1 AND topic = $2"
 BATCH: Final = 500
@@ -61,7 +65,8 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self) -> None:
         while True:
-            self._consumer = group_consumer(self._connection, "session-store-writer", "session-store-writer")
+            name = "session-store-writer"
+            self._consumer = group_consumer(self._connection, name, name, **IN_BATCHES)
             try:
                 self._cluster = await cluster_id(self._connection)
                 self._consumer.subscribe([TOPIC], listener=self)
@@ -90,20 +95,25 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
             except NoOffsetForPartitionError:
                 await self._seek(list(self._consumer.assignment()))
                 continue
-            for partition, records in batches.items():
-                try:
-                    await self._apply(partition, records)
-                except (*AWAY, Moved) as trouble:
-                    log.warning("batch_not_applied", partition=partition.partition, error=type(trouble).__name__)
-                    await asyncio.sleep(0.2)
-                    await self._seek([partition])
+            try:
+                await self._apply(batches)
+            except (*AWAY, Moved) as trouble:
+                partitions = sorted(partition.partition for partition in batches)
+                log.warning("batch_not_applied", partitions=partitions, error=type(trouble).__name__)
+                await asyncio.sleep(0.2)
+                await self._seek(list(batches))
 
-    async def _apply(self, partition: TopicPartition, records: list[Any]) -> None:
-        changes = await self._read(records)
-        first, after = records[0].offset, records[-1].offset + 1
+    async def _apply(self, batches: Mapping[TopicPartition, list[Any]]) -> None:
+        """All of it or nothing."""
+        if not batches:
+            return
+        changes = [change for records in batches.values() for change in await self._read(records)]
+        moves = [(tp.partition, records[0].offset, records[-1].offset + 1) for tp, records in batches.items()]
         async with self._pool.acquire() as connection, connection.transaction():
-            moved = await connection.fetchval(MOVE, self._cluster, TOPIC, partition.partition, first, after)
-            if not moved:
+            moved = await connection.fetch(
+                MOVE, self._cluster, TOPIC, *(list(each) for each in zip(*moves, strict=True))
+            )
+            if len(moved) < len(moves):
                 raise Moved
             await apply.write(connection, changes)
             failpoints.reached("session-store.in-batch")

@@ -68,22 +68,25 @@ UPDATE deliveries d SET due_at = now() FROM unnest($1::uuid[], $2::text[]) e (lo
 WHERE d.login_id = e.login_id AND d.channel = 'email' AND d.cause = e.cause AND d.state = 'queued' AND d.tries = 0
 RETURNING d.id
 """
+# A login is closed once; what that ends is logged and looked at by the same statement.
 CLOSE: Final = """
-INSERT INTO logins (login_id, account_id, user_id, account_epoch, user_epoch, closed_why, closed_at, expires_at)
-SELECT *, now(), now() + interval '15 minutes' FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[],
-    $5::bigint[], $6::text[])
-ORDER BY 1
-ON CONFLICT (login_id) DO UPDATE SET closed_why = coalesce(logins.closed_why, excluded.closed_why),
-    closed_at = coalesce(logins.closed_at, excluded.closed_at)
+WITH closed AS (
+    INSERT INTO logins (login_id, account_id, user_id, account_epoch, user_epoch, closed_why, closed_at, expires_at)
+    SELECT *, now(), now() + interval '15 minutes' FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[],
+        $5::bigint[], $6::text[])
+    ORDER BY 1
+    ON CONFLICT (login_id) DO UPDATE SET closed_why = excluded.closed_why, closed_at = excluded.closed_at
+        WHERE logins.closed_why IS NULL
+    RETURNING login_id, account_id, closed_why
+), logged AS (
+    INSERT INTO delivery_log (login_id, account_id, what, reason)
+    SELECT login_id, account_id, 'login_closed', closed_why FROM closed c
+    WHERE EXISTS (SELECT FROM deliveries d WHERE d.login_id = c.login_id)
+), cut AS (
+    UPDATE deliveries SET due_at = now() WHERE login_id = ANY($1::uuid[]) AND state = 'queued' RETURNING id
+)
+SELECT count(*) FROM cut
 """
-CLOSED_LOG: Final = """
-INSERT INTO delivery_log (login_id, account_id, what, reason)
-SELECT c.login_id, c.account_id, 'login_closed', c.why FROM unnest($1::uuid[], $2::uuid[], $3::text[])
-    AS c (login_id, account_id, why)
-WHERE EXISTS (SELECT FROM deliveries d WHERE d.login_id = c.login_id)
-    AND NOT EXISTS (SELECT FROM delivery_log l WHERE l.login_id = c.login_id AND l.what = 'login_closed')
-"""
-CUT_SHORT: Final = "UPDATE deliveries SET due_at = now() WHERE login_id = ANY($1::uuid[]) AND state = 'queued'"
 FLOORS: Final = """
 INSERT INTO floors (scope, id, floor) SELECT scope, id, max(floor)
 FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS f (scope, id, floor) GROUP BY scope, id ORDER BY scope, id
@@ -117,16 +120,12 @@ class PostgresIntake:
     async def closings(self, closed: Sequence[Closing], floors: Sequence[Floor]) -> bool:
         """Whether anything that waits may be cancelled by it."""
         once = {c.login_id: c for c in closed}
-        async with self._connection() as connection, connection.transaction():
+        async with self._connection() as connection:
             if floors:
                 await connection.execute(FLOORS, *_columns(floors))
             if not once:
                 return True
-            await connection.execute(CLOSE, *_columns(list(once.values())))
-            logged = [(c.login_id, c.account_id, c.why) for c in once.values()]
-            await connection.execute(CLOSED_LOG, *_columns(logged))
-            cut: str = await connection.execute(CUT_SHORT, list(once))
-        return cut != "UPDATE 0"
+            return bool(await connection.fetchval(CLOSE, *_columns(list(once.values()))))
 
     async def dead_letters(self, found: Sequence[DeadLetterRow]) -> None:
         async with self._connection() as connection:

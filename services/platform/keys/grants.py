@@ -1,5 +1,6 @@
 """Ed25519 signatures (RFC 8032) over what the gateway says about sessions and clients."""
 
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -37,8 +38,7 @@ class Verifier:
         if signature is None or len(signature) != 65:
             raise BadSignature("unsigned")
         try:
-            public = Ed25519PublicKey.from_public_bytes(self._ring.get(signature[0]).secret)
-            public.verify(signature[1:], _message(topic, key, value))
+            _verify(self._ring.get(signature[0]).secret, signature[1:], _message(topic, key, value))
         except UnknownKey:
             raise BadSignature("signed with an unknown key") from None
         except InvalidSignature:
@@ -48,6 +48,12 @@ class Verifier:
         """The same for a Kafka record, whose signature is a header."""
         signature = dict(record.headers or ()).get(SIGNATURE_HEADER)
         self.verify(record.topic, record.key or b"", record.value or b"", signature)
+
+
+@lru_cache(maxsize=1024)
+def _verify(public: bytes, signature: bytes, message: bytes) -> None:
+    """Raises `InvalidSignature`. What two readers in one process get within moments is computed once."""
+    Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
 
 
 def _message(topic: str, key: bytes, value: bytes) -> bytes:
