@@ -218,7 +218,7 @@ class Reader:
         return found.session, rules
 
     async def _awaited(self, token: Token) -> tuple[Session | None, Rules]:
-        """Read your own login: a young token's session is waited for, at first by memory alone, as its event is near."""
+        """Read your own login: a young token's session is waited for, first by memory alone: its event is near."""
         deadline = time.monotonic() + WAIT_SECONDS
         with self._arrivals.of(token.login_id) as arrived:
             if self.current():
