@@ -93,7 +93,10 @@ async def test_a_logout_before_the_writer_knows_the_login_holds_in_every_store_a
         assert await near.active(made) is False
         await asyncio.gather(*(store.becomes(made, False) for store in stores.values()))
     await eventually(lambda: near.stored(made))
-    await near.publish(made.event)
+    after = near.session(user=made.event.user_id)  # on the same partition: what is before it was read
+    for each in (made, after):
+        await near.publish(each.event)
+    await asyncio.gather(*(store.becomes(after, True) for store in stores.values()))
     near.app[STORE].reader.memory.rules.forget(near.app[STORE].clock.now() + REVOKED_SECONDS + 1, PASSED)
     assert {name: await store.active(made) for name, store in stores.items()} == dict.fromkeys(stores, False)
     async with opened(store_place, near.producer) as fresh:
