@@ -133,8 +133,14 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
     "client name": (Allowance(reason="4: what its owner calls a program", tables=((GATEWAY, "clients"),)),),
     "replay id": (
         Allowance(
-            reason="2.5: a replay's id names the cause of its deliveries, in events and in the log",
-            tables=((DELIVERY, "replays"), (DELIVERY, "deliveries"), (DELIVERY, "delivery_log"), (DELIVERY, "audit")),
+            reason="2.5: a replay's id names the cause of its deliveries: in events, a login's status, the log",
+            tables=(
+                (DELIVERY, "replays"),
+                (DELIVERY, "deliveries"),
+                (DELIVERY, "delivery_log"),
+                (DELIVERY, "audit"),
+                (GATEWAY, "logins"),
+            ),
             topics=("delivery-outcomes",),
             places=("log/delivery",),
         ),

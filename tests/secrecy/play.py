@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ class Cast:
     account: str = ""
     credentials: dict[str, str] = field(default_factory=dict)
     own: dict[str, dict[str, str]] = field(default_factory=dict)
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def users(self, *more: str) -> str:

@@ -60,14 +60,12 @@ async def _played(cast: Cast, folder: Path) -> list[Piece]:
     """All of the play, its parts at the same time where they do not touch."""
     parts = (play.by_imported_hash, play.by_administrator, play.not_delivered, play_people.imported, play_people.put)
     async with asyncio.TaskGroup() as group:
-        for part in (*parts, play_feed.fed, play_records.play):
+        for part in (*parts, play_feed.fed, play_feed.refused_credentials, play_records.play, play_misplaced.play):
             group.create_task(part(cast))
         one, two = (group.create_task(part(cast)) for part in (play.by_sms, play.by_fallback))
         seen = group.create_task(play_commands.play(cast, folder))
     await play.wrong_passwords(cast, two.result())
     await play_people.edited(cast, one.result())
-    await play_feed.refused_credentials(cast)
-    await play_misplaced.play(cast)
     body = {"confirm": cast.account}
     await cast.api.expect(200, "gateway", "POST", f"/v1/accounts/{cast.account}/expire-sessions", body)
     return seen.result()
