@@ -2,11 +2,12 @@
 
 import asyncio
 import base64
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -20,8 +21,10 @@ from services.login_gateway.login import new_login, open_verified
 from services.login_gateway.password_step import LoginContext
 from services.login_gateway.ports import Kept
 from services.login_gateway.postgres import sessions
+from services.platform.kafka import Connection, Producer
 from services.platform.keys.grants import Verifier
 from services.platform.keys.keyring import Keyrings
+from services.platform.outbox import Outbox, OutboxRow, insert
 from tests.integration.gateway_login.world import Desk, Member, Place, Road, eventually, opened
 
 
@@ -197,3 +200,19 @@ async def _code_in_outbox(desk: Desk, login: dict[str, Any]) -> str:
     event = codec.decode_for("login-challenges", row["value"])
     assert isinstance(event, LoginChallenged)
     return desk.heard.derive(event, "sms")
+
+
+async def test_a_record_that_the_broker_refuses_is_parked_and_counts_as_an_answer_of_the_broker(
+    place: Place, desk: Desk
+) -> None:
+    producer = Producer(Connection(place.kafka), "test-refused")
+    outbox, row = Outbox(desk.pool, producer), OutboxRow(uuid4(), "login-challenges", b"k", os.urandom(1_100_000), {})
+    async with desk.pool.acquire() as connection:
+        await insert(connection, [row])
+    try:
+        assert await asyncio.gather(*outbox.publish_soon([row])) == [False]
+        assert outbox._kafka_answered()
+        reason = await desk.pool.fetchval("DELETE FROM outbox WHERE id = $1 RETURNING parked", row.id)
+        assert reason == "MessageSizeTooLargeError"
+    finally:
+        await producer.stop()

@@ -93,6 +93,12 @@ def test_nothing_is_sent_after_the_code_ended():
     assert ended.state == State.EXPIRED
 
 
+def test_no_call_begins_that_could_arrive_when_its_code_is_dead():
+    ended = deadlines.ended_before_call(job(), NOW + timedelta(seconds=299.5))
+    assert (ended and ended.state) == State.EXPIRED
+    assert deadlines.ended_before_call(job(), NOW + timedelta(seconds=298.9)) is None
+
+
 def test_a_retried_sms_ends_within_ten_seconds_of_the_challenge():
     assert deadlines.time_for_call(job(tries=2), NOW + timedelta(seconds=8)) == pytest.approx(2)
     ended = deadlines.ended_before_call(job(tries=2), NOW + timedelta(seconds=9.5))
