@@ -65,8 +65,8 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self) -> None:
         while True:
-            name = "session-store-writer"
-            self._consumer = group_consumer(self._connection, name, name, **IN_BATCHES)
+            more = {"client_id": "session-store-writer", **IN_BATCHES}
+            self._consumer = group_consumer(self._connection, "session-store-writer", **more)
             try:
                 self._cluster = await cluster_id(self._connection)
                 self._consumer.subscribe([TOPIC], listener=self)
