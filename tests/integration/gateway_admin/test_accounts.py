@@ -75,6 +75,7 @@ async def test_the_same_session_length_is_announced_once(gateway, heard):
     first = await gateway("PATCH", f"/v1/accounts/{made['account_id']}", body)
     again = await gateway("PATCH", f"/v1/accounts/{made['account_id']}", body)
     assert first.data["settings"] == again.data["settings"]
+    await heard.wait(lambda e: e.account_id == made["account_id"] and getattr(e, "max_age", 0) == 40 * DAY)
     mine = [e for e in heard.events if e.account_id == made["account_id"] and type(e).__name__ != "ClientChanged"]
     assert [e.max_age for e in mine] == [30 * DAY, 40 * DAY]
 
