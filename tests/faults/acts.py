@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -16,13 +17,14 @@ from deploy.local.processes import Child
 from deploy.local.stack import SERVICES
 from schemas import topics
 from services.platform.kafka import Connection, Producer
-from tests.faults.load import SMS
+from tests.faults.checker import REACHES_EVERYBODY
+from tests.faults.load import SMS, Visit, introspect
 from tests.faults.recorder import rows
 from tests.faults.run import Fault
 from tests.faults.site import does_its_work
 from tests.faults.town import HASTY_SECONDS, Person, Town
 
-REACHED_SECONDS: Final = 20.0
+REACHED_SECONDS: Final = 60.0  # a wait ends as soon as it can; the machine may be busy
 SESSION_TIMEOUT: Final = 10.0  # what every consumer of a group asks for
 PARKED: Final = "SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND id = ANY($1::uuid[])"
 QUEUED: Final = "SELECT count(*) FROM deliveries WHERE account_id = ANY($1::uuid[]) AND state = 'queued'"
@@ -64,6 +66,7 @@ def killed_at(point: str) -> Fault:
 async def killed_before_it_follows(town: Town) -> None:
     """The session store dies, and once more between its snapshot and its first record."""
     point, child = "session-store.before-follow", town.site.stack.child("session-store")
+    await until(lambda: does_its_work(child), "the store is not ready")
     before, marker = child.restarts, town.site.markers / point
     marker.touch()
     await signalled(child, signal.SIGKILL)
@@ -95,7 +98,7 @@ def sent(service: str, number: signal.Signals) -> Fault:
         child = town.site.stack.child(service)
         await signalled(child, number)
         if service not in SERVICES:
-            await until(lambda: does_its_work(child), f"{service} is not back", 60)
+            await until(lambda: does_its_work(child), f"{service} is not back", 120)
         elif number is signal.SIGTERM:
             assert child.ended_with == 0, f"{service} ended with {child.ended_with}"
 
@@ -111,15 +114,37 @@ async def signalled(child: Child, number: signal.Signals) -> None:
     await until(lambda: child.restarts > before, f"{child.program.name} did not end")
 
 
-async def broker_frozen(town: Town) -> None:
-    """It keeps its connections and answers nobody, for longer than a group waits for its members."""
-    pid = town.site.stack.child("kafka").pid
-    assert pid is not None
+async def store_frozen(town: Town) -> None:
+    """A floor is raised while the store sleeps; what was asked meanwhile is what it answers first when it wakes."""
+    (person,) = await town.people(town.account, [{}])
+    visit, child = Visit(town, person, time.monotonic() + 60), town.site.stack.child("session-store")
+    await until(lambda: does_its_work(child), "the store is not ready")
+    await visit.is_active(done := await visit.sign_in())
+    with frozen(child):
+        await visit.expire()
+        await asyncio.sleep(REACHES_EVERYBODY + 0.5)  # the fault is its length
+        token, login_id = str(done.body["token"]), str(done.login_id)
+        asked = [asyncio.create_task(introspect(town, token, login_id)) for _ in range(20)]
+        await asyncio.sleep(0.3)  # they are on their way
+    assert any(answer.status for answer in await asyncio.gather(*asked)), "it did not wake"
+
+
+@contextmanager
+def frozen(child: Child) -> Iterator[None]:
+    """It keeps its connections and answers nobody."""
+    pid = child.pid
+    assert pid is not None, f"{child.program.name} does not run"
     os.kill(pid, signal.SIGSTOP)
     try:
-        await asyncio.sleep(SESSION_TIMEOUT + 2)  # the fault is its length
+        yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+async def broker_frozen(town: Town) -> None:
+    """For longer than a group waits for its members."""
+    with frozen(town.site.stack.child("kafka")):
+        await asyncio.sleep(SESSION_TIMEOUT + 2)  # the fault is its length
 
 
 async def refused_records(town: Town) -> None:

@@ -31,6 +31,7 @@ GROUPS: Final[dict[str, tuple[Fault, ...]]] = {
         acts.killed_at("session-store.in-batch"),
         Fault("kill -9 at session-store.before-follow", acts.killed_before_it_follows),
         acts.sent("session-store", signal.SIGTERM),
+        Fault("session-store frozen while a floor is raised", acts.store_frozen),
     ),
     "broker": (
         acts.sent("kafka", signal.SIGTERM),
