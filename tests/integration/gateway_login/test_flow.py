@@ -140,8 +140,8 @@ async def test_a_right_code_takes_its_own_count_back(desk: Desk) -> None:
 
 
 async def test_the_status_of_a_login_follows_delivery_outcomes(desk: Desk) -> None:
-    who = await desk.member()
-    login = await desk.challenged(who)
+    who = await desk.member(sms=False)
+    login = await unheard_of(desk, who)
     await outcomes(desk, sent(who, login))
     await shown(desk, login, "sent")
 
