@@ -107,6 +107,10 @@ class Counters(Protocol):
     async def end(self, names: Sequence[bytes], wrong: bool) -> datetime: ...
 
 
+Word = tuple[UUID, Channel, Row]
+"""What delivery says of the newest message of a login by a channel."""
+
+
 class Logins(Protocol):
     """Logins, from the first step to the last. `judge` decides inside the transaction that counted the try."""
 
@@ -116,7 +120,7 @@ class Logins(Protocol):
         self, login_id: UUID, most: TryLimits, judge: Callable[[Row], Right | Wrong]
     ) -> Tried | None: ...
     async def count_send(self, login: Row, channel: Channel, event: OutboxRow) -> bool: ...
-    async def tell(self, login_id: UUID, channel: Channel, word: Row) -> None: ...
+    async def tell(self, words: Sequence[Word]) -> None: ...
 
 
 class Repetitions(Protocol):

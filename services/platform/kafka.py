@@ -186,3 +186,20 @@ async def cluster_id(connection: Connection) -> str:
 async def stop(client: Any, timeout: float = 5.0) -> None:
     """Stop a consumer or producer without waiting for ever on a broker that is gone."""
     await _stop(client, timeout)
+
+
+def followed(consumer: Any) -> list[Any]:
+    """The fetcher's own record of each partition that it follows."""
+    assignment = consumer._subscription.subscription.assignment
+    return [assignment.state_value(partition) for partition in consumer.assignment()]
+
+
+async def partitions_of(consumer: Any, topic: str) -> set[int]:
+    """Raises `KafkaError` where there is no such topic."""
+    found: set[int] = consumer.partitions_for_topic(topic) or set()
+    if not found:
+        await consumer._client.force_metadata_update()
+        found = consumer.partitions_for_topic(topic) or set()
+    if not found:
+        raise KafkaError(f"the topic {topic} does not exist; run `gatepost topics create`")
+    return found

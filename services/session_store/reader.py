@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from schemas import codec
 from schemas.events import SessionRevoked, Verified
 from services.platform import failpoints, metrics
-from services.platform.kafka import Connection, cluster_id, follower, stop
+from services.platform.kafka import Connection, cluster_id, followed, follower, partitions_of, stop
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.tokens import Token
 from services.platform.postgres import AWAY
@@ -158,7 +158,7 @@ class Reader:
         await consumer.start()
         self._coming = coming = Memory(self._cached)
         stored = await self._snapshot(cluster, coming)
-        found = await partitions_of(consumer)
+        found = await partitions_of(consumer, TOPIC)
         partitions = [TopicPartition(TOPIC, number) for number in sorted(found)]
         consumer.assign(partitions)
         for partition in partitions:
@@ -170,7 +170,7 @@ class Reader:
     async def _follow(self, consumer: Any, ends: Mapping[TopicPartition, int]) -> None:
         """Until the feed is lost: then only another snapshot has what the second road brought meanwhile."""
         failpoints.reached("session-store.before-follow")
-        feed = Freshness(_states(consumer))
+        feed = Freshness(followed(consumer))
         while not feed.lost and any([await consumer.position(partition) < end for partition, end in ends.items()]):
             await self._poll(consumer, feed)
         if not feed.lost:
@@ -297,20 +297,3 @@ def _fill(rules: Rules, floors: Any, policies: Any, stopped: Any) -> None:
     for row in policies:
         rules.add_policy(row["account_id"], Policy(row["effective_at"].timestamp(), row["max_age"]))
     rules.stopped.update(row["account_id"] for row in stopped)
-
-
-async def partitions_of(consumer: Any) -> set[int]:
-    """The topic's partitions. Raises `KafkaError` when it does not exist."""
-    found: set[int] = consumer.partitions_for_topic(TOPIC) or set()
-    if not found:
-        await consumer._client.force_metadata_update()
-        found = consumer.partitions_for_topic(TOPIC) or set()
-    if not found:
-        raise KafkaError(f"the topic {TOPIC} does not exist; run `gatepost topics create`")
-    return found
-
-
-def _states(consumer: Any) -> list[Any]:
-    """The fetcher's own record of each partition that it follows."""
-    assignment = consumer._subscription.subscription.assignment
-    return [assignment.state_value(partition) for partition in consumer.assignment()]

@@ -41,6 +41,10 @@ class Recent(Generic[T]):
         if len(self._young) >= self._third:
             self._young, self._old, self._going = {}, self._young, self._old
 
+    def clear(self) -> None:
+        for every in (self._young, self._old, self._going):
+            every.clear()
+
     def values(self) -> Iterator[T]:
         yield from self._young.values()
         yield from self._old.values()

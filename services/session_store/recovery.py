@@ -1,12 +1,11 @@
-"""After a restore that is older than the topic: the writer's offsets, moved to where the topic begins (DESIGN 2.7)."""
+"""After a restore that is older than the topic: the writer's offsets, moved to where the topic begins."""
 
 from typing import Any, Final
 
 import asyncpg
 from aiokafka import TopicPartition
 
-from services.platform.kafka import Connection, cluster_id, follower, stop
-from services.session_store.reader import partitions_of
+from services.platform.kafka import Connection, cluster_id, follower, partitions_of, stop
 from services.session_store.writer import STORED, TOPIC
 
 PUT: Final = """
@@ -35,7 +34,7 @@ async def _bounds(kafka: Connection) -> tuple[dict[int, int], dict[int, int]]:
     consumer: Any = follower(kafka, "session-store-recovery")
     await consumer.start()
     try:
-        partitions = [TopicPartition(TOPIC, number) for number in await partitions_of(consumer)]
+        partitions = [TopicPartition(TOPIC, number) for number in await partitions_of(consumer, TOPIC)]
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
     finally:

@@ -32,7 +32,7 @@ async def delivery(world: World) -> AsyncIterator[Figure]:
     calls: list[float] = []
     world.provider.delay, world.provider.seen = DELAY, lambda _, now: calls.append(now)
     first, last = round(count * EDGE), round(count * (1 - EDGE))
-    await world.stack.run_instead("delivery", command, GATEPOST_TWILIO_RECEIPTS="false")
+    await world.run_instead("delivery", command, GATEPOST_TWILIO_RECEIPTS="false")
     await _until(lambda: len(calls) >= first)
     watch = Stopwatch(world.meter())
     with watch:
@@ -44,7 +44,7 @@ async def delivery(world: World) -> AsyncIterator[Figure]:
     figure.hold, figure.held = "1,500/s", figure.rate >= 1500
     world.provider.delay, world.provider.seen = 0.0, None
     await settled()
-    await world.stack.run_instead("delivery", command)
+    await world.run_instead("delivery", command)
     yield figure
 
 

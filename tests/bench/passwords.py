@@ -24,7 +24,7 @@ async def passwords(world: World) -> AsyncIterator[Figure]:
     """Sign-ins of users without a second factor, Argon2id as it is; beside it bare hashing on as many threads."""
     hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
     people = await world.add_plain(PLAIN, hasher.hash(PASSWORD))
-    await world.stack.run_instead("gateway", world.usual("gateway"))
+    await world.run_instead("gateway", world.usual("gateway"))
     flow, places = Flow(world), iter(range(10**9))
 
     async def play(_: Person) -> float:
@@ -39,7 +39,7 @@ async def passwords(world: World) -> AsyncIterator[Figure]:
     with watch:
         watch.failed = await at_once(world, play, AT_ONCE, world.options.seconds, watch.times)
     after = await _bare(hasher, world.options.seconds / 3)
-    await world.stack.run_instead("gateway", CHEAP)
+    await world.run_instead("gateway", CHEAP)
     flow.close()
     bare = (before + after) / 2
     figure = watch.figure("passwords", "password login, Argon2id 19 MiB, 2 passes", "logins/s")

@@ -136,7 +136,7 @@ def together(world: World) -> None:
 async def memory(world: World) -> AsyncIterator[Figure]:
     """A process started over that many sessions, after it has answered for many of them: its cache is full."""
     sessions = await loaded(world, world.options.sessions)
-    await world.stack.run_instead("session-store", world.usual("session-store"))
+    await world.run_instead("session-store", world.usual("session-store"))
     fresh = machine.memory(world.pids()["session-store"])
     client = world.client("session-store")
     watch = Stopwatch(world.meter())
@@ -228,7 +228,7 @@ async def _alive_again(world: World) -> None:
     owner = await world.owner("session-store")
     await owner.execute("DELETE FROM floors")
     await owner.close()
-    await world.stack.run_instead("session-store", world.usual("session-store"))
+    await world.run_instead("session-store", world.usual("session-store"))
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -72,6 +72,11 @@ class World:
         """The command that starts a service anywhere."""
         return gatepost("serve", service)
 
+    async def run_instead(self, name: str, command: list[str], **environment: str) -> None:
+        """Stop a service and start it by another command, or with more in its environment."""
+        usual = self.stack.service(name)
+        await self.stack.run(replace(usual, command=command, environment={**usual.environment, **environment}))
+
     def meter(self) -> Meter:
         return Meter(self.pids())
 
@@ -122,7 +127,7 @@ async def begun(options: Any, out: Console) -> AsyncIterator[World]:
         token = stack.environment.of_simulator()["GATEPOST_SIM_TWILIO_TOKEN_FILE"]
         async with Provider(spare, _text(token)) as provider:
             world = World(stack, provider, out, options, await _account(stack))
-            await stack.run_instead("gateway", CHEAP)
+            await world.run_instead("gateway", CHEAP)
             await world.add_users(options.users)
             yield world
     postgres.remove(FOLDER / "state")

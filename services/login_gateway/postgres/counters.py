@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from services.login_gateway.ports import Rule, StillBusy
 
+# One statement for all names, in the order given: parallel calls cannot slip through, and cannot lock crosswise.
 TAKE: Final = """
 INSERT INTO counters AS c (name, hits, expires_at)
-VALUES ($1, ARRAY[now()], now() + make_interval(secs => $2))
+SELECT name, ARRAY[now()], now() + make_interval(secs => $2)
+FROM unnest($1::bytea[]) WITH ORDINALITY AS n (name, place) ORDER BY place
 ON CONFLICT (name) DO UPDATE
 SET hits = ARRAY(SELECT h FROM unnest(c.hits) h WHERE h > now() - make_interval(secs => $2)) || now(),
     expires_at = excluded.expires_at
@@ -18,7 +20,7 @@ WHERE NOT EXISTS (
     SELECT FROM unnest($3::int[], $4::int[]) AS rule(most, seconds)
     WHERE (SELECT count(*) FROM unnest(c.hits) h WHERE h > now() - make_interval(secs => rule.seconds)) >= rule.most
 )
-RETURNING true
+RETURNING name
 """
 # What is under way counts like a wrong one until it ends: parallel guesses cannot slip through either.
 BEGIN: Final = """
@@ -44,9 +46,7 @@ WITH ended AS (
 SELECT clock_timestamp()
 """
 PATIENCE_SECONDS = 8.0  # under way for 10 s, a guess is taken for lost
-GIVE_BACK: Final = (
-    "UPDATE counters SET hits = trim_array(hits, 1) WHERE name = ANY($1::bytea[]) AND cardinality(hits) > 0"
-)
+GIVE_BACK: Final = "UPDATE counters SET hits = trim_array(hits, 1) WHERE name = $1 AND cardinality(hits) > 0"
 FORGET: Final = "UPDATE counters SET hits = '{}' WHERE name = $1"
 PURGE: Final = "DELETE FROM counters WHERE expires_at < now()"
 
@@ -59,24 +59,18 @@ class PostgresCounters:
 
     async def take(self, names: Sequence[bytes], rules: Sequence[Rule]) -> bool:
         """Count one more of each, or of none."""
-        taken: list[bytes] = []
-        for name in names:
-            if not await self._take(name, rules):
-                await self.give_back(taken)
-                return False
-            taken.append(name)
-        return True
-
-    async def _take(self, name: bytes, rules: Sequence[Rule]) -> bool:
-        """Unless a rule would be broken: one statement, so that parallel calls cannot slip through."""
         longest = max(rule.seconds for rule in rules)
         most, seconds = [rule.most for rule in rules], [rule.seconds for rule in rules]
-        return bool(await self._connection.fetchval(TAKE, name, longest, most, seconds))
+        taken = await self._connection.fetch(TAKE, list(names), longest, most, seconds)
+        if len(taken) == len(names):
+            return True
+        await self.give_back([row["name"] for row in taken])
+        return False
 
     async def give_back(self, names: Sequence[bytes]) -> None:
-        """Uncount what turned out right, or never went out."""
-        if names:
-            await self._connection.execute(GIVE_BACK, list(names))
+        """Uncount what turned out right, or never went out: one by one, in the order in which they were counted."""
+        for name in names:
+            await self._connection.execute(GIVE_BACK, name)
 
     async def forget(self, name: bytes) -> None:
         await self._connection.execute(FORGET, name)

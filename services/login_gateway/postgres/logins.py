@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
 from schemas.events import Channel
-from services.login_gateway.ports import Kept, NotStorable, Opened, Right, Row, Tried, TryLimits, Wrong
+from services.login_gateway.ports import Kept, NotStorable, Opened, Right, Row, Tried, TryLimits, Word, Wrong
 from services.login_gateway.postgres import tries
-from services.platform.outbox import OutboxRow, insert
+from services.platform.outbox import OutboxRow, columns, insert
 
 OPEN: Final = """
 INSERT INTO logins (login_id, account_id, user_id, state, audience, digits, salt, code_key_id, channels, masked,
@@ -26,6 +27,16 @@ OPEN_VERIFIED: Final = """
 INSERT INTO logins (login_id, account_id, user_id, state, audience, digits, salt, code_key_id, channels, auth_time,
                     expires_at, account_epoch, user_epoch, device, issued_at, mint_key_id, ended_at, fed_by, reference)
 VALUES ($1, $2, $3, 'verified', $4, 0, '', 0, '{}', $5, $6, $7, $8, $9, $10, $11, now(), $12, $13)
+RETURNING true
+"""
+# Either, and its event, as one.
+WITH_EVENT: Final = """
+WITH opened AS ({open}), told AS (
+    INSERT INTO outbox (id, topic, key, value, headers)
+    SELECT o.* FROM opened, unnest(${0}::uuid[], ${1}::text[], ${2}::bytea[], ${3}::bytea[], ${4}::jsonb[]) o
+    ON CONFLICT (id) DO NOTHING
+)
+SELECT EXISTS (SELECT FROM opened)
 """
 IDEMPOTENT: Final = """
 INSERT INTO idempotency (user_id, key, body_mac, login_id, expires_at) VALUES ($1, $2, $3, $4, $5)
@@ -100,6 +111,8 @@ VERIFIED: Final = (
     "fed_by",
     "reference",
 )
+OPENED: Final = WITH_EVENT.format(*range(len(PENDING) + 1, len(PENDING) + 6), open=OPEN)
+OPENED_VERIFIED: Final = WITH_EVENT.format(*range(len(VERIFIED) + 1, len(VERIFIED) + 6), open=OPEN_VERIFIED)
 
 
 class PostgresLogins:
@@ -113,12 +126,13 @@ class PostgresLogins:
     async def open(self, login: Row, event: OutboxRow, kept: Kept | None) -> Opened:
         """Write login, event and idempotency key as one."""
         try:
+            if kept is None:
+                return Opened.NOW if await _open(self._pool, login, event) else Opened.USER_CHANGED
             async with self._pool.acquire() as connection, connection.transaction():
-                if kept is not None and not await _keep(connection, login, kept):
+                if not await _keep(connection, login, kept):
                     return Opened.KEY_TAKEN
-                if not await _open(connection, login):
+                if not await _open(connection, login, event):
                     raise _UserChanged
-                await insert(connection, [event])
         except _UserChanged:
             return Opened.USER_CHANGED
         except asyncpg.UniqueViolationError:
@@ -136,10 +150,13 @@ class PostgresLogins:
                 await insert(connection, [event])
         return counted is not None
 
-    async def tell(self, login_id: UUID, channel: Channel, word: Row) -> None:
-        """What became of the newest message by that channel. Raises `NotStorable`."""
+    async def tell(self, words: Sequence[Word]) -> None:
+        """What became of messages, each login's in the order given. Raises `NotStorable`, and then nothing is told.
+
+        Locked in the order of their ids, as by everything that touches several logins.
+        """
         try:
-            await self._pool.execute(SET_DELIVERY, login_id, channel, word)
+            await self._pool.executemany(SET_DELIVERY, sorted(words, key=itemgetter(0)))
         except asyncpg.DataError:
             raise NotStorable from None
 
@@ -166,9 +183,7 @@ async def _keep(connection: Any, login: Row, kept: Kept) -> bool:
     return bool(await connection.fetchval(IDEMPOTENT, *values))
 
 
-async def _open(connection: Any, login: Row) -> bool:
+async def _open(connection: Any, login: Row, event: OutboxRow) -> bool:
     """A login that waits for a code is opened only while its user's contacts are those that it was sealed for."""
-    if login["state"] == "verified":
-        await connection.execute(OPEN_VERIFIED, *(login[name] for name in VERIFIED))
-        return True
-    return bool(await connection.fetchval(OPEN, *(login[name] for name in PENDING)))
+    statement, names = (OPENED_VERIFIED, VERIFIED) if login["state"] == "verified" else (OPENED, PENDING)
+    return bool(await connection.fetchval(statement, *(login[name] for name in names), *columns([event])))

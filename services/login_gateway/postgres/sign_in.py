@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.login_gateway.accounts import as_id
 from services.login_gateway.ports import Row
 
 FIND_USER: Final = """
@@ -19,7 +20,7 @@ FROM accounts a JOIN users u USING (account_id) JOIN user_guard g USING (user_id
 """
 BY_USERNAME: Final = FIND_USER + " WHERE a.account_id = $1 AND u.username_key = $2"
 BY_ID: Final = FIND_USER + " WHERE a.account_id = $1 AND (u.user_id = $2 OR u.external_id = $3)"
-ACCOUNT: Final = "SELECT account_id FROM accounts WHERE name = $1 OR account_id::text = $1"
+ACCOUNT: Final = "SELECT account_id FROM accounts WHERE name = $1 OR account_id = $2"
 ONLY_ACCOUNT: Final = "SELECT account_id FROM accounts LIMIT 2"
 REHASH: Final = "UPDATE users SET password_hash = $3 WHERE user_id = $1 AND password_hash = $2"
 STANDING: Final = "SELECT account_id, role FROM users WHERE user_id = $1::text::uuid AND NOT disabled"
@@ -32,7 +33,7 @@ class PostgresUsers:
     async def account_id(self, name: str | None) -> UUID | None:
         """By name or id; without one, the only account there is."""
         if name is not None:
-            found: UUID | None = await self._pool.fetchval(ACCOUNT, name)
+            found: UUID | None = await self._pool.fetchval(ACCOUNT, name, as_id(name))
             return found
         rows = await self._pool.fetch(ONLY_ACCOUNT)
         return rows[0]["account_id"] if len(rows) == 1 else None

@@ -10,7 +10,7 @@ import asyncpg
 
 from services.login_gateway.ports import Right, Row, Tried, TryLimits, Wrong
 from services.login_gateway.postgres import feeds
-from services.platform.outbox import OutboxRow, insert
+from services.platform.outbox import OutboxRow, columns, insert
 
 # Counted before compared, in two statements: the guard's row is locked first, so parallel guesses of one user queue up
 # there and each sees the login as the one before left it. (As one statement with a CTE PostgreSQL 18 fails with
@@ -33,11 +33,18 @@ WHERE l.login_id = $1 AND u.user_id = l.user_id AND a.account_id = l.account_id
   AND u.epoch = l.user_epoch AND a.epoch = l.account_epoch
 RETURNING l.*, u.role, u.claims, a.session_seconds, now() AS counted_at
 """
-CLOSE_VERIFIED: Final = """
-UPDATE logins SET state = 'verified', ended_at = now(), issued_at = $2, mint_key_id = $3, channel = $4, verify_key = $5
-WHERE login_id = $1
+# What a right code does: the login is over, its user's count is taken back, its event goes out.
+FINISH: Final = """
+WITH finished AS (
+    UPDATE logins SET state = 'verified', ended_at = now(), issued_at = $2, mint_key_id = $3, channel = $4,
+        verify_key = $5
+    WHERE login_id = $1
+), taken_back AS (
+    UPDATE user_guard SET wrong_at = trim_array(wrong_at, 1), wrong_total = 0 WHERE user_id = $6
+)
+INSERT INTO outbox (id, topic, key, value, headers)
+SELECT * FROM unnest($7::uuid[], $8::text[], $9::bytea[], $10::bytea[], $11::jsonb[]) ON CONFLICT (id) DO NOTHING
 """
-TAKE_BACK: Final = "UPDATE user_guard SET wrong_at = trim_array(wrong_at, 1), wrong_total = 0 WHERE user_id = $1"
 LOCK: Final = """
 UPDATE user_guard g SET locked_at = now(),
     noticed_at = CASE WHEN old.noticed_at > now() - interval '1 day' THEN old.noticed_at ELSE now() END
@@ -79,10 +86,8 @@ async def _count(connection: Any, login_id: UUID, most: TryLimits) -> Row | None
 async def _judged(connection: Any, login: Row, judged: Right | Wrong) -> Tried:
     if isinstance(judged, Wrong):
         return await _wrong(connection, login, judged)
-    values = (judged.issued_at, judged.mint_key_id, judged.channel, judged.verify_key)
-    await connection.execute(CLOSE_VERIFIED, login["login_id"], *values)
-    await connection.execute(TAKE_BACK, login["user_id"])
-    await insert(connection, [judged.verified])
+    values = (judged.issued_at, judged.mint_key_id, judged.channel, judged.verify_key, login["user_id"])
+    await connection.execute(FINISH, login["login_id"], *values, *columns([judged.verified]))
     return Tried(login, judged, [judged.verified])
 
 
