@@ -1,4 +1,4 @@
-"""Logins whose password step a platform did itself: opened once for each reference (DESIGN 2.8, 4)."""
+"""Logins whose password step a platform did itself: opened once for each reference."""
 
 import re
 from collections.abc import Mapping

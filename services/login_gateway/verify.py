@@ -1,4 +1,4 @@
-"""The second step: counted before compared, in one short transaction (DESIGN 2.4)."""
+"""The second step: counted before compared, in one short transaction."""
 
 import hmac
 import re

@@ -1,4 +1,4 @@
-"""aiokafka with the settings that DESIGN 2.4 and 2.6 ask for."""
+"""aiokafka with the settings that lose and double nothing."""
 
 import asyncio
 import ssl

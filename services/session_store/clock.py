@@ -1,4 +1,4 @@
-"""The database's clock: monotonic time plus an offset that is measured at start and every ten seconds (DESIGN 2.6)."""
+"""The database's clock: monotonic time plus an offset that is measured at start and every ten seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other processes of the store committed themselves: a NOTIFY names ids, and their rows are read (DESIGN 2.6).
+"""What other processes of the store committed themselves: a NOTIFY names ids, and their rows are read.
 
 Kafka may not have it: that is what the second road is for. So each process listens on a connection of its own, and its
 memory answers only while that connection was heard of within two seconds and nothing that it said is left unread.

@@ -1,4 +1,4 @@
-"""How long a session lives: a timeline of lengths, in closed form (DESIGN 2.6)."""
+"""How long a session lives: a timeline of lengths, in closed form."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple

@@ -1,4 +1,4 @@
-"""The reader of a process: memory fed by the topic, Postgres behind it, and 503 rather than a guess (DESIGN 2.6).
+"""The reader of a process: memory fed by the topic, Postgres behind it, and 503 rather than a guess.
 
 Postgres is asked in memory's place only while Kafka is away. Where this process itself is late (it starts, it slept),
 Postgres may be late with it, because this process is a writer too: then a check waits for the topic.

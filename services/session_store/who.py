@@ -1,4 +1,4 @@
-"""The who table of the session store (DESIGN 2.8)."""
+"""The who table of the session store."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The writer: one group; each batch in one transaction whose first statement moves the stored offset (DESIGN 2.6)."""
+"""The writer: one group; each batch in one transaction whose first statement moves the stored offset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DESIGN 2.7 rehearsed on real Postgres and Kafka: a restored gateway, a store that lost events."""
+"""Recovery, rehearsed on real Postgres and Kafka: a restored gateway, a store that lost events."""
 
 import asyncio
 import base64

@@ -9,7 +9,7 @@ from tests.faults.records import Call, Record, Row
 
 MOST_TRIES: Final = 5
 MOST_WRONG_OF_A_USER: Final = 10
-REACHES_EVERYBODY: Final = 3.0  # a feed may be current for 2 s without an answer, and behind for 1 s (DESIGN 2.6)
+REACHES_EVERYBODY: Final = 3.0  # a feed may be current for 2 s without an answer, and behind for 1 s
 ENDED: Final = frozenset({"sent", "delivered", "undelivered", "unknown", "failed", "expired", "cancelled"})
 
 
@@ -86,7 +86,7 @@ def try_caps(record: Record) -> Found:
 
 
 def submissions_are_bounded(record: Record) -> Found:
-    """One submission per row and try, plus one per ambiguity (DESIGN 2.5)."""
+    """One submission per row and try, plus one per ambiguity."""
     made = Counter(sent.ref for sent in record.submissions)
     accepted = Counter(sent.ref for sent in record.submissions if sent.accepted)
     for ref, row in record.ledger.items():

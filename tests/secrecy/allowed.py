@@ -1,4 +1,4 @@
-"""Where DESIGN lets each input field stand, and why. What is not here may stand nowhere, in no form.
+"""Where each input field may stand, and why. What is not here may stand nowhere, in no form.
 
 A table also means its indexes and TOAST, Postgres' own statistics of it and the log of changes; a topic also means the
 outbox that its events wait in.
