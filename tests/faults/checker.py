@@ -180,7 +180,7 @@ def _tokens(record: Record) -> dict[str, set[str]]:
 
 def _verifies(record: Record) -> dict[str, list[Call]]:
     found: dict[str, list[Call]] = defaultdict(list)
-    for call in sorted(record.calls):
+    for call in sorted(record.calls, key=lambda call: call.at):
         if call.what == "verify" and call.login_id:
             found[call.login_id].append(call)
     return found
