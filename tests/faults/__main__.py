@@ -25,6 +25,7 @@ from tests.faults.table import GROUPS, LONG
 
 FOLDER: Final = STATE / "faults"
 SLOTS: Final = 64
+WIDTH: Final = 130  # the table keeps one line for each fault, also in a file
 FEW_SLOTS: Final = 8
 
 
@@ -96,7 +97,8 @@ def _cells(found: Sequence[Row]) -> list[str]:
 
 
 def main() -> None:
-    out = Console(stderr=False, soft_wrap=True)
+    out = Console(soft_wrap=True)
+    out.width = max(out.width, WIDTH)
     faults = chosen(sys.argv[1:])
     if not faults:
         out.print("no fault has such a name; there are:\n" + "\n".join(f"  {fault.name}" for fault in chosen([])))
