@@ -187,14 +187,14 @@ async def backends_terminated(town: Town) -> None:
         await connection.close()
 
 
-def answer_lost(service: str, statement: str) -> Fault:
-    """The statement is done, its answer never comes back; three times."""
+def answer_lost(service: str, statement: str, times: int = 3) -> Fault:
+    """The statement is done, its answer never comes back."""
 
     async def act(town: Town) -> None:
         proxy = town.site.databases[service]
-        proxy.lose(statement, 3)
+        proxy.lose(statement, times)
         try:
-            await until(lambda: proxy.lost >= 3, f"{service} did not say {statement} three times")
+            await until(lambda: proxy.lost >= times, f"{service} did not say {statement} {times} times")
         finally:
             proxy.lose(statement, 0)
 

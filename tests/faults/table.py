@@ -43,6 +43,7 @@ GROUPS: Final[dict[str, tuple[Fault, ...]]] = {
         acts.sent("postgres", signal.SIGQUIT),
         Fault("every backend is terminated", acts.backends_terminated),
         acts.answer_lost("gateway", "COMMIT"),
+        acts.answer_lost("gateway", "WITH opened", 1),
         acts.answer_lost("delivery", "WITH settled"),
         acts.answer_lost("session-store", "COMMIT"),
     ),
