@@ -18,6 +18,7 @@ from tests.bench.figures import Figure, Stopwatch, shown
 from tests.bench.world import World, settled
 
 DELAY: Final = 0.010
+SLOTS: Final = "256"
 LONGEST: Final = 120.0
 EDGE: Final = 0.05
 
@@ -32,14 +33,14 @@ async def delivery(world: World) -> AsyncIterator[Figure]:
     calls: list[float] = []
     world.provider.delay, world.provider.seen = DELAY, lambda _, now: calls.append(now)
     first, last = round(count * EDGE), round(count * (1 - EDGE))
-    await world.run_instead("delivery", command, GATEPOST_TWILIO_RECEIPTS="false")
+    await world.run_instead("delivery", command, GATEPOST_TWILIO_RECEIPTS="false", GATEPOST_SLOTS=SLOTS)
     await _until(lambda: len(calls) >= first)
     watch = Stopwatch(world.meter())
     with watch:
         await _until(lambda: len(calls) >= last)
     await _until(lambda: len(calls) >= count)
     figure = watch.figure("delivery", "delivery, provider takes 10 ms, one worker", "messages/s", last - first)
-    figure.more = {"backlog": count, "receipts": "off", "sent_twice": len(calls) - count}
+    figure.more = {"backlog": count, "receipts": "off", "slots": SLOTS, "sent_twice": len(calls) - count}
     figure.memory = shown(world.memory())
     figure.hold, figure.held = "1,500/s", figure.rate >= 1500
     world.provider.delay, world.provider.seen = 0.0, None

@@ -105,7 +105,7 @@ def slope(values: Sequence[float]) -> float:
 
 
 def _tell(world: World, minute: int, sample: dict[str, dict[str, float]]) -> None:
-    parts = [f"{name} {each['rss']:.0f} MiB {each['descriptors']:.0f} fd" for name, each in sample.items()]
+    parts = [f"{name} {each['pss']:.0f} MiB {each['descriptors']:.0f} fd" for name, each in sample.items()]
     world.out.print(f"minute {minute:3}: " + " · ".join(parts), highlight=False)
 
 

@@ -1,0 +1,89 @@
+"""How records become batches: at once, apart, acknowledged when the next batch is asked for."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from services.delivery.app import MOST, batches
+
+APART = 0.05
+
+
+class Event:
+    def __init__(self, number: int) -> None:
+        self.message = number
+
+
+class Stream:
+    """What `batches` uses of Faust's stream; None ends it, an exception breaks it."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.enable_acks = True
+        self.acked: list[int] = []
+        self._coming: asyncio.Queue[Any] = asyncio.Queue()
+        self.add(*numbers)
+
+    def add(self, *coming: Any) -> None:
+        for each in coming:
+            self._coming.put_nowait(each)
+
+    async def events(self) -> AsyncIterator[Event]:
+        while (each := await self._coming.get()) is not None:
+            if isinstance(each, Exception):
+                raise each
+            yield Event(each)
+
+    async def ack(self, event: Event) -> None:
+        self.acked.append(event.message)
+
+
+async def test_a_batch_is_acknowledged_when_the_next_one_is_asked_for_and_not_before():
+    stream = Stream(1)
+    taken = batches(stream, 0.0)
+    assert await anext(taken) == [1]
+    assert stream.acked == []
+    assert not stream.enable_acks
+    stream.add(2)
+    assert await anext(taken) == [2]
+    assert stream.acked == [1]
+    await taken.aclose()
+
+
+async def test_what_comes_meanwhile_is_the_next_batch_and_not_sooner_than_apart():
+    stream = Stream(1)
+    taken = batches(stream, APART)
+    await anext(taken)
+    start = time.monotonic()
+    stream.add(2, 3, 4)
+    assert await anext(taken) == [2, 3, 4]
+    assert time.monotonic() - start >= APART * 0.9
+    await taken.aclose()
+
+
+async def test_no_batch_is_larger_than_the_most():
+    stream = Stream(*range(3 * MOST))
+    sizes, taken = [], batches(stream, 0.0)
+    while sum(sizes) < 3 * MOST:
+        sizes.append(len(await anext(taken)))
+    assert max(sizes) <= MOST
+    await taken.aclose()
+
+
+async def test_a_stream_that_ends_is_read_to_its_end_and_all_of_it_acknowledged():
+    stream = Stream(1, 2, 3)
+    stream.add(None)
+    found = [number async for batch in batches(stream, 0.0) for number in batch]
+    assert found == stream.acked == [1, 2, 3]
+
+
+async def test_a_stream_that_breaks_breaks_its_agent_and_what_was_not_written_stays_unacknowledged():
+    stream = Stream(1)
+    taken = batches(stream, 0.0)
+    await anext(taken)
+    stream.add(ConnectionError())
+    with pytest.raises(ConnectionError):
+        await anext(taken)
+    assert stream.acked == [1]
