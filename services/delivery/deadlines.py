@@ -11,6 +11,7 @@ from services.delivery.states import Reason, State
 SMS_WINDOW: Final = timedelta(seconds=10)
 CALL_SECONDS: Final = {"sms": 4.0, "email": 8.0}
 SHORTEST_CALL: Final = 1.0
+LATE_LOOK: Final = 0.75  # a row is looked at when it is due or a little later
 SHORTEST_PAUSE: Final = 0.5
 MOST_TRIES: Final = {"sms": 4, "email": 60}
 NOTICE_TRIES: Final = 60
@@ -69,7 +70,7 @@ def _again(job: Job, trouble: Retryable, now: datetime) -> Result:
     """Later, as often as the window allows; the last try is made just before it closes."""
     patient = job.channel == "email" or job.doubtful or is_notice(job)
     last = job.expires_at if patient else job.challenged_at + SMS_WINDOW
-    left = (min(last, job.expires_at) - now).total_seconds() - SHORTEST_CALL
+    left = (min(last, job.expires_at) - now).total_seconds() - SHORTEST_CALL - LATE_LOOK
     pause = max(min(back_off(job), left), SHORTEST_PAUSE, trouble.after or 0.0)
     if pause > left or job.tries >= (NOTICE_TRIES if is_notice(job) else MOST_TRIES[job.channel]):
         return Result(state=State.FAILED, reason=trouble.reason)

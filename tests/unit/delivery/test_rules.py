@@ -128,7 +128,7 @@ def test_a_retry_after_beyond_the_window_is_a_failure():
 def test_an_email_is_tried_until_its_code_ends():
     email = job(channel="email", tries=9)
     assert deadlines.after_trouble(email, Retryable("x"), NOW, True).pause == 15.0
-    assert deadlines.after_trouble(email, Retryable("x"), LATE, True).pause == 9.0
+    assert deadlines.after_trouble(email, Retryable("x"), LATE, True).pause == 8.25
     assert deadlines.after_trouble(email, Retryable("x"), END, True).state == State.FAILED
 
 
