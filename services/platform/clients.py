@@ -63,6 +63,8 @@ class ClientDirectory:
         self._rows: TTLCache[str, Row] = TTLCache(1024, CACHE_SECONDS)
         self._known: dict[str, Row] = {}
         self._changes = 0
+        self._unwritten: dict[str, Row] = {}
+        self._some_unwritten = asyncio.Event()
 
     async def check(self, client_id: str, secret: str) -> Client | None:
         row = self._rows.get(client_id) or await self._look_up(client_id)
@@ -77,13 +79,25 @@ class ClientDirectory:
         self._rows.pop(client_id, None)
 
     async def apply(self, event: ClientChanged) -> None:
-        """A later revision replaces an earlier one; anything else is a repetition."""
+        """A later revision replaces an earlier one, at once; the table follows when it can (`write`)."""
         row = Row.of_event(event)
         known = self._known.get(row.client_id)
         if known is not None and known.revision < row.revision:
             self._known[row.client_id] = row
             self.forget(row.client_id)
-        await until_it_works(lambda: self._store(row), "client_change_waits")
+        waiting = self._unwritten.get(row.client_id, row)
+        self._unwritten[row.client_id] = max(waiting, row, key=lambda each: each.revision)
+        self._some_unwritten.set()
+
+    async def write(self) -> None:
+        """What the topic said, into the table, for ever: a database that is away holds up no later record."""
+        while True:
+            await self._some_unwritten.wait()
+            self._some_unwritten.clear()
+            for row in list(self._unwritten.values()):
+                await until_it_works(lambda row=row: self._store(row), "client_change_waits")  # type: ignore[misc]
+                if self._unwritten.get(row.client_id) is row:
+                    del self._unwritten[row.client_id]
 
     async def _store(self, row: Row) -> None:
         await self._pool.execute(UPSERT, *row)
@@ -117,6 +131,14 @@ async def follow(
     directory: ClientDirectory, connection: Connection, verifier: Verifier, dead_letters: DeadLetters, name: str
 ) -> None:
     """Read the topic from its start, for ever; a broker that is away is asked again every second."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(directory.write())
+        group.create_task(_read_for_ever(directory, connection, verifier, dead_letters, name))
+
+
+async def _read_for_ever(
+    directory: ClientDirectory, connection: Connection, verifier: Verifier, dead_letters: DeadLetters, name: str
+) -> None:
     told: LRUCache[tuple[int, int], bool] = LRUCache(TOLD)
     while True:
         consumer = follower(connection, f"{name}-clients", auto_offset_reset="earliest")
