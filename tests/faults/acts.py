@@ -182,7 +182,7 @@ async def poison(town: Town) -> None:
 async def backends_terminated(town: Town) -> None:
     connection = await asyncpg.connect(town.site.stack.postgres.dsn("postgres", "postgres"))
     try:
-        assert await connection.fetch(BACKENDS)
+        await until(lambda: connection.fetch(BACKENDS), "no service is connected")
     finally:
         await connection.close()
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import aiohttp
 
 from deploy.local.people import Api
-from tests.faults.load import SMS, GaveUp, Load, Visit, by_sms, introspect, mix, without_second_factor
+from tests.faults.load import SMS, GaveUp, Load, Visit, by_code, introspect, mix, without_second_factor
 from tests.faults.recorder import collect, offsets_seen
 from tests.faults.records import Moment, Record
 from tests.faults.site import Site
@@ -111,7 +111,7 @@ async def heal(town: Town, probes: list[Person]) -> None:
 
 async def _goes_through(town: Town, coded: Person, plain: Person) -> bool:
     until = time.monotonic() + 5
-    visits = by_sms(Visit(town, coded, until)), without_second_factor(Visit(town, plain, until))
+    visits = by_code(Visit(town, coded, until)), without_second_factor(Visit(town, plain, until))
     results = await asyncio.gather(*visits, return_exceptions=True)
     for error in results:
         if isinstance(error, BaseException) and not isinstance(error, GaveUp):

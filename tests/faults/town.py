@@ -101,12 +101,13 @@ class Town:
         self.record.calls.append(found)
         return found
 
-    async def code(self, to: str, patience: float) -> str | None:
-        """The newest code that reached that phone or mailbox; None if none does."""
+    async def code(self, person: Person, patience: float) -> str | None:
+        """The newest code that reached that person's phone, or else their mailbox; None if none does."""
+        places = (person.phone, person.email)
         with suppress(TimeoutError):
             async with asyncio.timeout(patience), self._news:
-                await self._news.wait_for(lambda: bool(self._letters[to]))
-        return self._letters[to][-1] if self._letters[to] else None
+                await self._news.wait_for(lambda: any(self._letters[to] for to in places))
+        return next((self._letters[to][-1] for to in places if self._letters[to]), None)
 
     async def read_post(self) -> None:
         """Until cancelled: what arrives, by recipient."""
