@@ -123,6 +123,11 @@ def shown(memory: dict[str, Memory]) -> dict[str, dict[str, float]]:
     }
 
 
+def number(value: float) -> str:
+    """Three digits, or all of those before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def percentile(times: Sequence[float], share: float) -> float:
     """Nearest rank."""
     ordered = sorted(times)

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from deploy.local.paths import ROOT
-from tests.bench.figures import Figure, Report
+from tests.bench.figures import Figure, Report, number
 from tests.bench.world import FOLDER
 
 BEGIN: Final = "<!-- bench -->"
@@ -31,8 +31,8 @@ def _where(report: Report) -> str:
 
 
 def _row(figure: Figure) -> str:
-    parts = [f"{figure.rate:,.4g} {figure.unit}"] if figure.rate else []
-    parts += [f"p50 {figure.p50:,.3g}, p99 {figure.p99:,.3g} ms"] if figure.p50 is not None else []
+    parts = [f"{number(figure.rate)} {figure.unit}"] if figure.rate else []
+    parts += [f"p50 {number(figure.p50)}, p99 {number(figure.p99 or 0)} ms"] if figure.p50 is not None else []
     parts += [f"{figure.more['full_mb']:.0f} MB"] if "full_mb" in figure.more else []
     parts += [f"{figure.ratio['bare hashing']:.0%} of bare hashing"] if "bare hashing" in figure.ratio else []
     measured = ", ".join(parts) + (f", {figure.failed} failed" if figure.failed else "")

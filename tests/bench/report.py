@@ -7,7 +7,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.figures import Figure, Report
+from tests.bench.figures import Figure, Report, number
 
 PARTS: Final = ("gateway", "delivery", "session-store", "postgres", "kafka", "load")
 
@@ -34,7 +34,7 @@ def _figures(report: Report) -> Table:
     for each in report.figures:
         held = "" if each.held is None else "[green]yes[/]" if each.held else "[red]no[/]"
         ratios = " ".join(f"{value:.3g}" for name, value in each.ratio.items() if name.startswith("bare"))
-        rate = f"{each.rate:,.4g} {each.unit}" if each.rate else "-"
+        rate = f"{number(each.rate)} {each.unit}" if each.rate else "-"
         table.add_row(each.what, rate, _ms(each.p50), _ms(each.p99), str(each.failed), each.hold, held, ratios)
     return table
 
@@ -71,4 +71,4 @@ def _mib(figure: Figure, name: str) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.3g}"
+    return "-" if value is None else number(value)
