@@ -20,7 +20,8 @@ LEASE: Final = "state = 'sending', lease = $2, due_at = now() + interval '10 sec
 PAUSED: Final = """(d.expires_at > now() AND EXISTS (
     SELECT FROM pauses p WHERE p.account_id IN ('*', d.account_id::text)))"""
 
-# A loose index scan finds the accounts; each is asked for its oldest rows, and they are taken turn by turn.
+# A loose index scan finds the accounts; each is asked for its oldest rows in the order of its index, and they are taken
+# turn by turn. Whether it is paused is asked once: asked of each row, a claim read the whole queue.
 CLAIM: Final = f"""
 WITH RECURSIVE accounts AS (
     (SELECT account_id FROM deliveries WHERE state = 'queued' ORDER BY account_id LIMIT 1)
@@ -28,13 +29,20 @@ WITH RECURSIVE accounts AS (
     SELECT (SELECT d.account_id FROM deliveries d WHERE d.state = 'queued' AND d.account_id > a.account_id
             ORDER BY d.account_id LIMIT 1)
     FROM accounts a WHERE a.account_id IS NOT NULL
-), picked AS (
-    SELECT q.id FROM accounts a CROSS JOIN LATERAL (
-        SELECT d.id, d.due_at, row_number() OVER (ORDER BY d.due_at) AS turn FROM deliveries d
-        WHERE d.account_id = a.account_id AND d.state = 'queued' AND d.due_at <= now() AND NOT {PAUSED}
+), open AS MATERIALIZED (
+    SELECT account_id, EXISTS (SELECT FROM pauses p WHERE p.account_id IN ('*', a.account_id::text)) AS paused
+    FROM accounts a WHERE account_id IS NOT NULL
+), oldest AS MATERIALIZED (
+    SELECT c.id, c.due_at, row_number() OVER (PARTITION BY o.account_id ORDER BY c.due_at) AS turn
+    FROM open o CROSS JOIN LATERAL (
+        SELECT d.id, d.due_at FROM deliveries d
+        WHERE d.account_id = o.account_id AND d.state = 'queued' AND d.due_at <= now()
+            AND (NOT o.paused OR d.expires_at <= now())
         ORDER BY d.due_at LIMIT $1
-    ) c JOIN deliveries q ON q.id = c.id
-    WHERE q.state = 'queued' AND q.due_at <= now() ORDER BY c.turn, c.due_at LIMIT $1 FOR UPDATE OF q SKIP LOCKED
+    ) c
+), picked AS (
+    SELECT q.id FROM oldest o JOIN deliveries q USING (id)
+    WHERE q.state = 'queued' AND q.due_at <= now() ORDER BY o.turn, o.due_at LIMIT $1 FOR UPDATE OF q SKIP LOCKED
 )
 UPDATE deliveries d SET {LEASE}, tries = tries + 1 WHERE d.id IN (SELECT id FROM picked)
 RETURNING {JOB}, 'queued' AS state
