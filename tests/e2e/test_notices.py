@@ -13,7 +13,7 @@ from tests.integration.gateway_login.world import eventually
 
 
 def phone() -> str:
-    return f"+4477009{int.from_bytes(os.urandom(4), 'big') % 100000:05d}"
+    return f"+4474{int.from_bytes(os.urandom(6), 'big') % 10**8:08d}"
 
 
 def mailbox() -> str:

@@ -37,7 +37,7 @@ async def somebody(town: Story, **fields: Any) -> str:
 
 
 def a_phone() -> str:
-    return f"+4477009{int.from_bytes(os.urandom(4), 'big') % 100000:05d}"
+    return f"+4474{int.from_bytes(os.urandom(6), 'big') % 10**8:08d}"
 
 
 @contextmanager

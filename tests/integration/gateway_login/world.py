@@ -133,7 +133,7 @@ class Desk:
         """`mail`: whether an address is on file."""
         admin, tag = self.app[ADMINISTRATION], os.urandom(6).hex()
         made = await accounts.create(admin, COMMAND_LINE, NewAccount(name=f"t-{tag}"))
-        phone = f"+4477009{int.from_bytes(os.urandom(4), 'big') % 100000:05d}" if sms else None
+        phone = f"+4474{int.from_bytes(os.urandom(6), 'big') % 10**8:08d}" if sms else None
         address = f"u{tag}@example.com" if mail else None
         new = NewUser(
             username=f"u-{tag}",
