@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, MutableMapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -95,7 +96,7 @@ class ClientDirectory:
             await self._some_unwritten.wait()
             self._some_unwritten.clear()
             for row in list(self._unwritten.values()):
-                await until_it_works(lambda row=row: self._store(row), "client_change_waits")  # type: ignore[misc]
+                await until_it_works(partial(self._store, row), "client_change_waits")
                 if self._unwritten.get(row.client_id) is row:
                     del self._unwritten[row.client_id]
 

@@ -79,11 +79,7 @@ class Store:
         """Leave the tombstone, then tell the others; gives `now` or `queued`."""
         event = _revoked(session, by, datetime.fromtimestamp(self.clock.now(), UTC))
         row = row_for(event)
-        async with self.pool.acquire() as connection, connection.transaction():
-            await apply.write(connection, [event])
-            await neighbours.tell(connection, [event])
-            await insert(connection, [row])
-        self.reader.apply([event])
+        await self._commit([event], [row])
         return await self.outbox.effective([row])
 
     async def find(self, login_id: UUID) -> Session | None:
@@ -97,13 +93,17 @@ class Store:
         """
         changes = [self._checked(each) for each in sent]
         ends = [relayed(each) for each, change in zip(sent, changes, strict=True) if not isinstance(change, Verified)]
-        async with self.pool.acquire() as connection, connection.transaction():
-            await apply.write(connection, changes)
-            await insert(connection, ends)
-            await neighbours.tell(connection, changes)
-        self.reader.apply(changes)
+        await self._commit(changes, ends)
         self.outbox.publish_soon(ends)
         return len(changes)
+
+    async def _commit(self, changes: Sequence[Change], rows: Sequence[OutboxRow]) -> None:
+        """Into Postgres, for the neighbours and for the topic as one; then into this process's own memory."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            await apply.write(connection, changes)
+            await insert(connection, rows)
+            await neighbours.tell(connection, changes)
+        self.reader.apply(changes)
 
     def _checked(self, sent: SentEvent) -> Change:
         if sent.topic != topics.SESSION_EVENTS.name:
