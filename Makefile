@@ -29,8 +29,8 @@ reset: $(READY) ## forget what `make up` kept: data, keys, logs, passwords
 demo: $(READY) ## set up everything, play the story from first login to clearing all sessions, end by itself
 	@$(PYTHON) -m deploy.local demo
 
-test: $(READY) ## set up everything and run all tests, on real Kafka and Postgres
-	@$(PYTHON) -m pytest
+test: $(READY) ## set up everything and run all tests, on real Kafka and Postgres (a part: .venv/bin/python -m pytest <path>)
+	@$(PYTHON) -m tests
 
 faults: $(READY) ## the long matrix: every fault with three seeds (FAULTS='part of a name', SEEDS=3); a table at the end
 	@$(PYTHON) -m tests.faults $(if $(FAULTS),"$(FAULTS)")

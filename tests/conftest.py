@@ -14,17 +14,20 @@ from deploy.local.ports import free_ports
 from deploy.local.stack import Stack
 from tests.secrecy.postgres import keep_wal
 
-FOLDER = STATE / "test"
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--system", default="test", help="the folder in .gatepost/ for the running system of this run")
 
 
 @pytest_asyncio.fixture(scope="session")
 async def stack(pytestconfig: pytest.Config) -> AsyncIterator[Stack]:
-    """The running system; its logs stay in `.gatepost/test/logs` for a look afterwards."""
+    """The running system; its logs stay in `.gatepost/<system>/logs` for a look afterwards."""
+    folder = STATE / str(pytestconfig.getoption("--system"))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    postgres.remove(FOLDER)
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    postgres.remove(folder)
+    shutil.rmtree(folder, ignore_errors=True)
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    started = Stack(FOLDER, free_ports(), Console(stderr=True))
+    started = Stack(folder, free_ports(), Console(stderr=True))
     with capture.global_and_fixture_disabled():
         await started.start()
     await keep_wal(started)
