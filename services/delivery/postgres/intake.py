@@ -65,7 +65,7 @@ SELECT id FROM made
 """
 WAKE_EMAILS: Final = """
 UPDATE deliveries d SET due_at = now() FROM unnest($1::uuid[], $2::text[]) e (login_id, cause)
-WHERE d.login_id = e.login_id AND d.channel = 'email' AND d.cause = e.cause AND d.state = 'queued' AND d.tries = 0
+WHERE d.login_id = e.login_id AND d.channel = 'email' AND d.cause = e.cause AND d.state || '' = 'queued' AND d.tries = 0
 RETURNING d.id
 """
 # A login is closed once; what that ends is logged and looked at by the same statement.
@@ -83,7 +83,7 @@ WITH closed AS (
     SELECT login_id, account_id, 'login_closed', closed_why FROM closed c
     WHERE EXISTS (SELECT FROM deliveries d WHERE d.login_id = c.login_id)
 ), cut AS (
-    UPDATE deliveries SET due_at = now() WHERE login_id = ANY($1::uuid[]) AND state = 'queued' RETURNING id
+    UPDATE deliveries SET due_at = now() WHERE login_id = ANY($1::uuid[]) AND state || '' = 'queued' RETURNING id
 )
 SELECT count(*) FROM cut
 """

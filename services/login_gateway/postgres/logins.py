@@ -60,7 +60,7 @@ COUNT_SEND: Final = """
 UPDATE logins SET sends = sends + 1, last_send_at = now(),
     delivery = delivery || jsonb_build_object(
         $3::text, jsonb_build_object('state', 'queued', 'cause', 'resend:' || sends, 'at', now()))
-WHERE login_id = $1 AND state = 'pending' AND expires_at > now() AND sends = $2 RETURNING sends
+WHERE login_id = $1 AND state || '' = 'pending' AND expires_at > now() AND sends = $2 RETURNING sends
 """
 # The latest word stands, whatever came last: an outcome that the sweeper sent is late. Only a `queued` gives way to any
 # word about the same message: the gateway wrote it by its own clock.

@@ -25,11 +25,14 @@ WHERE l.login_id = $1 AND g.user_id = l.user_id AND g.locked_at IS NULL AND g.wr
   AND (SELECT count(*) FROM unnest(g.wrong_at) w WHERE w > now() - interval '1 day') < $3
 RETURNING g.wrong_total, cardinality(g.wrong_at) AS wrong_today, g.long_codes_until > now() AS long_codes
 """
+#
+# A state is compared as an expression wherever a row is found by its key: a plan that was made while few logins waited
+# would read all of them by the index of those that wait.
 COUNT_TRY: Final = """
 UPDATE logins l SET attempts = attempts + 1
 FROM users u, accounts a
 WHERE l.login_id = $1 AND u.user_id = l.user_id AND a.account_id = l.account_id
-  AND l.state = 'pending' AND l.attempts < $2 AND l.expires_at > now()
+  AND l.state || '' = 'pending' AND l.attempts < $2 AND l.expires_at > now()
   AND u.epoch = l.user_epoch AND a.epoch = l.account_epoch
 RETURNING l.*, u.role, u.claims, a.session_seconds, now() AS counted_at
 """
@@ -53,7 +56,7 @@ RETURNING g.noticed_at = now() AS tell
 """
 LONG_CODES: Final = "UPDATE user_guard SET long_codes_until = now() + interval '30 days' WHERE user_id = $1"
 CLOSE: Final = """
-UPDATE logins SET state = 'closed', closed_why = $2, ended_at = now() WHERE login_id = $1 AND state = 'pending'
+UPDATE logins SET state = 'closed', closed_why = $2, ended_at = now() WHERE login_id = $1 AND state || '' = 'pending'
 RETURNING login_id, account_id, user_id, reference
 """
 CONTACTS_OF: Final = "SELECT account_id, user_id, phone, email, locale FROM users WHERE user_id = $1"

@@ -22,15 +22,17 @@ RETURNING login_id, account_id, user_id, reference
 CLOSE_OF_USER: Final = """
 UPDATE logins SET state = 'closed', closed_why = $2, ended_at = now()
 WHERE login_id IN (
-    SELECT login_id FROM logins WHERE state = 'pending' AND user_id = $1 ORDER BY login_id FOR NO KEY UPDATE
+    SELECT login_id FROM logins WHERE state || '' = 'pending' AND user_id = $1 ORDER BY login_id FOR NO KEY UPDATE
 )
 RETURNING login_id, account_id, user_id, reference
 """
+# No login waits for an hour: only accounts that were cleared within the last one are looked through.
 OUTDATED: Final[tuple[tuple[CloseReason, str], ...]] = (
     ("expired", "expires_at <= now() AND $1"),
     (
         "sessions-expired",
-        "account_id IN (SELECT account_id FROM accounts a WHERE a.epoch > logins.account_epoch) AND $1",
+        "account_id IN (SELECT account_id FROM accounts a WHERE a.epoch > logins.account_epoch"
+        " AND a.epoch > extract(epoch FROM now() - interval '1 hour') * 1000) AND $1",
     ),
 )
 LONGER_IN_ACCOUNTS: Final = """

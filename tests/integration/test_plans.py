@@ -1,0 +1,48 @@
+"""Whatever the statistics were when a plan was made: a row that a statement names is found by its key."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import asyncpg
+import pytest
+
+from deploy.local.stack import Stack
+from services.delivery.postgres import intake, ledger
+from services.login_gateway.postgres import logins, tries, upkeep
+
+QUEUES = {"logins_due", "logins_account_pending", "deliveries_queue", "deliveries_due"}
+BY_KEY = {
+    "gateway": (
+        tries.COUNT_TRY,
+        tries.CLOSE,
+        tries.FINISH,
+        logins.COUNT_SEND,
+        logins.SET_DELIVERY,
+        upkeep.CLOSE_OF_USER,
+    ),
+    "delivery": (ledger.CLAIM_THESE, ledger.SETTLE, ledger.GIVE_BACK, intake.WAKE_EMAILS, intake.CLOSE),
+}
+
+
+@pytest.mark.parametrize("service", BY_KEY)
+async def test_no_row_is_looked_for_in_an_index_of_what_waits(stack: Stack, service: str) -> None:
+    connection = await asyncpg.connect(stack.dsn(service), statement_cache_size=0)
+    try:
+        await connection.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
+        for statement in BY_KEY[service]:
+            assert not QUEUES & used(await plan_of(connection, statement)), statement
+    finally:
+        await connection.close()
+
+
+async def plan_of(connection: asyncpg.Connection[asyncpg.Record], statement: str) -> dict:
+    nothing = ", ".join(["NULL"] * max(int(number) for number in re.findall(r"\$(\d+)", statement)))
+    await connection.execute(f"DEALLOCATE ALL; PREPARE asked AS {statement}")
+    return json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE asked ({nothing})"))[0]["Plan"]
+
+
+def used(plan: dict) -> set[str]:
+    """The indexes of a plan and of all that is under it."""
+    return {plan.get("Index Name", "")}.union(*map(used, plan.get("Plans", [])))
