@@ -15,10 +15,11 @@ class MemoryCounters:
         self._hits: dict[bytes, list[datetime]] = defaultdict(list)
         self._under_way: dict[bytes, int] = defaultdict(int)
 
-    async def take(self, names: Sequence[bytes], rules: Sequence[Rule]) -> bool:
-        if not all(self._lately(name, rule.seconds) < rule.most for name in names for rule in rules):
+    async def take(self, *wanted: tuple[Sequence[bytes], Sequence[Rule]]) -> bool:
+        each = [(name, rule) for names, rules in wanted for name in names for rule in rules]
+        if not all(self._lately(name, rule.seconds) < rule.most for name, rule in each):
             return False
-        for name in names:
+        for name in dict.fromkeys(name for name, _ in each):
             self._hits[name].append(self.now)
         return True
 

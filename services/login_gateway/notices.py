@@ -123,7 +123,7 @@ async def _may_tell(admin: Administration, counters: Counters, user_id: UUID, to
     """Count one notice. Notices have counters of their own: edits must not use up the messages of a login."""
     names, to = Names(admin.search), search_hash(admin.search, told.channel, told.contact)
     counted = (names.of("notices", told.channel, user_id), names.of("notices-to", to.hex()))
-    if allowed := await counters.take(counted, admin.notices):
+    if allowed := await counters.take((counted, admin.notices)):
         return allowed
     log.warning("notice_not_made", user_id=str(user_id), channel=told.channel, reason="too-many-messages")
     return False

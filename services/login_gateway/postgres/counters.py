@@ -11,14 +11,15 @@ from services.login_gateway.ports import Rule, StillBusy
 # One statement for all names, in the order given: parallel calls cannot slip through, and cannot lock crosswise.
 TAKE: Final = """
 INSERT INTO counters AS c (name, hits, expires_at)
-SELECT name, ARRAY[now()], now() + make_interval(secs => $2)
-FROM unnest($1::bytea[]) WITH ORDINALITY AS n (name, place) ORDER BY place
+SELECT name, ARRAY[now()], now() + make_interval(secs => longest)
+FROM unnest($1::bytea[], $2::int[]) WITH ORDINALITY AS n (name, longest, place) ORDER BY place
 ON CONFLICT (name) DO UPDATE
-SET hits = ARRAY(SELECT h FROM unnest(c.hits) h WHERE h > now() - make_interval(secs => $2)) || now(),
+SET hits = ARRAY(SELECT h FROM unnest(c.hits) h WHERE h > now() - (excluded.expires_at - now())) || now(),
     expires_at = excluded.expires_at
 WHERE NOT EXISTS (
-    SELECT FROM unnest($3::int[], $4::int[]) AS rule(most, seconds)
-    WHERE (SELECT count(*) FROM unnest(c.hits) h WHERE h > now() - make_interval(secs => rule.seconds)) >= rule.most
+    SELECT FROM unnest($3::bytea[], $4::int[], $5::int[]) AS rule(name, most, seconds)
+    WHERE rule.name = c.name
+    AND (SELECT count(*) FROM unnest(c.hits) h WHERE h > now() - make_interval(secs => rule.seconds)) >= rule.most
 )
 RETURNING name
 """
@@ -57,11 +58,11 @@ class PostgresCounters:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    async def take(self, names: Sequence[bytes], rules: Sequence[Rule]) -> bool:
-        """Count one more of each, or of none."""
-        longest = max(rule.seconds for rule in rules)
-        most, seconds = [rule.most for rule in rules], [rule.seconds for rule in rules]
-        taken = await self._connection.fetch(TAKE, list(names), longest, most, seconds)
+    async def take(self, *wanted: tuple[Sequence[bytes], Sequence[Rule]]) -> bool:
+        """Count one more of each name by its rules, or of none. No name comes twice."""
+        names = [(name, max(rule.seconds for rule in rules)) for group, rules in wanted for name in group]
+        each = [(name, *rule) for group, rules in wanted for name in group for rule in rules]
+        taken = await self._connection.fetch(TAKE, *zip(*names, strict=True), *zip(*each, strict=True))
         if len(taken) == len(names):
             return True
         await self.give_back([row["name"] for row in taken])

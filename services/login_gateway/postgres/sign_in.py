@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+from cachetools import TTLCache
 
 from services.login_gateway.accounts import as_id
 from services.login_gateway.ports import Row
@@ -23,20 +24,29 @@ BY_ID: Final = FIND_USER + " WHERE a.account_id = $1 AND (u.user_id = $2 OR u.ex
 ACCOUNT: Final = "SELECT account_id FROM accounts WHERE name = $1 OR account_id = $2"
 ONLY_ACCOUNT: Final = "SELECT account_id FROM accounts LIMIT 2"
 REHASH: Final = "UPDATE users SET password_hash = $3 WHERE user_id = $1 AND password_hash = $2"
+NAMED_SECONDS: Final = 2.0
 STANDING: Final = "SELECT account_id, role FROM users WHERE user_id = $1::text::uuid AND NOT disabled"
 
 
 class PostgresUsers:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
+        self._named: TTLCache[str, UUID] = TTLCache(1024, NAMED_SECONDS)
 
     async def account_id(self, name: str | None) -> UUID | None:
-        """By name or id; without one, the only account there is."""
+        """By name or id; without one, the only account there is. An account that was renamed answers to both names for
+        two seconds.
+        """
         if name is not None:
-            found: UUID | None = await self._pool.fetchval(ACCOUNT, name, as_id(name))
-            return found
+            return self._named.get(name) or await self._account_named(name)
         rows = await self._pool.fetch(ONLY_ACCOUNT)
         return rows[0]["account_id"] if len(rows) == 1 else None
+
+    async def _account_named(self, name: str) -> UUID | None:
+        found: UUID | None = await self._pool.fetchval(ACCOUNT, name, as_id(name))
+        if found is not None:
+            self._named[name] = found
+        return found
 
     async def by_name(self, account_id: UUID, username_key: str) -> Row | None:
         return await self._one(BY_USERNAME, account_id, username_key)

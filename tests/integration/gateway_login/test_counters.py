@@ -45,16 +45,16 @@ async def case(request: pytest.FixtureRequest, desk: Desk) -> AsyncIterator[Case
 
 
 async def taken(case: Case, times: int, *rules: Rule) -> int:
-    return sum([await case.counters.take([case.one], rules or [HOUR]) for _ in range(times)])
+    return sum([await case.counters.take(([case.one], rules or [HOUR])) for _ in range(times)])
 
 
 async def test_as_many_are_taken_as_the_rule_says(case: Case) -> None:
     assert await taken(case, 5) == 3
-    assert await case.counters.take([case.other], [HOUR])
+    assert await case.counters.take(([case.other], [HOUR]))
 
 
 async def test_parallel_calls_take_no_more(case: Case) -> None:
-    took = await asyncio.gather(*(case.counters.take([case.one], [HOUR]) for _ in range(30)))
+    took = await asyncio.gather(*(case.counters.take(([case.one], [HOUR])) for _ in range(30)))
     assert sum(took) == 3
 
 
@@ -68,8 +68,18 @@ async def test_every_rule_holds_over_its_own_time(case: Case) -> None:
 
 async def test_all_names_are_counted_or_none(case: Case) -> None:
     assert await taken(case, 3) == 3
-    assert not await case.counters.take([case.other, case.one], [HOUR])
-    assert sum([await case.counters.take([case.other], [HOUR]) for _ in range(4)]) == 3
+    assert not await case.counters.take(([case.other, case.one], [HOUR]))
+    assert sum([await case.counters.take(([case.other], [HOUR])) for _ in range(4)]) == 3
+
+
+async def test_each_name_has_rules_of_its_own_and_all_are_counted_or_none(case: Case) -> None:
+    once, often = ([case.one], [Rule(1, 3600)]), ([case.other], [HOUR, DAY])
+    assert await case.counters.take(often, once)
+    assert not await case.counters.take(often, once)
+    assert sum([await case.counters.take(often) for _ in range(4)]) == 2
+    await case.passes(3700)
+    assert await case.counters.take(often, once)
+    assert sum([await case.counters.take(often) for _ in range(4)]) == 1
 
 
 async def test_what_is_given_back_can_be_taken_again(case: Case) -> None:
@@ -77,7 +87,7 @@ async def test_what_is_given_back_can_be_taken_again(case: Case) -> None:
     await case.counters.give_back([case.one])
     assert await taken(case, 2) == 1
     await case.counters.give_back([case.other])
-    assert await case.counters.take([case.other], [HOUR])
+    assert await case.counters.take(([case.other], [HOUR]))
 
 
 async def test_a_guess_counts_only_when_it_was_wrong(case: Case) -> None:
