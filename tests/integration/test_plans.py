@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import asyncpg
 import pytest
@@ -37,12 +38,14 @@ async def test_no_row_is_looked_for_in_an_index_of_what_waits(stack: Stack, serv
         await connection.close()
 
 
-async def plan_of(connection: asyncpg.Connection[asyncpg.Record], statement: str) -> dict:
+async def plan_of(connection: asyncpg.Connection[asyncpg.Record], statement: str) -> dict[str, Any]:
     nothing = ", ".join(["NULL"] * max(int(number) for number in re.findall(r"\$(\d+)", statement)))
     await connection.execute(f"DEALLOCATE ALL; PREPARE asked AS {statement}")
-    return json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE asked ({nothing})"))[0]["Plan"]
+    (answer,) = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE asked ({nothing})"))
+    plan: dict[str, Any] = answer["Plan"]
+    return plan
 
 
-def used(plan: dict) -> set[str]:
+def used(plan: dict[str, Any]) -> set[str]:
     """The indexes of a plan and of all that is under it."""
     return {plan.get("Index Name", "")}.union(*map(used, plan.get("Plans", [])))
