@@ -59,9 +59,7 @@ UPDATE deliveries d SET lease = $2, due_at = now() + interval '10 seconds', upda
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ) RETURNING {JOB}, d.state
 """  # noqa: S608
-AWAITING: Final = f"""
-UPDATE deliveries d SET lease = $2 WHERE d.id = $1 AND d.state = 'sent' RETURNING {JOB}, d.state
-"""  # noqa: S608
+RECEIVABLE: Final = f"SELECT {JOB}, d.state FROM deliveries d WHERE d.id = $1 AND d.state IN ('sending', 'sent')"  # noqa: S608
 LOGIN_NOW: Final = """
 SELECT (SELECT why FROM login_states WHERE login_id = $1) AS why,
        EXISTS (SELECT FROM deliveries WHERE login_id = $1 AND channel = 'email' AND cause = 'fallback:' || $2) AS made
@@ -72,7 +70,8 @@ WITH settled AS (
         provider_ref = coalesce($6, provider_ref), lease = NULL, doubtful = doubtful + $8, tries = tries - $17,
         updated_at = now(),
         due_at = now() + make_interval(secs => $7)
-    WHERE id = $1 AND lease = $2 AND state = ANY($16) RETURNING login_id, id, account_id, channel, cause
+    WHERE id = $1 AND lease IS NOT DISTINCT FROM $2 AND state = ANY($16)
+    RETURNING login_id, id, account_id, channel, cause
 ), logged AS (
     INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause, provider, reason, ms)
     SELECT login_id, id, account_id, $9, channel, cause, $5, $4, $10 FROM settled
@@ -127,21 +126,24 @@ class PostgresLedger:
     async def overdue(self, limit: int) -> list[Job]:
         return [job_of(row) for row in await self._pool.fetch(OVERDUE, limit, uuid4())]
 
-    async def awaiting(self, delivery_id: UUID) -> Job | None:
-        """A sent row, leased to the receipt that came for it."""
-        row = await self._pool.fetchrow(AWAITING, delivery_id, uuid4())
+    async def receivable(self, delivery_id: UUID) -> Job | None:
+        """A row that a receipt may come for, as it stands: sending or sent, under whatever lease."""
+        row = await self._pool.fetchrow(RECEIVABLE, delivery_id)
         return job_of(row) if row else None
-
-    async def still_sending(self, delivery_id: UUID) -> bool:
-        query = "SELECT EXISTS (SELECT FROM deliveries WHERE id = $1 AND state = 'sending')"
-        return bool(await self._pool.fetchval(query, delivery_id))
 
     async def login_now(self, job: Job) -> LoginNow:
         row = await self._pool.fetchrow(LOGIN_NOW, job.login_id, job.cause)
         return LoginNow(row["why"], row["made"]) if row else LoginNow(None, False)
 
     async def settle(self, job: Job, result: Result, then: Consequences) -> bool:
-        """State, log line, events and the fallback's e-mail in one transaction; False when the lease was lost."""
+        """False when the lease was lost: such a result goes to the log only."""
+        held = await self.try_settle(job, result, then)
+        if not held:
+            await self._pool.execute(LATE, *_late(job, result))
+        return held
+
+    async def try_settle(self, job: Job, result: Result, then: Consequences) -> bool:
+        """State, log line, events and the fallback's e-mail in one transaction; False when the row is another's now."""
         rows = [outbox.row_for(event) for event in then.events]
         arguments = (*_settled(job, result), *outbox.columns(rows), comes_from(result.state), int(result.untried))
         if then.email is None:
@@ -150,8 +152,6 @@ class PostgresLedger:
             held = await self._with_email(job, arguments, then.email)
         if held:
             self._publisher.publish_soon(rows)
-        else:
-            await self._pool.execute(LATE, *_late(job, result))
         return held
 
     async def _with_email(self, job: Job, arguments: tuple[Any, ...], email: EmailRow) -> bool:
