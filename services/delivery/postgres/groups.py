@@ -12,7 +12,7 @@ T = TypeVar("T")
 Write = Callable[[Sequence[T]], Awaitable[Sequence[bool]]]
 Waiting = tuple[T, "asyncio.Future[bool]"]
 
-AT_ONCE: Final = 2
+AT_ONCE: Final = 2  # one would do, but a statement that waits for a lock must not hold up all others
 MOST: Final = 100
 
 
