@@ -12,7 +12,9 @@ from services.delivery.states import State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A row of the ledger, leased to this worker. `why` says how its login ended, `now` is the database's clock."""
+    """A row of the ledger: leased to this worker, or read for a receipt under the lease that it had then (None: none).
+    `why` says how its login ended, `now` is the database's clock.
+    """
 
     id: UUID
     login_id: UUID
@@ -23,7 +25,7 @@ class Job:
     state: str
     tries: int
     doubtful: int
-    lease: UUID
+    lease: UUID | None
     provider: str | None
     sealed: str
     sealed_event: str

@@ -9,48 +9,58 @@ import structlog
 from services.delivery import fallback, outcomes
 from services.delivery.compose import Secrets
 from services.delivery.ports import Consequences, Job, LoginNow, Result
-from services.delivery.states import DID_NOT_ARRIVE
+from services.delivery.states import DID_NOT_ARRIVE, State
 from services.platform.keys.keyring import UnknownKey
 
 log = structlog.get_logger()
 
 PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+TRIES: Final = 5
 
 
 class Received(Protocol):
-    """The part of Postgres that receipts need; a job is leased like any other."""
+    """The part of Postgres that receipts need. They lease nothing: a row that was changed since it was read stays."""
 
-    async def awaiting(self, delivery_id: UUID) -> Job | None: ...
-    async def still_sending(self, delivery_id: UUID) -> bool: ...
+    async def receivable(self, delivery_id: UUID) -> Job | None: ...
     async def login_now(self, job: Job) -> LoginNow: ...
-    async def settle(self, job: Job, result: Result, then: Consequences) -> bool: ...
+    async def try_settle(self, job: Job, result: Result, then: Consequences) -> bool: ...
+
+
+async def receive(received: Received, secrets: Secrets, delivery_id: UUID, result: Result) -> bool:
+    """Whether the receipt changed anything: a late, repeated or backward one does not. Who changes the row between
+    the look at it and the write makes the receipt look again.
+    """
+    for _ in range(TRIES):
+        job = await _sent(received, delivery_id)
+        then = await _consequences(received, secrets, job, result) if job is not None else None
+        if job is None or then is None:
+            return False
+        if await received.try_settle(job, result, then):
+            return True
+    log.warning("receipt_not_applied", delivery_id=str(delivery_id), state=result.state.value)
+    return False
 
 
 async def _sent(received: Received, delivery_id: UUID) -> Job | None:
     """A receipt can overtake the answer that it belongs to: wait for that one to be written."""
-    for pause in PAUSES:
-        if (job := await received.awaiting(delivery_id)) is not None:
+    for pause in (*PAUSES, None):
+        job = await received.receivable(delivery_id)
+        if job is None or job.state == State.SENT:
             return job
-        if not await received.still_sending(delivery_id):
-            break
-        await asyncio.sleep(pause)
-    return await received.awaiting(delivery_id)
+        if pause is not None:
+            await asyncio.sleep(pause)
+    return None
 
 
-async def receive(received: Received, secrets: Secrets, delivery_id: UUID, result: Result) -> bool:
-    """Whether the receipt changed anything: a late, repeated or backward one does not. Without the key that opens the
-    row, the row waits for its receipt in vain, and its e-mail is made then.
-    """
-    job = await _sent(received, delivery_id)
-    if job is None:
-        return False
+async def _consequences(received: Received, secrets: Secrets, job: Job, result: Result) -> Consequences | None:
+    """None without the key that opens the row: it waits for its receipt in vain, and its e-mail is made then."""
     if result.state in DID_NOT_ARRIVE:
         login = await received.login_now(job)
         try:
             email = secrets.email_of(job, job.now)
         except UnknownKey:
             log.warning("key_unknown", login_id=str(job.login_id), channel=job.channel, cause=job.cause)
-            return False
+            return None
         if fallback.fallback_due(job, result.state, login, email, job.now):
-            return await received.settle(job, result, outcomes.with_email(job, result, secrets, job.now))
-    return await received.settle(job, result, outcomes.without_email(job, result, job.now))
+            return outcomes.with_email(job, result, secrets, job.now)
+    return outcomes.without_email(job, result, job.now)

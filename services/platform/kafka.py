@@ -82,7 +82,7 @@ class Producer:
     async def send(self, topic: str, key: bytes, value: bytes, headers: Headers = (), timeout: float = 5.0) -> None:
         """Return once every in-sync replica has the record. Raises `BrokerAway` or `Refused`."""
         deadline = asyncio.get_running_loop().time() + timeout
-        producer = await self._started(timeout)
+        producer = self._current or await self._started(timeout)
         try:
             async with asyncio.timeout_at(deadline):
                 acked = await producer.send(topic, value, key=key, headers=list(headers))

@@ -124,9 +124,9 @@ class Outbox:
         return task
 
     async def _publish(self, row: OutboxRow) -> bool:
-        first = asyncio.create_task(self._send(row))
         if self._second_road is None or row.topic != topics.SESSION_EVENTS.name:
-            return await first
+            return await self._send(row)
+        first = asyncio.create_task(self._send(row))
         done, _ = await asyncio.wait({first}, timeout=FIRST_ROAD_SECONDS)
         if done and first.result():
             return True

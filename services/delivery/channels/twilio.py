@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -27,6 +28,7 @@ REASONS: Final = {
     30007: "filtered",
     30008: "carrier-error",
 }
+FORM: Final = "application/x-www-form-urlencoded"
 CONNECT_SECONDS: Final = 2.0
 RETRYABLE: Final = {20429: "rate-limited", 14107: "rate-limited", 21611: "queue-full", 30001: "queue-full"}
 
@@ -39,7 +41,7 @@ class Twilio:
         self, *, base_url: str, sid: str, token: str, sender: str, callback: str | None, connections: int = 64
     ) -> None:
         self._url = f"{base_url.rstrip('/')}/2010-04-01/Accounts/{sid}/Messages.json"
-        self._headers = {"Authorization": aiohttp.encode_basic_auth(sid, token)}
+        self._headers = {"Authorization": aiohttp.encode_basic_auth(sid, token), "Content-Type": FORM}
         self._sender = sender
         self._callback = callback
         self._connections = connections
@@ -60,7 +62,8 @@ class Twilio:
         form = {"To": message.to, "From": self._sender, "Body": message.text}
         if self._callback:
             form["StatusCallback"] = f"{self._callback}?delivery={message.delivery_id}"
-        async with self._opened().post(self._url, data=form, allow_redirects=False) as answer:
+        body = urlencode(form).encode()  # aiohttp's own form takes twice as long
+        async with self._opened().post(self._url, data=body, allow_redirects=False) as answer:
             failpoints.reached("delivery.during-call")
             return answer.status, answer.headers.get("Retry-After"), await answer.read()
 

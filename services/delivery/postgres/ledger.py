@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from services.delivery.ports import Consequences, EmailRow, Job, LoginNow, Result
-from services.delivery.states import comes_from
+from services.delivery.ports import Consequences, Job, LoginNow, Result
+from services.delivery.postgres.results import Results, Settled
 from services.platform import outbox
 
 JOB: Final = """d.id, d.login_id, d.channel, d.cause, d.account_id, d.user_id, d.tries, d.doubtful, d.lease, d.provider,
@@ -61,44 +61,14 @@ UPDATE deliveries d SET lease = $2, due_at = now() + interval '10 seconds', upda
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ) RETURNING {JOB}, d.state
 """  # noqa: S608
-AWAITING: Final = f"""
-UPDATE deliveries d SET lease = $2 WHERE d.id = $1 AND d.state = 'sent' RETURNING {JOB}, d.state
-"""  # noqa: S608
+RECEIVABLE: Final = f"SELECT {JOB}, d.state FROM deliveries d WHERE d.id = $1 AND d.state IN ('sending', 'sent')"  # noqa: S608
 LOGIN_NOW: Final = """
 SELECT (SELECT why FROM login_states WHERE login_id = $1) AS why,
        EXISTS (SELECT FROM deliveries WHERE login_id = $1 AND channel = 'email' AND cause = 'fallback:' || $2) AS made
 """
-SETTLE: Final = """
-WITH settled AS (
-    UPDATE deliveries SET state = $3, reason = $4, provider = coalesce($5, provider),
-        provider_ref = coalesce($6, provider_ref), lease = NULL, doubtful = doubtful + $8, tries = tries - $17,
-        updated_at = now(),
-        due_at = now() + make_interval(secs => $7)
-    WHERE id = $1 AND lease = $2 AND state = ANY($16) RETURNING login_id, id, account_id, channel, cause
-), logged AS (
-    INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause, provider, reason, ms)
-    SELECT login_id, id, account_id, $9, channel, cause, $5, $4, $10 FROM settled
-), published AS (
-    INSERT INTO outbox (id, topic, key, value, headers)
-    SELECT o.* FROM settled, unnest($11::uuid[], $12::text[], $13::bytea[], $14::bytea[], $15::jsonb[]) o
-    ON CONFLICT (id) DO NOTHING
-)
-SELECT count(*) FROM settled
-"""
 LATE: Final = """
 INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause, provider, reason, ms)
 VALUES ($1, $2, $3, 'late_result', $4, $5, $6, $7, $8)
-"""
-EMAIL: Final = """
-WITH made AS (INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed,
-    sealed_event, sealed_cause, masked, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at,
-    recipient)
-SELECT $2, login_id, 'email', $3, account_id, user_id, 'queued', now() + interval '3 seconds', $4,
-    'EmailFallbackRequested', $3, $5, locale, origin, code_key_id, digits, begun_at, now(), expires_at, $6
-FROM deliveries WHERE id = $1 ON CONFLICT (login_id, channel, cause) DO NOTHING
-RETURNING login_id, id, account_id, channel, cause)
-INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause)
-SELECT login_id, id, account_id, 'queued', channel, cause FROM made
 """
 GIVE_BACK: Final = """
 UPDATE deliveries SET state = 'queued', lease = NULL, due_at = now(), tries = tries - 1, updated_at = now()
@@ -122,6 +92,7 @@ class PostgresLedger:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], publisher: outbox.Outbox) -> None:
         self._pool, self._publisher = pool, publisher
+        self._results = Results(pool)
 
     async def claim(self, slots: int) -> list[Job]:
         return [job_of(row) for row in await self._pool.fetch(CLAIM, slots, uuid4())]
@@ -129,58 +100,35 @@ class PostgresLedger:
     async def overdue(self, limit: int) -> list[Job]:
         return [job_of(row) for row in await self._pool.fetch(OVERDUE, limit, uuid4())]
 
-    async def awaiting(self, delivery_id: UUID) -> Job | None:
-        """A sent row, leased to the receipt that came for it."""
-        row = await self._pool.fetchrow(AWAITING, delivery_id, uuid4())
+    async def receivable(self, delivery_id: UUID) -> Job | None:
+        """A row that a receipt may come for, as it stands: sending or sent, under whatever lease."""
+        row = await self._pool.fetchrow(RECEIVABLE, delivery_id)
         return job_of(row) if row else None
-
-    async def still_sending(self, delivery_id: UUID) -> bool:
-        query = "SELECT EXISTS (SELECT FROM deliveries WHERE id = $1 AND state = 'sending')"
-        return bool(await self._pool.fetchval(query, delivery_id))
 
     async def login_now(self, job: Job) -> LoginNow:
         row = await self._pool.fetchrow(LOGIN_NOW, job.login_id, job.cause)
         return LoginNow(row["why"], row["made"]) if row else LoginNow(None, False)
 
     async def settle(self, job: Job, result: Result, then: Consequences) -> bool:
-        """State, log line, events and the fallback's e-mail in one transaction; False when the lease was lost."""
-        rows = [outbox.row_for(event) for event in then.events]
-        arguments = (*_settled(job, result), *outbox.columns(rows), comes_from(result.state), int(result.untried))
-        if then.email is None:
-            held = bool(await self._pool.fetchval(SETTLE, *arguments))
-        else:
-            held = await self._with_email(job, arguments, then.email)
-        if held:
-            self._publisher.publish_soon(rows)
-        else:
+        """False when the lease was lost: such a result goes to the log only."""
+        held = await self.try_settle(job, result, then)
+        if not held:
             await self._pool.execute(LATE, *_late(job, result))
         return held
 
-    async def _with_email(self, job: Job, arguments: tuple[Any, ...], email: EmailRow) -> bool:
-        async with self._pool.acquire() as connection, connection.transaction():
-            held = bool(await connection.fetchval(SETTLE, *arguments))
-            if held:
-                await connection.execute(EMAIL, job.id, *_email(email))
+    async def try_settle(self, job: Job, result: Result, then: Consequences) -> bool:
+        """State, log line, events and the fallback's e-mail in one transaction; False when the row is another's now."""
+        settled = Settled(job, result, [outbox.row_for(event) for event in then.events])
+        if then.email is None:
+            held = await self._results.write(settled)
+        else:
+            held = await self._results.write_with_email(settled, then.email)
+        if held:
+            self._publisher.publish_soon(settled.rows)
         return held
 
     async def give_back(self, jobs: Sequence[Job]) -> None:
         await self._pool.executemany(GIVE_BACK, [(job.id, job.lease) for job in jobs])
-
-
-def _settled(job: Job, result: Result) -> tuple[Any, ...]:
-    what = result.log or ("doubted" if result.doubtful else result.state)
-    return (
-        job.id,
-        job.lease,
-        result.state,
-        result.reason,
-        result.provider,
-        result.ref,
-        result.pause,
-        int(result.doubtful),
-        what,
-        result.ms,
-    )
 
 
 def _late(job: Job, result: Result) -> tuple[Any, ...]:
@@ -194,7 +142,3 @@ def _late(job: Job, result: Result) -> tuple[Any, ...]:
         result.reason or result.state,
         result.ms,
     )
-
-
-def _email(email: EmailRow) -> tuple[Any, ...]:
-    return email.id, email.cause, email.sealed, email.masked, email.recipient
