@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from deploy.local.stack import Stack
-from services.delivery.postgres import intake, ledger
+from services.delivery.postgres import intake, ledger, results
 from services.login_gateway.postgres import logins, tries, upkeep
 
 QUEUES = {"logins_due", "logins_account_pending", "deliveries_queue", "deliveries_due"}
@@ -23,7 +23,7 @@ BY_KEY = {
         logins.SET_DELIVERY,
         upkeep.CLOSE_OF_USER,
     ),
-    "delivery": (ledger.CLAIM_THESE, ledger.SETTLE, ledger.GIVE_BACK, intake.WAKE_EMAILS, intake.CLOSE),
+    "delivery": (ledger.CLAIM_THESE, results.SETTLE, ledger.GIVE_BACK, intake.WAKE_EMAILS, intake.CLOSE),
 }
 
 
