@@ -12,11 +12,12 @@ from services.delivery.postgres.groups import Group
 from services.delivery.states import comes_from
 from services.platform.outbox import OutboxRow
 
-# `n` says which of the results it was: of two for one row, one can hold.
+# `n` says which of the results it was: of two for one row, one can hold. Rows are taken in the order that they are given
+# in, which is that of ids, as ingest takes them.
 SETTLE: Final = """
 WITH results AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[],
-        $8::int[], $9::text[], $10::int[], $11::int[], $12::text[], $13::bigint[])
+        $8::int[], $9::text[], $10::int[], $11::int[], $12::text[], $13::int[])
     AS g (id, lease, state, reason, provider, ref, pause, doubtful, what, ms, untried, comes_from, n)
 ), settled AS (
     UPDATE deliveries d SET state = g.state, reason = g.reason, provider = coalesce(g.provider, d.provider),
@@ -31,7 +32,7 @@ WITH results AS (
 ), published AS (
     INSERT INTO outbox (id, topic, key, value, headers)
     SELECT o.id, o.topic, o.key, o.value, o.headers
-    FROM unnest($14::bigint[], $15::uuid[], $16::text[], $17::bytea[], $18::bytea[], $19::jsonb[])
+    FROM unnest($14::int[], $15::uuid[], $16::text[], $17::bytea[], $18::bytea[], $19::jsonb[])
         AS o (n, id, topic, key, value, headers) JOIN settled USING (n)
     ON CONFLICT (id) DO NOTHING
 )
@@ -80,12 +81,12 @@ class Results:
 
 
 async def _settle(connection: Any, found: Sequence[Settled]) -> list[bool]:
-    numbered = sorted(enumerate(found, 1), key=lambda each: each[1].job.id)  # as everybody locks several rows
-    columns = [list(column) for column in zip(*(_values(n, one) for n, one in numbered), strict=True)]
-    events = [(n, *row) for n, one in numbered for row in one.rows]
+    by_id = sorted(enumerate(found), key=lambda numbered: numbered[1].job.id)
+    columns = [list(column) for column in zip(*(_values(n, one) for n, one in by_id), strict=True)]
+    events = [(n, *row) for n, one in by_id for row in one.rows]
     event_columns = [list(column) for column in zip(*events, strict=True)] if events else [[]] * 6
-    held = {row[0] for row in await connection.fetch(SETTLE, *columns, *event_columns)}
-    return [n in held for n in range(1, len(found) + 1)]
+    held = {row["n"] for row in await connection.fetch(SETTLE, *columns, *event_columns)}
+    return [n in held for n in range(len(found))]
 
 
 def _values(n: int, one: Settled) -> tuple[Any, ...]:
