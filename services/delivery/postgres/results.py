@@ -12,8 +12,8 @@ from services.delivery.postgres.groups import Group
 from services.delivery.states import comes_from
 from services.platform.outbox import OutboxRow
 
-# `n` says which of the results it was: of two for one row, one can hold. Rows are taken in the order that they are given
-# in, which is that of ids, as ingest takes them.
+# `n` says which of the results it was: of two for one row, one can hold. Rows are taken in the order in which they are
+# given, which is that of ids, as ingest takes them.
 SETTLE: Final = """
 WITH results AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[],
