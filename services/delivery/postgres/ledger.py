@@ -52,7 +52,8 @@ RETURNING {JOB}, 'queued' AS state
 # each: that took as long as the update.
 CLAIM_THESE: Final = f"""
 UPDATE deliveries d SET {LEASE}, tries = tries + 1 WHERE d.id IN (
-    SELECT d.id FROM deliveries d WHERE d.id = ANY((SELECT $3::uuid[])::uuid[]) AND d.state || '' = 'queued' AND d.due_at <= now()
+    SELECT d.id FROM deliveries d
+    WHERE d.id = ANY((SELECT $3::uuid[])::uuid[]) AND d.state || '' = 'queued' AND d.due_at <= now()
         AND NOT {PAUSED} LIMIT $1 FOR UPDATE SKIP LOCKED
 ) RETURNING {JOB}, 'queued' AS state
 """  # noqa: S608
