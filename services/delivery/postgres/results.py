@@ -12,12 +12,13 @@ from services.delivery.postgres.groups import Group
 from services.delivery.states import comes_from
 from services.platform.outbox import OutboxRow
 
-# `n` says which of the results it was: of two for one row, one can hold.
+# `n` says which of the results it was: of two for one row, one can hold. Rows are taken in the order given, that of
+# their ids, as ingest takes them.
 SETTLE: Final = """
 WITH given AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[],
-        $8::int[], $9::text[], $10::int[], $11::int[], $12::text[])
-    WITH ORDINALITY AS g (id, lease, state, reason, provider, ref, pause, doubtful, what, ms, untried, comes_from, n)
+        $8::int[], $9::text[], $10::int[], $11::int[], $12::text[], $13::int[])
+    AS g (id, lease, state, reason, provider, ref, pause, doubtful, what, ms, untried, comes_from, n)
 ), settled AS (
     UPDATE deliveries d SET state = g.state, reason = g.reason, provider = coalesce(g.provider, d.provider),
         provider_ref = coalesce(g.ref, d.provider_ref), lease = NULL, doubtful = d.doubtful + g.doubtful,
@@ -31,7 +32,7 @@ WITH given AS (
 ), published AS (
     INSERT INTO outbox (id, topic, key, value, headers)
     SELECT o.id, o.topic, o.key, o.value, o.headers
-    FROM unnest($13::bigint[], $14::uuid[], $15::text[], $16::bytea[], $17::bytea[], $18::jsonb[])
+    FROM unnest($14::int[], $15::uuid[], $16::text[], $17::bytea[], $18::bytea[], $19::jsonb[])
         AS o (n, id, topic, key, value, headers) JOIN settled USING (n)
     ON CONFLICT (id) DO NOTHING
 )
@@ -80,14 +81,15 @@ class Results:
 
 
 async def _settle(connection: Any, found: Sequence[Settled]) -> list[bool]:
-    columns = [list(column) for column in zip(*map(_values, found), strict=True)]
-    events = [(n, *row) for n, one in enumerate(found, 1) for row in one.rows]
+    by_id = sorted(enumerate(found), key=lambda numbered: numbered[1].job.id)
+    columns = [list(column) for column in zip(*(_values(n, one) for n, one in by_id), strict=True)]
+    events = [(n, *row) for n, one in by_id for row in one.rows]
     event_columns = [list(column) for column in zip(*events, strict=True)] if events else [[]] * 6
-    held = {row[0] for row in await connection.fetch(SETTLE, *columns, *event_columns)}
-    return [n in held for n in range(1, len(found) + 1)]
+    held = {row["n"] for row in await connection.fetch(SETTLE, *columns, *event_columns)}
+    return [n in held for n in range(len(found))]
 
 
-def _values(one: Settled) -> tuple[Any, ...]:
+def _values(n: int, one: Settled) -> tuple[Any, ...]:
     job, result = one.job, one.result
     what = result.log or ("doubted" if result.doubtful else result.state)
     return (
@@ -103,6 +105,7 @@ def _values(one: Settled) -> tuple[Any, ...]:
         result.ms,
         int(result.untried),
         " ".join(comes_from(result.state)),
+        n,
     )
 
 
