@@ -44,7 +44,7 @@ GROUPS: Final[dict[str, tuple[Fault, ...]]] = {
         Fault("every backend is terminated", acts.backends_terminated),
         acts.answer_lost("gateway", "COMMIT"),
         acts.answer_lost("gateway", "WITH opened", 1),
-        acts.answer_lost("delivery", "WITH settled"),
+        acts.answer_lost("delivery", "WITH results"),
         acts.answer_lost("session-store", "COMMIT"),
     ),
     "providers": (

@@ -15,7 +15,7 @@ from services.platform.outbox import OutboxRow
 # `n` says which of the results it was: of two for one row, one can hold. Rows are taken in the order given, that of
 # their ids, as ingest takes them.
 SETTLE: Final = """
-WITH given AS (
+WITH results AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[],
         $8::int[], $9::text[], $10::int[], $11::int[], $12::text[], $13::int[])
     AS g (id, lease, state, reason, provider, ref, pause, doubtful, what, ms, untried, comes_from, n)
@@ -23,7 +23,7 @@ WITH given AS (
     UPDATE deliveries d SET state = g.state, reason = g.reason, provider = coalesce(g.provider, d.provider),
         provider_ref = coalesce(g.ref, d.provider_ref), lease = NULL, doubtful = d.doubtful + g.doubtful,
         tries = d.tries - g.untried, updated_at = now(), due_at = now() + make_interval(secs => g.pause)
-    FROM given g
+    FROM results g
     WHERE d.id = g.id AND d.lease IS NOT DISTINCT FROM g.lease AND d.state = ANY(string_to_array(g.comes_from, ' '))
     RETURNING g.n, d.login_id, d.id, d.account_id, d.channel, d.cause, g.what, g.provider, g.reason, g.ms
 ), logged AS (
