@@ -10,12 +10,23 @@ from services.platform.cli import account_id, call, part, show
 SERVICE: Final = "delivery"
 COLUMNS: Final = ["created_at", "login_id", "channel", "cause", "state", "reason", "provider", "to", "tries"]
 STEPS: Final = ["at", "what", "channel", "cause", "provider", "reason", "ms"]
+PROVIDERS: Final = [
+    "name",
+    "channel",
+    "enabled",
+    "position",
+    "weight",
+    "slots",
+    "per_second",
+    "breaker",
+    "under_way",
+]
 LETTERS: Final = ["at", "id", "topic", "partition", "offset", "reason", "service", "replayed_at"]
 
 deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume.")
 replays = typer.Typer(no_args_is_help=True, help="Send again what failed and can still be used.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Records that could not be used: list, replay.")
-providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set.")
+providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Account = Annotated[str | None, typer.Option(help="Name or id of an account; without it all that you may see.")]
@@ -114,7 +125,7 @@ def replay_letter(letter_id: str, as_json: Json = False) -> None:
 @providers.command("list")
 def list_providers(as_json: Json = False) -> None:
     found = call(SERVICE, "GET", "/v1/providers")
-    show(found if as_json else found["providers"], as_json, ["name", "channel", "enabled", "weight", "position"])
+    show(found if as_json else found["providers"], as_json, PROVIDERS)
 
 
 @providers.command("set")
@@ -122,13 +133,48 @@ def set_provider(
     name: str,
     enabled: Annotated[bool | None, typer.Option("--enabled/--disabled")] = None,
     position: Annotated[int | None, typer.Option(min=0, max=1000, help="The lowest is asked first.")] = None,
+    weight: Annotated[int | None, typer.Option(min=0, max=1000, help="Its share among those of its position.")] = None,
+    slots: Annotated[
+        int | None, typer.Option(min=0, max=1024, help="Calls at once, each worker; 0: the usual.")
+    ] = None,
+    per_second: Annotated[float | None, typer.Option(min=0, help="Calls a second, each worker; 0: no limit.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Switch a provider on or off, or change its place."""
-    show(
-        call(SERVICE, "PATCH", f"/v1/providers/{part(name)}", _without_none(enabled=enabled, position=position)),
-        as_json,
-    )
+    """Switch a provider on or off, change its place or its limits; in every worker within two seconds."""
+    wanted: dict[str, Any] = _without_none(enabled=enabled, position=position, weight=weight)
+    limits = _without_none(slots=slots, per_second=per_second)
+    wanted |= {name: value or None for name, value in limits.items()}
+    show(call(SERVICE, "PATCH", f"/v1/providers/{part(name)}", wanted), as_json)
+
+
+@providers.command("routes")
+def list_routes(as_json: Json = False) -> None:
+    """Who sends for which account and country, where that differs from the providers' own places."""
+    found = call(SERVICE, "GET", "/v1/routes")
+    show(found if as_json else found["routes"], as_json, ["account", "country", "provider", "position", "weight"])
+
+
+@providers.command("route")
+def set_routes(
+    places: Annotated[
+        list[str] | None, typer.Argument(help="provider[:position[:weight]], like vonage:0:3; none: no routes.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="Name or id of an account; without it any.")] = None,
+    country: Annotated[str | None, typer.Option(help="ISO 3166-1, like GB; without it any.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Set who sends for an account, a country, or both: these instead of what was set before."""
+    wanted = {"account": account_id(account), "country": country, "providers": [_place(text) for text in places or []]}
+    found = call(SERVICE, "PUT", "/v1/routes", _without_none(**wanted))
+    show(found if as_json else found["routes"], as_json, ["account", "country", "provider", "position", "weight"])
+
+
+def _place(text: str) -> dict[str, Any]:
+    """`provider[:position[:weight]]`"""
+    provider, *numbers = text.split(":")
+    if not provider or len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+        raise typer.BadParameter(f"{text!r} is not provider[:position[:weight]], like vonage:0:3.")
+    return {"provider": provider, **dict(zip(("position", "weight"), map(int, numbers), strict=False))}
 
 
 def _without_none(**given: Any) -> dict[str, Any]:

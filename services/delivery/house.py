@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from services.delivery.channels.smtp import Smtp, SmtpServer
 from services.delivery.channels.twilio import Twilio
 from services.delivery.compose import Secrets
 from services.delivery.ingest import Ingest
+from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
-from services.delivery.postgres.reading import PostgresControls, PostgresReading
+from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.provider import Channel
 from services.delivery.routes import api
@@ -72,14 +74,14 @@ class House:
 
     async def start(self, agents: Agents, seen: Callable[[], Seen]) -> Sequence[Coroutine[Any, Any, None]]:
         await self.controls.add_providers(self.routing.names())
-        self.routing.update(await self.controls.providers())
+        await self.refresh()
         self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
         log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
         connection = Connection.of(self.settings)
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
         rolling = roll_daily(self.codes, SystemClock())
         watching = self._watch(agents, seen)
-        return [self.sender.run(), self.outbox.run(), follow, rolling, self._refresh(), self.lock.keep(), watching]
+        return [self.sender.run(), self.outbox.run(), follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
 
     async def _watch(self, agents: Agents, seen: Callable[[], Seen]) -> None:
         pulse = Pulse(end_worker)
@@ -98,11 +100,14 @@ class House:
         await self.lock.release()
         await self.pool.close()
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        self.routing.update(await self.controls.providers(), await self.controls.routes())
+
+    async def _keep_fresh(self) -> None:
         """What operators changed reaches every worker within two seconds."""
         while True:
             try:
-                self.routing.update(await self.controls.providers())
+                await self.refresh()
             except AWAY as away:
                 log.warning("providers_not_read", error=type(away).__name__)
             await asyncio.sleep(REFRESH_SECONDS)
@@ -139,12 +144,13 @@ def _wired(
     secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), settings.bound_host)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
-    ledger, routing = PostgresLedger(pool, outbox), Routing(channels_of(settings))
+    ledger, routing = PostgresLedger(pool, outbox), _routing(settings, clock)
     sender = Sender(ledger, routing, secrets, clock, settings.slots)
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
     verifier = Verifier(rings.secret("grants.pub"))
     ingest = Ingest(PostgresIntake(pool), sender, secrets, verifier, dead_letters, clock)
-    parts = _parts(settings, rings, pool, ledger=ledger, sender=sender, secrets=secrets, ingest=ingest, clock=clock)
+    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "ingest": ingest}
+    parts = _parts(settings, rings, pool, clock=clock, **built)
     return House(
         settings=settings,
         pool=pool,
@@ -176,6 +182,10 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         keys=rings.report,
         **more,
     )
+
+
+def _routing(settings: DeliverySettings, clock: SystemClock) -> Routing:
+    return Routing(channels_of(settings), clock.monotonic, settings.slots, random.Random())  # noqa: S311 - no secret
 
 
 def channels_of(settings: DeliverySettings) -> list[Channel]:

@@ -13,11 +13,11 @@ class Retryable(Exception):
 
 
 class Permanent(Exception):
-    """The provider refused this message for good."""
+    """The provider refused this message for good. `of_provider`: it would refuse any, another one may take it."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, of_provider: bool = False) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.of_provider = reason, of_provider
 
 
 class Unknown(Exception):

@@ -38,6 +38,8 @@ class Reason(StrEnum):
     NO_RECEIPT = "no-receipt"
     WORKER_LOST = "worker-lost"
     NO_PROVIDER = "no-provider"
+    PROVIDERS_DOWN = "providers-down"
+    PROVIDERS_BUSY = "providers-busy"
     NO_CONTACT = "no-contact"
     LEASE_TOO_SHORT = "lease-too-short"
     KEY_UNKNOWN = "key-unknown"

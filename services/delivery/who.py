@@ -22,4 +22,6 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/v1/dead-letters/{letter_id}/replay"): _INSTALLATION_FRESH,
     ("GET", "/v1/providers"): _INSTALLATION,
     ("PATCH", "/v1/providers/{provider}"): _INSTALLATION_FRESH,
+    ("GET", "/v1/routes"): _INSTALLATION,
+    ("PUT", "/v1/routes"): _INSTALLATION_FRESH,
 }

@@ -10,7 +10,8 @@ import pytest
 
 from services.delivery import replay
 from services.delivery.routes.api import RECEIPTS
-from services.delivery.routes.operating import PauseBody, ProviderBody
+from services.delivery.routes.operating import PauseBody
+from services.delivery.routes.providers import ProviderBody, RoutesBody
 from services.delivery.who import RIGHTS as DELIVERY
 from services.login_gateway.accounts import EditAccount, NewAccount
 from services.login_gateway.clients import EditClient, NewClient
@@ -53,6 +54,7 @@ BODIES: Final[dict[tuple[str, str], Any]] = {
     ("POST", "/v1/deliveries/resume"): PauseBody,
     ("POST", "/v1/replays"): replay.Request,
     ("PATCH", "/v1/providers/{provider}"): ProviderBody,
+    ("PUT", "/v1/routes"): RoutesBody,
 }
 
 

@@ -90,7 +90,7 @@ def outcome(status: int, after: str | None, body: bytes) -> str:
     if status >= 500:
         raise Retryable("provider-error", _seconds(after))
     if status in (401, 403):
-        raise Permanent("provider-credentials")
+        raise Permanent("provider-credentials", of_provider=True)
     raise Permanent(reason_of(code))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from services.delivery.routes import operating, reading, receipts
+from services.delivery.routes import operating, providers, reading, receipts
 from services.delivery.routes.parts import PARTS, Parts
 from services.delivery.who import RIGHTS
 from services.platform import auth
@@ -25,8 +25,10 @@ HANDLERS = {
     ("GET", "/v1/replays/{replay_id}"): operating.find_replay,
     ("GET", "/v1/dead-letters"): operating.letters,
     ("POST", "/v1/dead-letters/{letter_id}/replay"): operating.replay_letter,
-    ("GET", "/v1/providers"): operating.providers,
-    ("PATCH", "/v1/providers/{provider}"): operating.change_provider,
+    ("GET", "/v1/providers"): providers.listed,
+    ("PATCH", "/v1/providers/{provider}"): providers.change,
+    ("GET", "/v1/routes"): providers.routes,
+    ("PUT", "/v1/routes"): providers.set_routes,
 }
 
 

@@ -1,4 +1,4 @@
-"""What changes something: pause, resume, replays, dead letters, providers."""
+"""What changes something: pause, resume, replays, dead letters."""
 
 import re
 from uuid import UUID
@@ -24,13 +24,6 @@ class ReplayQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ids are an account's own: who may see several names one, or gets the newest."""
 
     account: UUID | None = None
-
-
-class ProviderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    enabled: bool | None = None
-    weight: int | None = None
-    position: int | None = None
-    slots: int | None = None
 
 
 async def pause(request: web.Request) -> web.Response:
@@ -105,27 +98,3 @@ async def replay_letter(request: web.Request) -> web.Response:
         raise Problem(409, "dead-letter-unreadable", "The key that opens this dead letter is not here.") from None
     await parts.letters.mark(letter_id, who.name)
     return json_response({"id": letter_id, "taken": True}, 202)
-
-
-async def providers(request: web.Request) -> web.Response:
-    await caller(request)
-    return json_response({"providers": await request.app[PARTS].controls.providers()})
-
-
-async def change_provider(request: web.Request) -> web.Response:
-    who = await caller(request)
-    change = msgspec.to_builtins(await body(request, ProviderBody))
-    _check(change)
-    changed = await request.app[PARTS].controls.change_provider(request.match_info["provider"], change, who.name)
-    if changed is None:
-        raise not_found("There is no such provider.")
-    return json_response(changed)
-
-
-def _check(change: dict[str, int | bool]) -> None:
-    limits = {"weight": (0, 1000), "position": (0, 1000), "slots": (1, 1024)}
-    for name, (low, high) in limits.items():
-        if name in change and not low <= change[name] <= high:
-            raise Problem(400, "bad-request", f"{name} is a number from {low} to {high}.")
-    if not change:
-        raise Problem(400, "bad-request", "Name at least one of enabled, weight, position, slots.")

@@ -13,10 +13,12 @@ from aiohttp import web
 from services.delivery.compose import Secrets
 from services.delivery.deliveries import account_of
 from services.delivery.ingest import Ingest
+from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
-from services.delivery.postgres.reading import PostgresControls, PostgresReading
+from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
+from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
@@ -37,6 +39,7 @@ class Parts:
     replays: PostgresReplays
     letters: PostgresLetters
     ledger: PostgresLedger
+    routing: Routing
     sender: Sender
     secrets: Secrets
     ingest: Ingest

@@ -36,7 +36,7 @@ async def claimed(house: House, world: World, count: int) -> list[Job]:
     challenges = [record(world.challenge(Login())) for _ in range(count)]
     await house.ingest.challenges(challenges)
     await house.controls.resume("*", "test")
-    jobs = await ledger(house).claim(count)
+    jobs = await ledger(house).claim(count, {"sms": count, "email": count})
     assert len(jobs) == count
     return jobs
 

@@ -98,6 +98,8 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
         sent = {"json": account | ({"dry_run": True} if pattern == "/v1/replays" else {})}
     elif method == "PATCH":
         sent = {"json": {"enabled": True}}
+    elif method == "PUT":
+        sent = {"json": account | {"country": "ZZ", "providers": []}}
     async with world.http.request(method, f"{world.url}{path}", headers=headers, **sent) as answer:
         problem = (await answer.json())["type"] if answer.status >= 400 else ""
         return answer.status, problem.removeprefix("urn:gatepost:")

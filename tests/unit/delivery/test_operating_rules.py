@@ -7,9 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.delivery import replay
-from services.delivery.provider import Message
 from services.delivery.routes.api import HANDLERS
-from services.delivery.routing import Provider, Routing
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
 from services.platform.auth import SCOPES, Client, Right, User, Who, allow
@@ -98,35 +96,6 @@ def test_one_replay_gives_a_user_no_more_than_five():
     chosen, counts = replay.sorted_out([candidate(recipient=uuid4().bytes) for _ in range(8)], NOW, LIMITS)
     assert len(chosen) == 5
     assert counts == {"replayed": 5, "limit": 3}
-
-
-class Nobody:
-    channel = "sms"
-    gives_receipts = False
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    async def send(self, message: Message, timeout: float) -> str:
-        return "x"
-
-    async def close(self) -> None:
-        return None
-
-
-def test_the_enabled_provider_of_the_lowest_position_is_asked():
-    routing = Routing([Nobody("a"), Nobody("b")])
-    rows = [
-        Provider(name=name, channel="sms", enabled=True, weight=1, position=place, slots=8)
-        for name, place in (("a", 2), ("b", 1))
-    ]
-    routing.update(rows)
-    chosen = routing.choose("sms")
-    assert chosen is not None
-    assert chosen.name == "b"
-    assert routing.choose("email") is None
-    routing.update([])
-    assert routing.choose("sms") is None
 
 
 GOOD = {

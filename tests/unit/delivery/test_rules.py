@@ -117,6 +117,34 @@ def test_a_transient_error_is_tried_again_with_growing_pauses():
     assert pauses == [0.5, 1.0, 2.0]
 
 
+def test_another_provider_is_asked_at_once_whatever_the_first_one_said_about_later():
+    busy = deadlines.after_trouble(job(), Retryable("rate-limited", 60), NOW, True, another=True)
+    assert (busy.state, busy.pause) == (State.QUEUED, 0.0)
+    locked_out = Permanent("provider-credentials", of_provider=True)
+    assert deadlines.after_trouble(job(), locked_out, NOW, True, another=True).state == State.QUEUED
+    assert deadlines.after_trouble(job(), locked_out, NOW, True).state == State.FAILED
+    assert deadlines.after_trouble(job(), Permanent("invalid-number"), NOW, True, another=True).state == State.FAILED
+    assert deadlines.after_trouble(job(tries=4), Retryable("x"), NOW, True, another=True).state == State.FAILED
+
+
+@pytest.mark.parametrize(
+    ("which", "down", "after", "has_email", "state", "reason"),
+    [
+        ("sms", True, 0, True, State.FAILED, "providers-down"),
+        ("sms", True, 0, False, State.QUEUED, "providers-down"),
+        ("sms", False, 9, True, State.QUEUED, "providers-busy"),
+        ("sms", False, 10, True, State.FAILED, "providers-busy"),
+        ("sms", False, 60, False, State.QUEUED, "providers-busy"),
+        ("email", True, 60, True, State.QUEUED, "providers-down"),
+    ],
+)
+def test_what_no_provider_takes_goes_by_the_next_channel_or_waits(which, down, after, has_email, state, reason):
+    now = NOW + timedelta(seconds=after)
+    result = deadlines.without_lane(job(channel=which), 0.25, down, now, has_email)
+    assert (result.state, result.reason, result.untried) == (state, reason, True)
+    assert result.pause == (0.25 if state == State.QUEUED else None)
+
+
 def test_an_sms_whose_tries_are_used_up_failed():
     assert deadlines.after_trouble(job(tries=4), Retryable("x"), NOW, True).state == State.FAILED
 
