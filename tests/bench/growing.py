@@ -41,8 +41,8 @@ async def growth(world: World) -> AsyncIterator[Figure]:
 
 
 async def soak(world: World) -> AsyncIterator[Figure]:
-    """Half the rate that 64 at once reach, for minutes: memory and descriptors of each process, every minute. The session
-    store may keep few sessions in memory, so that it is full before the first minute is over.
+    """Half the rate that 64 at once reach, for minutes: memory and descriptors of each process, every minute. The
+    session store may keep few sessions in memory, so that it is full before the first minute is over.
     """
     await world.run_instead("session-store", world.usual("session-store"), GATEPOST_CACHED_SESSIONS=FEW_SESSIONS)
     flow = Flow(world)
