@@ -44,6 +44,7 @@ from services.platform.keys.grants import Verifier
 from services.platform.keys.keyring import Keyrings
 from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
+from services.platform.work import spare_the_collector
 
 log = structlog.get_logger()
 
@@ -76,6 +77,7 @@ class House:
         await self.controls.add_providers(self.routing.names())
         await self.refresh()
         self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
+        spare_the_collector()
         log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
         connection = Connection.of(self.settings)
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
