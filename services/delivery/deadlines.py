@@ -69,6 +69,12 @@ def after_trouble(job: Job, trouble: Trouble, now: datetime, has_email: bool, an
             return _in_doubt(job, trouble, now, has_email)
 
 
+def held_back(job: Job, now: datetime) -> Result:
+    """Nobody need look at it before its code is dead: whoever resumes makes it due."""
+    pause = max((job.expires_at - now).total_seconds(), SHORTEST_WAIT)
+    return Result(state=State.QUEUED, reason=Reason.PAUSED, pause=pause, untried=True)
+
+
 def without_lane(job: Job, pause: float, down: bool, now: datetime, has_email: bool) -> Result:
     """No provider takes it now. While all are silent, the next channel is asked at once; while all are busy, when the
     window has closed. Where there is none, it waits: nothing was tried.

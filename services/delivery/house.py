@@ -103,7 +103,8 @@ class House:
         await self.pool.close()
 
     async def refresh(self) -> None:
-        self.routing.update(await self.controls.providers(), await self.controls.routes())
+        controls = self.controls
+        self.routing.update(await controls.providers(), await controls.routes(), await controls.paused())
 
     async def _keep_fresh(self) -> None:
         """What operators changed reaches every worker within two seconds."""

@@ -175,9 +175,7 @@ class Sender:
     async def _call(self, job: Job, inside: LoginSecrets, look: "_Look") -> Result:
         lane = self._routes.choose(job)
         if isinstance(lane, NoLane):
-            if lane.pause is None:
-                raise Permanent(Reason.NO_PROVIDER)
-            return deadlines.without_lane(job, lane.pause, lane.down, look.now(), inside.email is not None)
+            return _not_now(job, lane, look.now(), inside.email is not None)
         message = self._secrets.message(job, inside, look.now())
         lease = LEASE_SECONDS - LEASE_SPARE - look.seconds()
         timeout = min(deadlines.time_for_call(job, look.now()), lease)
@@ -230,6 +228,14 @@ class Sender:
                 metrics.FALLBACKS.labels(result.reason or result.state.value).inc()
                 return outcomes.with_email(job, result, self._secrets, now)
         return outcomes.without_email(job, result, now)
+
+
+def _not_now(job: Job, no_lane: NoLane, now: datetime, has_email: bool) -> Result:
+    if no_lane.held:
+        return deadlines.held_back(job, now)
+    if no_lane.pause is None:
+        raise Permanent(Reason.NO_PROVIDER)
+    return deadlines.without_lane(job, no_lane.pause, no_lane.down, now, has_email)
 
 
 def told_if_crashed(job: Job, task: "asyncio.Task[None]") -> None:

@@ -13,6 +13,7 @@ _REPLAY: Final = right("deliveries:replay", roles=("admin", "operator"), fresh=T
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/v1/deliveries"): _READ,
     ("GET", "/v1/deliveries/stream"): _READ,
+    ("GET", "/v1/deliveries/pauses"): _READ,
     ("POST", "/v1/deliveries/pause"): _OPERATE,
     ("POST", "/v1/deliveries/resume"): _OPERATE,
     ("GET", "/v1/timelines/{login_id}"): _READ,

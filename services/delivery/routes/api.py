@@ -20,6 +20,7 @@ HANDLERS = {
     ("GET", "/v1/deliveries/stream"): reading.stream,
     ("POST", "/v1/deliveries/pause"): operating.pause,
     ("POST", "/v1/deliveries/resume"): operating.resume,
+    ("GET", "/v1/deliveries/pauses"): operating.pauses,
     ("GET", "/v1/timelines/{login_id}"): reading.timeline,
     ("POST", "/v1/replays"): operating.make_replay,
     ("GET", "/v1/replays/{replay_id}"): operating.find_replay,
