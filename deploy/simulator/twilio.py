@@ -116,7 +116,7 @@ def _sms(form: dict[str, str]) -> Sms:
         to=form.get("To", ""),
         sender=form.get("From") or form.get("MessagingServiceSid", ""),
         text=form.get("Body", ""),
-        ref=parse_qs(urlsplit(url or "").query).get("delivery", [None])[0],
+        ref=parse_qs(urlsplit(url or "").query).get("token", [None])[0],
         receipts_at=url,
     )
 

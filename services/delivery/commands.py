@@ -4,24 +4,26 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from services.delivery.channels import catalogue
 from services.delivery.states import State
 from services.platform.cli import account_id, call, part, show
 
 SERVICE: Final = "delivery"
 COLUMNS: Final = ["created_at", "login_id", "channel", "cause", "state", "reason", "provider", "to", "tries"]
 STEPS: Final = ["at", "what", "channel", "cause", "provider", "reason", "ms"]
+ERRORS: Final = ["provider", "code", "reason", "class", "means", "next"]
 LETTERS: Final = ["at", "id", "topic", "partition", "offset", "reason", "service", "replayed_at"]
 
 deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume.")
 replays = typer.Typer(no_args_is_help=True, help="Send again what failed and can still be used.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Records that could not be used: list, replay.")
-providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set.")
+providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set; what their errors mean.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Account = Annotated[str | None, typer.Option(help="Name or id of an account; without it all that you may see.")]
 StateOption = Annotated[State | None, typer.Option(help="Where the delivery stands.")]
 Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt.")]
-Provider = Annotated[str | None, typer.Option(help="twilio or smtp.")]
+Provider = Annotated[str | None, typer.Option(help="twilio, vonage or smtp.")]
 Since = Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")]
 Until = Annotated[str | None, typer.Option(help="RFC 3339; before this instant.")]
 
@@ -50,7 +52,10 @@ def show_login(login_id: str, as_json: Json = False) -> None:
         return show(found, as_json)
     show({name: found[name] for name in ("login_id", "account", "user", "closed", "expires_at")}, as_json)
     show(found["deliveries"], as_json, COLUMNS)
-    return show(found["steps"], as_json, STEPS)
+    show(found["steps"], as_json, STEPS)
+    if explained := catalogue.explained([*found["deliveries"], *found["steps"]]):
+        show(explained, as_json, ERRORS)
+    return None
 
 
 @deliveries.command("pause")
@@ -115,6 +120,12 @@ def replay_letter(letter_id: str, as_json: Json = False) -> None:
 def list_providers(as_json: Json = False) -> None:
     found = call(SERVICE, "GET", "/v1/providers")
     show(found if as_json else found["providers"], as_json, ["name", "channel", "enabled", "weight", "position"])
+
+
+@providers.command("errors")
+def list_errors(provider: Provider = None, as_json: Json = False) -> None:
+    """What the codes of providers mean, and what to do."""
+    show(list(catalogue.rows(provider)), as_json, ERRORS)
 
 
 @providers.command("set")

@@ -30,12 +30,13 @@ class Unknown(Exception):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Message:
-    """`to` and `text` never reach a log."""
+    """`to` and `text` never reach a log. `token` names the message to whom gives receipts for it."""
 
     delivery_id: str
     to: str
     subject: str
     text: str
+    token: str = ""
 
 
 class Channel(Protocol):

@@ -16,6 +16,7 @@ from services.delivery.compose import Secrets
 from services.delivery.ports import Consequences, Held, Job, Ledger, Result
 from services.delivery.provider import Channel, Permanent, Retryable, Unknown
 from services.delivery.states import DID_NOT_ARRIVE, Reason, State
+from services.delivery.vendor_errors import word_of
 from services.platform import failpoints, metrics
 from services.platform.clock import Clock
 from services.platform.keys.contacts import LoginSecrets, SealBroken
@@ -216,7 +217,7 @@ class Sender:
             login = await self._ledger.login_now(job)
             email = self._secrets.email_of(job, now)
             if fallback.fallback_due(job, result.state, login, email, now):
-                metrics.FALLBACKS.labels(result.reason or result.state.value).inc()
+                metrics.FALLBACKS.labels(word_of(result.reason or result.state)).inc()
                 return outcomes.with_email(job, result, self._secrets, now)
         return outcomes.without_email(job, result, now)
 

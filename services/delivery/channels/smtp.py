@@ -102,4 +102,4 @@ def _refusal(code: int, step: str) -> Retryable | Permanent:
         return Retryable("mailbox-busy" if step == "envelope" else "provider-error")
     if code in (530, 534, 535, 538):
         return Permanent("provider-credentials")
-    return Permanent("invalid-address" if code in (550, 551, 553) else f"refused-{code}")
+    return Permanent("invalid-address" if code in (550, 551, 553) else f"refused:{code}")

@@ -58,7 +58,7 @@ async def test_there_are_never_more_calls_than_slots_however_many_claim_at_once(
     house: House, world: World, under_way: list[int]
 ):
     logins = [Login(email=None) for _ in range(20)]
-    await world.faults(sms={str(one.phone): {"mode": "hang", "seconds": 0.3} for one in logins})
+    await world.faults(sms={str(one.phone): {"mode": "hang", "seconds": 0.3, "status": 503} for one in logins})
 
     async def all_ended() -> Any:
         return set(await states(house)) == {"failed"} or None
@@ -66,7 +66,7 @@ async def test_there_are_never_more_calls_than_slots_however_many_claim_at_once(
     async with sweeping(house):
         await put(house, world, *logins)
         await until(all_ended, 30, "twenty that failed")
-    assert await house.pool.fetchval("SELECT array_agg(DISTINCT reason) FROM deliveries") == ["provider-error"]
+    assert await house.pool.fetchval("SELECT array_agg(DISTINCT reason) FROM deliveries") == ["provider-error:20500"]
     assert max(under_way) == SLOTS
 
 
