@@ -34,6 +34,7 @@ class Sms:
 class SmsProvider(ABC):
     """Holds what is under way; `finals` are the provider's words for delivered and undelivered."""
 
+    name: str
     sent_word: str
     finals: tuple[str, str]
     success: int
@@ -62,17 +63,22 @@ class SmsProvider(ABC):
         """Answer a submission, `refused` where it is wrong in itself."""
         came = now()
         if refused is not None:
-            await self._store.tried(_attempt(sms, None, str(refused.status), came, arrived=False))
+            await self._tried(sms, None, str(refused.status), came, arrived=False)
             return refused
-        fault = self._faults.take("sms", sms.to)
+        fault = self._faults.take("sms", sms.to, self.name)
         mode = fault.mode if fault else None
         arrived = mode not in NOT_TAKEN
         if mode in UNANSWERED:
-            await self._store.tried(_attempt(sms, mode, UNANSWERED[mode], came, arrived))
+            await self._tried(sms, mode, UNANSWERED[mode], came, arrived)
         answer = await self._answered(request, sms, fault)
         if mode not in UNANSWERED:
-            await self._store.tried(_attempt(sms, mode, str(answer.status), came, arrived))
+            await self._tried(sms, mode, str(answer.status), came, arrived)
         return answer
+
+    async def _tried(self, sms: Sms, mode: str | None, answered: str, came: str, arrived: bool) -> None:
+        code = code_in(sms.text)
+        attempt = Attempt("sms", sms.to, mode, answered, arrived, code, sms.ref, came, provider=self.name)
+        await self._store.tried(attempt)
 
     async def close(self) -> None:
         for task in self._receipts:
@@ -100,7 +106,7 @@ class SmsProvider(ABC):
 
     async def _accept(self, sms: Sms, fault: Fault | None, accepted: bool = True) -> dict[str, Any]:
         message = Message("sms", sms.to, sms.sender, sms.text)
-        message.accepted, message.fault = accepted, fault.mode if fault else None
+        message.accepted, message.fault, message.provider = accepted, fault.mode if fault else None, self.name
         await self._store.add(message)
         return self.resource(sms)
 
@@ -129,10 +135,6 @@ def possible(number: str) -> bool:
         return phonenumbers.is_possible_number(phonenumbers.parse(number))
     except phonenumbers.NumberParseException:
         return False
-
-
-def _attempt(sms: Sms, mode: str | None, answered: str, came: str, arrived: bool) -> Attempt:
-    return Attempt("sms", sms.to, mode, answered, arrived, code_in(sms.text), sms.ref, came)
 
 
 async def _post(url: str, body: bytes, headers: dict[str, str]) -> None:

@@ -36,6 +36,7 @@ WORDS: Final = {
 class Twilio(SmsProvider):
     """Holds the credentials, what it was sent, and the receipts under way."""
 
+    name = "twilio"
     sent_word = "sent"
     finals = ("delivered", "undelivered")
     success = 201

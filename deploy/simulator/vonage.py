@@ -44,6 +44,7 @@ class VonageAccount:
 
 
 class Vonage(SmsProvider):
+    name = "vonage"
     sent_word = "submitted"
     finals = ("delivered", "rejected")
     success = 202

@@ -17,6 +17,7 @@ from services.delivery.vendor_errors import code_in
 
 PORTS: Final = {"https": 443, "http": 80}
 JSON: Final = "application/json"
+RAW: Final = "surrogateescape"  # bytes that are no UTF-8 stay what they are
 STATES: Final[Mapping[str, State]] = {
     "delivered": State.DELIVERED,
     "read": State.DELIVERED,
@@ -38,7 +39,7 @@ class TwilioReceipts:
         if given.content_type == JSON:
             fields = _json(given.body) if _same(hashlib.sha256(given.body).hexdigest(), query.get("bodySHA256")) else {}
         else:
-            form = parse_qsl(given.body.decode(errors="replace"), keep_blank_values=True)
+            form = parse_qsl(given.body.decode(errors=RAW), keep_blank_values=True, errors=RAW)
             fields = dict(form)
         if not fields or not genuine(self._token, url, form, given.headers.get("X-Twilio-Signature", "")):
             raise Forged
@@ -47,7 +48,7 @@ class TwilioReceipts:
 
 def twilio_signature(token: str, url: str, form: Iterable[tuple[str, str]]) -> str:
     text = url + "".join(f"{name}{value}" for name, value in sorted(set(form)))
-    return base64.b64encode(hmac.digest(token.encode(), text.encode(), hashlib.sha1)).decode()
+    return base64.b64encode(hmac.digest(token.encode(), text.encode(errors=RAW), hashlib.sha1)).decode()
 
 
 def genuine(token: str, url: str, form: Iterable[tuple[str, str]], given: str) -> bool:
@@ -73,7 +74,7 @@ def result_of(status: object, code: object) -> Result | None:
 
 
 def _same(one: str, other: str | None) -> bool:
-    return hmac.compare_digest(one.encode(), (other or "").encode("utf-8", "surrogateescape"))
+    return hmac.compare_digest(one.encode(), (other or "").encode(errors=RAW))
 
 
 def _json(body: bytes) -> dict[str, object]:

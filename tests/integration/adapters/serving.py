@@ -13,11 +13,10 @@ PIECE: Final = b"x" * 65_536
 
 @dataclass
 class Served:
-    """`requests` are the heads and bodies that came, `written` the bytes that its answers got rid of."""
+    """`requests` are the heads and bodies that came."""
 
     url: str
     requests: list[tuple[str, bytes]] = field(default_factory=list)
-    written: int = 0
 
 
 @asynccontextmanager
