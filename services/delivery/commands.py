@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from services.delivery.channels import catalogue
 from services.delivery.states import State
 from services.platform.cli import account_id, call, part, show
 
@@ -21,12 +22,13 @@ PROVIDERS: Final = [
     "breaker",
     "under_way",
 ]
+ERRORS: Final = ["provider", "code", "reason", "class", "means", "next"]
 LETTERS: Final = ["at", "id", "topic", "partition", "offset", "reason", "service", "replayed_at"]
 
 deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume, pauses.")
 replays = typer.Typer(no_args_is_help=True, help="Send again what failed and can still be used.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Records that could not be used: list, replay.")
-providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route.")
+providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route; what their errors mean.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Account = Annotated[str | None, typer.Option(help="Name or id of an account; without it all that you may see.")]
@@ -63,7 +65,10 @@ def show_login(login_id: str, as_json: Json = False) -> None:
         return show(found, as_json)
     show({name: found[name] for name in ("login_id", "account", "user", "closed", "expires_at")}, as_json)
     show(found["deliveries"], as_json, COLUMNS)
-    return show(found["steps"], as_json, STEPS)
+    show(found["steps"], as_json, STEPS)
+    if explained := catalogue.explained([*found["deliveries"], *found["steps"]]):
+        show(explained, as_json, ERRORS)
+    return None
 
 
 @deliveries.command("pause")
@@ -149,6 +154,12 @@ def replay_letter(letter_id: str, as_json: Json = False) -> None:
 def list_providers(as_json: Json = False) -> None:
     found = call(SERVICE, "GET", "/v1/providers")
     show(found if as_json else found["providers"], as_json, PROVIDERS)
+
+
+@providers.command("errors")
+def list_errors(provider: Provider = None, as_json: Json = False) -> None:
+    """What the codes of providers mean, and what to do."""
+    show(list(catalogue.rows(provider)), as_json, ERRORS)
 
 
 @providers.command("set")

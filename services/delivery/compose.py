@@ -11,6 +11,7 @@ from services.delivery.states import Reason
 from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Bound, Contacts, LoginSecrets, SealBroken, open_login, search_hash
 from services.platform.keys.keyring import Ring
+from services.platform.keys.tokens import ReceiptTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Secrets:
     codes: Codes
     search: Ring
     host: str
+    receipts: ReceiptTokens
 
     def open(self, job: Job) -> LoginSecrets:
         """Raises `SealBroken` or `UnknownKey`."""
@@ -34,13 +36,14 @@ class Secrets:
         to = inside.phone if job.channel == "sms" else inside.email
         if to is None:
             raise Permanent(Reason.NO_CONTACT)
+        token = self.receipts.make(job.login_id, job.id)
         if is_notice(job):
             subject, text = messages.notice(notice_of_job(job))
-            return Message(str(job.id), to, subject, text)
+            return Message(str(job.id), to, subject, text, token)
         code = self.codes.code(job.code_key_id, job.login_id, job.channel, inside.salt, job.digits, now)
         minutes = max(1, round((job.expires_at - now).total_seconds() / 60))
         text = messages.sms_text(code, self.host) if job.channel == "sms" else messages.email_text(code, minutes)
-        return Message(str(job.id), to, messages.email_subject(), text)
+        return Message(str(job.id), to, messages.email_subject(), text, token)
 
     def recipient(self, channel: str, inside: LoginSecrets) -> bytes | None:
         """A keyed hash of who gets the message, to count by."""

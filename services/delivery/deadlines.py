@@ -5,7 +5,7 @@ from typing import Final
 
 from services.delivery.notices import is_notice
 from services.delivery.ports import Job, Result
-from services.delivery.provider import Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Permanent, Retryable, Unknown
 from services.delivery.states import Reason, State
 
 SMS_WINDOW: Final = timedelta(seconds=10)
@@ -60,7 +60,7 @@ def after_trouble(job: Job, trouble: Trouble, now: datetime, has_email: bool, an
     """What an error makes of the row: again later, the end, or doubt. `another`: another provider may take it."""
     match trouble:
         case Permanent():
-            if trouble.of_provider and another:
+            if trouble.blame is not Blame.NUMBER and another:
                 return _again(job, Retryable(trouble.reason), now, at_once=True)
             return Result(state=State.FAILED, reason=trouble.reason)
         case Retryable():

@@ -17,6 +17,9 @@ from aiokafka.errors import KafkaError
 
 from services.delivery.channels.smtp import Smtp, SmtpServer
 from services.delivery.channels.twilio import Twilio
+from services.delivery.channels.twilio_receipts import TwilioReceipts
+from services.delivery.channels.vonage import ApplicationJwt, Vonage
+from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.compose import Secrets
 from services.delivery.ingest import Ingest
 from services.delivery.postgres.controls import PostgresControls
@@ -27,11 +30,12 @@ from services.delivery.postgres.letters import PostgresLetters
 from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.provider import Channel
+from services.delivery.receipts import Reader
 from services.delivery.routes import api
 from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
-from services.delivery.settings import DeliverySettings
+from services.delivery.settings import DeliverySettings, revealed
 from services.delivery.watchdog import Agents, Pulse, Seen, Stall, Watch, end_worker, keep_watch
 from services.platform import clients, http
 from services.platform.clock import SystemClock
@@ -42,6 +46,7 @@ from services.platform.keys.contacts import Contacts
 from services.platform.keys.deadletters import DeadLetterOpener, DeadLetterSeal
 from services.platform.keys.grants import Verifier
 from services.platform.keys.keyring import Keyrings
+from services.platform.keys.tokens import ReceiptTokens
 from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
 from services.platform.work import spare_the_collector
@@ -144,7 +149,8 @@ def _wired(
     settings: DeliverySettings, rings: Keyrings, lock: InstanceLock, pool: asyncpg.Pool[asyncpg.Record]
 ) -> House:
     clock, contacts = SystemClock(), Contacts(rings.secret("contacts"))
-    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), settings.bound_host)
+    tokens = ReceiptTokens(rings.secret("receipts"))
+    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), settings.bound_host, tokens)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), _routing(settings, clock)
@@ -183,6 +189,7 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         opener=DeadLetterOpener(rings.secret("dead-letters")),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,
+        readers=readers_of(settings),
         **more,
     )
 
@@ -193,20 +200,45 @@ def _routing(settings: DeliverySettings, clock: SystemClock) -> Routing:
 
 def channels_of(settings: DeliverySettings) -> list[Channel]:
     found: list[Channel] = []
-    if settings.twilio_account_sid and settings.twilio_auth_token and settings.twilio_from:
-        base = (settings.receipts_url or settings.public_url).rstrip("/")
-        twilio = Twilio(
-            base_url=settings.twilio_base_url,
-            sid=settings.twilio_account_sid,
-            token=settings.twilio_auth_token.get_secret_value(),
-            sender=settings.twilio_from,
-            callback=f"{base}/v1/receipts/twilio" if settings.twilio_receipts else None,
-            connections=settings.slots,
-        )
-        found.append(twilio)
+    if settings.twilio_account_sid:
+        found.append(_twilio(settings, settings.twilio_account_sid))
+    if settings.vonage_application_id:
+        found.append(_vonage(settings, settings.vonage_application_id))
     if settings.smtp_host:
         found.append(Smtp(_smtp(settings, settings.smtp_host)))
     return found
+
+
+def readers_of(settings: DeliverySettings) -> dict[str, Reader]:
+    """Who may give receipts, and how each signs them."""
+    found: dict[str, Reader] = {}
+    if settings.twilio_account_sid:
+        found["twilio"] = TwilioReceipts(settings.receipts_at("twilio"), revealed(settings.twilio_auth_token))
+    if settings.vonage_application_id and settings.vonage_api_key and settings.vonage_signature_secret:
+        secret = revealed(settings.vonage_signature_secret)
+        found["vonage"] = VonageReceipts(secret, settings.vonage_api_key, settings.vonage_application_id)
+    return found
+
+
+def _twilio(settings: DeliverySettings, sid: str) -> Twilio:
+    return Twilio(
+        base_url=settings.twilio_base_url,
+        sid=sid,
+        token=revealed(settings.twilio_auth_token),
+        sender=settings.twilio_from or "",
+        callback=settings.receipts_at("twilio") if settings.twilio_receipts else None,
+        connections=settings.slots,
+    )
+
+
+def _vonage(settings: DeliverySettings, application_id: str) -> Vonage:
+    return Vonage(
+        base_url=settings.vonage_base_url,
+        auth=ApplicationJwt(application_id, settings.vonage_rsa_key()),
+        sender=settings.vonage_from or "",
+        callback=settings.receipts_at("vonage") if settings.vonage_receipts else None,
+        connections=settings.slots,
+    )
 
 
 def _smtp(settings: DeliverySettings, host: str) -> SmtpServer:

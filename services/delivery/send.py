@@ -18,6 +18,7 @@ from services.delivery.ports import Consequences, Held, Job, Ledger, Result
 from services.delivery.provider import Channel, Message, Permanent, Retryable, Unknown
 from services.delivery.routing import NoLane
 from services.delivery.states import DID_NOT_ARRIVE, Reason, State
+from services.delivery.vendor_errors import word_of
 from services.platform import failpoints, metrics
 from services.platform.clock import Clock
 from services.platform.keys.contacts import LoginSecrets, SealBroken
@@ -225,7 +226,7 @@ class Sender:
             login = await self._ledger.login_now(job)
             email = self._secrets.email_of(job, now)
             if fallback.fallback_due(job, result.state, login, email, now):
-                metrics.FALLBACKS.labels(result.reason or result.state.value).inc()
+                metrics.FALLBACKS.labels(word_of(result.reason or result.state)).inc()
                 return outcomes.with_email(job, result, self._secrets, now)
         return outcomes.without_email(job, result, now)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import aiosmtplib
 
-from services.delivery.provider import Message, Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Message, Permanent, Retryable, Unknown
 
 Security = Literal["none", "starttls", "tls"]
 
@@ -101,5 +101,5 @@ def _refusal(code: int, step: str) -> Retryable | Permanent:
     if 400 <= code < 500:
         return Retryable("mailbox-busy" if step == "envelope" else "provider-error")
     if code in (530, 534, 535, 538):
-        return Permanent("provider-credentials")
-    return Permanent("invalid-address" if code in (550, 551, 553) else f"refused-{code}")
+        return Permanent("provider-credentials", Blame.PROVIDER)
+    return Permanent("invalid-address" if code in (550, 551, 553) else f"refused:{code}")

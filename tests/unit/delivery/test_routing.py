@@ -8,7 +8,7 @@ import pytest
 
 from services.delivery.lanes import FULL_PAUSE, Lane, Provider
 from services.delivery.pauses import Pause
-from services.delivery.provider import Message, Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Message, Permanent, Retryable, Unknown
 from services.delivery.routing import NoLane, Route, Routing
 from tests.unit.delivery.jobs import job
 
@@ -182,7 +182,14 @@ def test_a_paused_provider_gives_way_and_only_without_another_do_its_messages_wa
     assert not routing.another(job(), "a")
 
 
-@pytest.mark.parametrize(("error", "opens"), [(Permanent("invalid-number"), False), (Permanent("x", True), True)])
+@pytest.mark.parametrize(
+    ("error", "opens"),
+    [
+        (Permanent("invalid-number"), False),
+        (Permanent("x", Blame.ROUTE), False),
+        (Permanent("x", Blame.PROVIDER), True),
+    ],
+)
 def test_what_is_wrong_with_a_number_says_nothing_about_its_provider(routing, error, opens):
     routing.update(rows(a=0))
     fail(routing.choose(job()), error, 20)
