@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from services.delivery.commands_wordings import wordings
 from services.delivery.states import State
 from services.platform.cli import account_id, call, part, show
 
@@ -140,4 +141,5 @@ GROUPS: Final = {
     "replays": replays,
     "dead-letters": dead_letters,
     "providers": providers,
+    "wordings": wordings,
 }

@@ -18,12 +18,16 @@ from services.delivery.channels.smtp import Smtp, SmtpServer
 from services.delivery.channels.twilio import Twilio
 from services.delivery.compose import Secrets
 from services.delivery.ingest import Ingest
+from services.delivery.messages import judging
+from services.delivery.messages.library import Library
+from services.delivery.messages.words import Words
 from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
 from services.delivery.postgres.reading import PostgresControls, PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
+from services.delivery.postgres.wordings import PostgresWordings
 from services.delivery.provider import Channel
 from services.delivery.routes import api
 from services.delivery.routes.parts import Parts
@@ -63,6 +67,8 @@ class House:
     ingest: Ingest
     routing: Routing
     controls: PostgresControls
+    words: Words
+    wordings: PostgresWordings
     directory: clients.ClientDirectory
     dead_letters: DeadLetters
     verifier: Verifier
@@ -73,6 +79,7 @@ class House:
     async def start(self, agents: Agents, seen: Callable[[], Seen]) -> Sequence[Coroutine[Any, Any, None]]:
         await self.controls.add_providers(self.routing.names())
         self.routing.update(await self.controls.providers())
+        self.words.update(await self.wordings.changes())
         self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
         log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
         connection = Connection.of(self.settings)
@@ -103,8 +110,9 @@ class House:
         while True:
             try:
                 self.routing.update(await self.controls.providers())
+                self.words.update(await self.wordings.changes())
             except AWAY as away:
-                log.warning("providers_not_read", error=type(away).__name__)
+                log.warning("changes_not_read", error=type(away).__name__)
             await asyncio.sleep(REFRESH_SECONDS)
 
 
@@ -123,20 +131,26 @@ async def others_answer(settings: DeliverySettings, stall: Stall) -> bool:
 
 
 async def build(settings: DeliverySettings) -> House:
-    """Raises `InstanceTaken`, `KeyringError`; waits for a database that is not up yet."""
+    """Raises `InstanceTaken`, `KeyringError`, `BadTemplates`; waits for a database that is not up yet."""
+    library = judging.load(settings.templates, settings.bound_host, settings.locale)
     rings = Keyrings.load(settings.keys, RINGS)
     dsn = settings.database.get_secret_value()
     lock = InstanceLock(dsn, settings.instance_id)
     await lock.take()
     pool = await connect_when_up(dsn, "delivery", settings.database_pool)
-    return _wired(settings, rings, lock, pool)
+    return _wired(settings, rings, library, lock, pool)
 
 
 def _wired(
-    settings: DeliverySettings, rings: Keyrings, lock: InstanceLock, pool: asyncpg.Pool[asyncpg.Record]
+    settings: DeliverySettings,
+    rings: Keyrings,
+    library: Library,
+    lock: InstanceLock,
+    pool: asyncpg.Pool[asyncpg.Record],
 ) -> House:
     clock, contacts = SystemClock(), Contacts(rings.secret("contacts"))
-    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), settings.bound_host)
+    words = Words(library, settings.bound_host)
+    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), words)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), Routing(channels_of(settings))
@@ -155,6 +169,8 @@ def _wired(
         ingest=ingest,
         routing=routing,
         controls=parts.controls,
+        words=words,
+        wordings=parts.wordings,
         directory=parts.directory,
         dead_letters=dead_letters,
         verifier=verifier,
@@ -171,6 +187,7 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         controls=PostgresControls(pool),
         replays=PostgresReplays(pool),
         letters=PostgresLetters(pool),
+        wordings=PostgresWordings(pool),
         opener=DeadLetterOpener(rings.secret("dead-letters")),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,

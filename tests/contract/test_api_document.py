@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from services.delivery import replay
+from services.delivery.messages.own import Wording
 from services.delivery.routes.api import RECEIPTS
 from services.delivery.routes.operating import PauseBody, ProviderBody
+from services.delivery.routes.wordings import PreviewBody
 from services.delivery.who import RIGHTS as DELIVERY
 from services.login_gateway.accounts import EditAccount, NewAccount
 from services.login_gateway.clients import EditClient, NewClient
@@ -53,6 +55,8 @@ BODIES: Final[dict[tuple[str, str], Any]] = {
     ("POST", "/v1/deliveries/resume"): PauseBody,
     ("POST", "/v1/replays"): replay.Request,
     ("PATCH", "/v1/providers/{provider}"): ProviderBody,
+    ("PUT", "/v1/wordings/{account}"): Wording,
+    ("POST", "/v1/wordings/{account}/preview"): PreviewBody,
 }
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+from cachetools import TTLCache
 
 from services.delivery.provider import Message, Permanent, Retryable, Unknown
 from services.platform import failpoints
@@ -29,6 +30,9 @@ REASONS: Final = {
     30008: "carrier-error",
 }
 FORM: Final = "application/x-www-form-urlencoded"
+# An account's own sender that is not known there, not registered or not ours: the default one is taken instead.
+SENDER_REFUSED: Final = {21212, 21606, 21612, 21657, 21659, 21660}
+REMEMBERED_SECONDS: Final = 3600
 CONNECT_SECONDS: Final = 2.0
 RETRYABLE: Final = {20429: "rate-limited", 14107: "rate-limited", 21611: "queue-full", 30001: "queue-full"}
 
@@ -46,6 +50,7 @@ class Twilio:
         self._callback = callback
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+        self._refused: TTLCache[tuple[str, str], bool] = TTLCache(4096, REMEMBERED_SECONDS)
         self.gives_receipts = callback is not None
 
     async def send(self, message: Message, timeout: float) -> str:
@@ -56,10 +61,23 @@ class Twilio:
             raise Retryable("provider-unreachable") from None
         except (TimeoutError, aiohttp.ClientError, OSError) as lost:
             raise Unknown("provider-silent" if isinstance(lost, TimeoutError) else "connection-lost") from None
+        self._learn(message, body)
         return outcome(status, after, body)
 
+    def _sender_of(self, message: Message) -> str:
+        """The account's own, but where Twilio refused it lately: by the first digits, which say the country."""
+        own = message.sender
+        return self._sender if own is None or (own, message.to[:4]) in self._refused else own
+
+    def _learn(self, message: Message, body: bytes) -> None:
+        """Raises `Retryable` for a message that the default sender can carry."""
+        own = self._sender_of(message)
+        if own != self._sender and _json(body).get("code") in SENDER_REFUSED:
+            self._refused[own, message.to[:4]] = True
+            raise Retryable("sender-refused", 0.0)
+
     async def _post(self, message: Message) -> tuple[int, str | None, bytes]:
-        form = {"To": message.to, "From": self._sender, "Body": message.text}
+        form = {"To": message.to, "From": self._sender_of(message), "Body": message.text}
         if self._callback:
             form["StatusCallback"] = f"{self._callback}?delivery={message.delivery_id}"
         body = urlencode(form).encode()  # aiohttp's own form takes twice as long

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from services.delivery.routes import operating, reading, receipts
+from services.delivery.routes import operating, reading, receipts, wordings
 from services.delivery.routes.parts import PARTS, Parts
 from services.delivery.who import RIGHTS
 from services.platform import auth
@@ -27,6 +27,10 @@ HANDLERS = {
     ("POST", "/v1/dead-letters/{letter_id}/replay"): operating.replay_letter,
     ("GET", "/v1/providers"): operating.providers,
     ("PATCH", "/v1/providers/{provider}"): operating.change_provider,
+    ("GET", "/v1/wordings/{account}"): wordings.show,
+    ("PUT", "/v1/wordings/{account}"): wordings.change,
+    ("DELETE", "/v1/wordings/{account}"): wordings.take_back,
+    ("POST", "/v1/wordings/{account}/preview"): wordings.preview,
 }
 
 

@@ -17,6 +17,7 @@ from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
 from services.delivery.postgres.reading import PostgresControls, PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
+from services.delivery.postgres.wordings import PostgresWordings
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
@@ -36,6 +37,7 @@ class Parts:
     controls: PostgresControls
     replays: PostgresReplays
     letters: PostgresLetters
+    wordings: PostgresWordings
     ledger: PostgresLedger
     sender: Sender
     secrets: Secrets

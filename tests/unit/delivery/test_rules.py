@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.delivery import deadlines, messages
+from services.delivery import deadlines
 from services.delivery.channels import twilio_receipts as receipts
 from services.delivery.channels.twilio import outcome
 from services.delivery.fallback import fallback_due
@@ -190,14 +190,6 @@ def test_what_twilio_answers_means(status, body, error, reason):
 
 def test_a_taken_message_gives_its_sid():
     assert outcome(201, None, b'{"sid": "SM1", "status": "queued"}') == "SM1"
-
-
-def test_an_sms_is_one_gsm7_segment_that_ends_with_the_bound_code():
-    gsm7 = set("@ \nABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.#'-")
-    text = messages.sms_text("1234567890", "login.some-long-customer-name.example.com")
-    assert len(text) <= 160
-    assert set(text) <= gsm7
-    assert text.splitlines()[-1] == "@login.some-long-customer-name.example.com #1234567890"
 
 
 def test_twilios_own_example_signature_is_genuine():
