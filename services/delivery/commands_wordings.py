@@ -42,11 +42,12 @@ def preview(
     account: Account,
     locale: Annotated[str | None, typer.Option(help="Of the user who is written to, like de-AT.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Words to try, before they are set.")] = None,
+    message: Annotated[str, typer.Option(help="`code`, or a notice like `locked`.")] = "code",
     html: Annotated[Path | None, typer.Option(help="Write the e-mail's HTML to this file too.")] = None,
     as_json: Json = False,
 ) -> None:
     """SMS and e-mail as they would go out, with an example code."""
-    asked = {"locale": locale, "wording": _read(file) if file else None}
+    asked = {"message": message, "locale": locale, "wording": _read(file) if file else None}
     found = call(SERVICE, "POST", f"{_path(account)}/preview", asked)
     if html is not None:
         html.write_text(found["email"]["html"], encoding="utf-8")

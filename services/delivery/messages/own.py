@@ -62,6 +62,8 @@ def check(wording: Wording, library: Library, host: str) -> None:
     _check_names(wording)
     if len(wording.texts) > MOST_TEXTS:
         raise BadWording("texts", f"holds at most {MOST_TEXTS} locales")
+    if len({tag.lower() for tag in wording.texts}) < len(wording.texts):
+        raise BadWording("texts", "names a locale twice, in two spellings")
     for tag, texts in wording.texts.items():
         place = _check_tag(tag, library)
         for field, allowed in PLACEHOLDERS.items():

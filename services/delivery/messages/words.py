@@ -106,9 +106,9 @@ class Words:
         subject = self._filled(wording, wanted, "email_subject", values) if name == CODE else None
         return Written(locale, wording.email_sender, *self.library.mail(name, locale, values, subject))
 
-    def preview(self, wording: Wording, wanted: str | None, now: datetime) -> Preview:
-        facts = Facts(now, "Firefox on Linux", EXAMPLE_CODE, 5)
-        sms, mail = self.sms(CODE, wording, wanted, facts), self.mail(CODE, wording, wanted, facts)
+    def preview(self, name: str, wording: Wording, wanted: str | None, now: datetime) -> Preview:
+        facts = Facts(now, "Firefox on Linux", EXAMPLE_CODE, 5) if name == CODE else Facts(now)
+        sms, mail = self.sms(name, wording, wanted, facts), self.mail(name, wording, wanted, facts)
         cost, paid = gsm7.septets(sms.text), gsm7.segments(sms.text)
         return Preview(
             locale=sms.locale,

@@ -203,6 +203,11 @@ async def test_a_preview_shows_what_is_tried_and_what_is_set(world: World):
     tried = await world.call("POST", path, json={"locale": "de-AT", "wording": EXAMPLE})
     assert tried["sms"]["text"] == "123456 von Example Bank, 5 Min. gültig.\n\n@127.0.0.1 #123456"
     assert tried["sms"] | {"text": ""} == {"sender": "EXAMPLE", "text": "", "septets": 59, "segments": 1}
+    notice = await world.call("POST", path, json={"message": "locked", "locale": "fr"})
+    assert "bloquée" in notice["sms"]["text"]
+    assert "123456" not in str(notice)
+    refused = await world.call("POST", path, 400, json={"message": "nothing"})
+    assert "phone-changed" in refused["detail"]
     plain = await world.call("POST", path, json={"locale": "de-AT"})
     assert plain["locale"] == "de"
     assert "ist Ihr Anmeldecode" in plain["sms"]["text"]

@@ -112,6 +112,8 @@ def test_a_locale_without_templates_is_refused():
         check(texts={"ja": Texts()})
     with pytest.raises(own.BadWording, match="texts is by locale"):
         check(texts={"no locale": Texts()})
+    with pytest.raises(own.BadWording, match="twice"):
+        check(texts={"de": Texts(), "DE": Texts()})
     with pytest.raises(own.BadWording, match="at most 50"):
         check(texts={f"en-{n:03d}": Texts() for n in range(51)})
 
@@ -165,7 +167,7 @@ def test_what_does_not_fit_any_more_is_left_out_and_the_code_goes_out_all_the_sa
 
 
 def test_a_preview_is_what_goes_out_with_an_example_code():
-    shown = WORDS.preview(sms("{code} it is"), "en-GB", AT)
+    shown = WORDS.preview("code", sms("{code} it is"), "en-GB", AT)
     assert shown.locale == "en"
     assert shown.sms.text == f"123456 it is\n\n@{HOST} #123456"
     assert (shown.sms.septets, shown.sms.segments) == (len(shown.sms.text), 1)

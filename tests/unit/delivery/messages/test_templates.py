@@ -4,12 +4,15 @@ import re
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from deploy.local.paths import ROOT
 from services.delivery.messages import gsm7, judging
 from services.delivery.messages.sources import BUILT_IN, NAMES, BadTemplates, read
+from services.delivery.settings import DeliverySettings
 
 HOST = "login.example.com"
 LONG_HOST = "sign-in.accounts.a-rather-long-customer-name.of-some-group.example.com"
@@ -189,3 +192,16 @@ def test_every_built_in_file_is_package_data():
     patterns = data["services.delivery.messages"]
     for path in (path for path in BUILT_IN.rglob("*") if path.is_file()):
         assert any(fnmatchcase(path.relative_to(BUILT_IN.parent).as_posix(), each) for each in patterns), path
+
+
+@pytest.mark.parametrize("host", ["https://x.example", "x.example/", "x y", "x.example:443", "@x", ""])
+def test_a_host_that_is_none_stops_the_start(host):
+    told: dict[str, Any] = {
+        "kafka": "127.0.0.1:1",
+        "database": "postgresql://x@127.0.0.1/x",
+        "keys": "/",
+        "smtp_host": "127.0.0.1",
+    }
+    assert DeliverySettings(**told, code_host="login.x.example").bound_host == "login.x.example"
+    with pytest.raises(ValidationError, match="code_host"):
+        DeliverySettings(**told, code_host=host)
