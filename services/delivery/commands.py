@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from services.delivery.channels import catalogue
+from services.delivery.commands_wordings import wordings
 from services.delivery.states import State
 from services.platform.cli import account_id, call, part, show
 
@@ -220,4 +221,5 @@ GROUPS: Final = {
     "replays": replays,
     "dead-letters": dead_letters,
     "providers": providers,
+    "wordings": wordings,
 }

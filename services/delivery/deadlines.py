@@ -14,6 +14,7 @@ SHORTEST_CALL: Final = 1.0
 LATE_LOOK: Final = 0.75  # a row is looked at when it is due or a little later
 SHORTEST_PAUSE: Final = 0.5
 SHORTEST_WAIT: Final = 0.1
+HELD_SECONDS: Final = 3.0
 MOST_TRIES: Final = {"sms": 4, "email": 60}
 NOTICE_TRIES: Final = 60
 KEY_PAUSE: Final = 1.0
@@ -69,10 +70,9 @@ def after_trouble(job: Job, trouble: Trouble, now: datetime, has_email: bool, an
             return _in_doubt(job, trouble, now, has_email)
 
 
-def held_back(job: Job, now: datetime) -> Result:
-    """Nobody need look at it before its code is dead: whoever resumes makes it due."""
-    pause = max((job.expires_at - now).total_seconds(), SHORTEST_WAIT)
-    return Result(state=State.QUEUED, reason=Reason.PAUSED, pause=pause, untried=True)
+def held_back() -> Result:
+    """What this worker knows of pauses may be two seconds old: it looks again."""
+    return Result(state=State.QUEUED, reason=Reason.PAUSED, pause=HELD_SECONDS, untried=True)
 
 
 def without_lane(job: Job, pause: float, down: bool, now: datetime, has_email: bool) -> Result:

@@ -22,6 +22,9 @@ from services.delivery.channels.vonage import ApplicationJwt, Vonage
 from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.compose import Secrets
 from services.delivery.ingest import Ingest
+from services.delivery.messages import judging
+from services.delivery.messages.library import Library
+from services.delivery.messages.words import Words
 from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
@@ -29,6 +32,7 @@ from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
 from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
+from services.delivery.postgres.wordings import PostgresWordings
 from services.delivery.provider import Channel
 from services.delivery.receipts import Reader
 from services.delivery.routes import api
@@ -71,6 +75,8 @@ class House:
     ingest: Ingest
     routing: Routing
     controls: PostgresControls
+    words: Words
+    wordings: PostgresWordings
     directory: clients.ClientDirectory
     dead_letters: DeadLetters
     verifier: Verifier
@@ -110,6 +116,7 @@ class House:
     async def refresh(self) -> None:
         controls = self.controls
         self.routing.update(await controls.providers(), await controls.routes(), await controls.paused())
+        self.words.update(await self.wordings.changes())
 
     async def _keep_fresh(self) -> None:
         """What operators changed reaches every worker within two seconds."""
@@ -117,7 +124,7 @@ class House:
             try:
                 await self.refresh()
             except AWAY as away:
-                log.warning("providers_not_read", error=type(away).__name__)
+                log.warning("changes_not_read", error=type(away).__name__)
             await asyncio.sleep(REFRESH_SECONDS)
 
 
@@ -136,21 +143,27 @@ async def others_answer(settings: DeliverySettings, stall: Stall) -> bool:
 
 
 async def build(settings: DeliverySettings) -> House:
-    """Raises `InstanceTaken`, `KeyringError`; waits for a database that is not up yet."""
+    """Raises `InstanceTaken`, `KeyringError`, `BadTemplates`; waits for a database that is not up yet."""
+    library = judging.load(settings.templates, settings.bound_host, settings.locale)
     rings = Keyrings.load(settings.keys, RINGS)
     dsn = settings.database.get_secret_value()
     lock = InstanceLock(dsn, settings.instance_id)
     await lock.take()
     pool = await connect_when_up(dsn, "delivery", settings.database_pool)
-    return _wired(settings, rings, lock, pool)
+    return _wired(settings, rings, library, lock, pool)
 
 
 def _wired(
-    settings: DeliverySettings, rings: Keyrings, lock: InstanceLock, pool: asyncpg.Pool[asyncpg.Record]
+    settings: DeliverySettings,
+    rings: Keyrings,
+    library: Library,
+    lock: InstanceLock,
+    pool: asyncpg.Pool[asyncpg.Record],
 ) -> House:
     clock, contacts = SystemClock(), Contacts(rings.secret("contacts"))
     tokens = ReceiptTokens(rings.secret("receipts"))
-    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), settings.bound_host, tokens)
+    words = Words(library, settings.bound_host)
+    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), words, tokens)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), _routing(settings, clock)
@@ -170,6 +183,8 @@ def _wired(
         ingest=ingest,
         routing=routing,
         controls=parts.controls,
+        words=words,
+        wordings=parts.wordings,
         directory=parts.directory,
         dead_letters=dead_letters,
         verifier=verifier,
@@ -186,6 +201,7 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         controls=PostgresControls(pool),
         replays=PostgresReplays(pool),
         letters=PostgresLetters(pool),
+        wordings=PostgresWordings(pool),
         opener=DeadLetterOpener(rings.secret("dead-letters")),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,

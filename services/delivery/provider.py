@@ -39,12 +39,18 @@ class Unknown(Exception):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Message:
-    """`to` and `text` never reach a log. `token` names the message to whom gives receipts for it."""
+    """`to` and `text` never reach a log. `sender` is what the account wants to be called: a display name of an e-mail,
+    a name or number of an SMS; None: the provider's own. An SMS has no subject and no `html`.
+    `token` names the message to whom gives receipts for it.
+    """
 
     delivery_id: str
     to: str
     subject: str
     text: str
+    html: str | None = None
+    sender: str | None = None
+    locale: str | None = None
     token: str = ""
 
 

@@ -48,13 +48,17 @@ class Routing:
 
     def update(self, providers: Iterable[Provider], routes: Iterable[Route] = (), pauses: Iterable[Pause] = ()) -> None:
         """Providers that have no row are not used."""
-        self._pauses = Pauses(pauses)
+        self.hold(pauses)
         rows = {provider.name: provider for provider in providers}
         for name, lane in self._lanes.items():
             lane.provider = rows.get(name) or replace(lane.provider, enabled=False)
         self._routes = {}
         for route in routes:
             self._routes.setdefault((route.account, route.country), []).append(route)
+
+    def hold(self, pauses: Iterable[Pause]) -> None:
+        """As soon as this worker hears of them."""
+        self._pauses = Pauses(pauses)
 
     def choose(self, job: Job) -> Lane | NoLane:
         """The first in order that answers and has room; for another try, first those that were not asked just now."""

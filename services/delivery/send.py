@@ -233,7 +233,7 @@ class Sender:
 
 def _not_now(job: Job, no_lane: NoLane, now: datetime, has_email: bool) -> Result:
     if no_lane.held:
-        return deadlines.held_back(job, now)
+        return deadlines.held_back()
     if no_lane.pause is None:
         raise Permanent(Reason.NO_PROVIDER)
     return deadlines.without_lane(job, no_lane.pause, no_lane.down, now, has_email)

@@ -2,6 +2,7 @@
 
 import socket
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -21,7 +22,13 @@ class DeliverySettings(ServiceSettings):
     slots: int = Field(default=64, ge=1, le=1024, description="provider calls at once")
     sends_per_hour: int = Field(default=5, ge=1, description="replays: messages to one user and one recipient")
     sends_per_day: int = Field(default=20, ge=1)
-    code_host: str | None = Field(default=None, description="host that the code in an SMS is bound to")
+    code_host: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$",
+        description="host name that the code in an SMS is bound to, without scheme and port",
+    )
+    templates: Path | None = Field(default=None, description="folder with wording in the place of the built-in one")
+    locale: str = Field(default="en", description="wording for whoever has no locale, or one that has no wording")
 
     twilio_base_url: str = "https://api.twilio.com"
     twilio_account_sid: str | None = None

@@ -1,6 +1,7 @@
 """What changes something: pause, resume, replays, dead letters."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from schemas.events import Channel
 from services.delivery import dead_letters, replay
 from services.delivery.deliveries import account_of
 from services.delivery.pauses import Pause
-from services.delivery.routes.parts import PARTS, Parts, caller, not_found, only_account, uuid_at
+from services.delivery.routes.parts import PARTS, caller, not_found, only_account, uuid_at
 from services.platform.auth import EVERY, Who
 from services.platform.clock import new_id
 from services.platform.http import Problem, body, json_response, query, too_many
@@ -53,18 +54,20 @@ async def _pausing(request: web.Request, stop: bool) -> web.Response:
         name: getattr(asked, name) for name in ("channel", "country", "provider")
     }
     await change(Pause(**{name: value for name, value in given.items() if value is not None}), who.name)
+    now = await parts.controls.paused()
+    parts.routing.hold(now)
     parts.sender.wake()
-    return json_response({"paused": await _pauses_seen_by(parts, who)})
+    return json_response({"paused": _seen_by(who, now)})
 
 
 async def pauses(request: web.Request) -> web.Response:
     who = await caller(request)
-    return json_response({"paused": await _pauses_seen_by(request.app[PARTS], who)})
+    return json_response({"paused": _seen_by(who, await request.app[PARTS].controls.paused())})
 
 
-async def _pauses_seen_by(parts: Parts, who: Who) -> list[Pause]:
+def _seen_by(who: Who, found: Sequence[Pause]) -> list[Pause]:
     own = account_of(who)
-    return [pause for pause in await parts.controls.paused() if own is None or pause.account in (EVERY, str(own))]
+    return [pause for pause in found if own is None or pause.account in (EVERY, str(own))]
 
 
 async def make_replay(request: web.Request) -> web.Response:

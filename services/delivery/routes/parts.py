@@ -18,6 +18,7 @@ from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
 from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
+from services.delivery.postgres.wordings import PostgresWordings
 from services.delivery.receipts import Reader
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
@@ -39,6 +40,7 @@ class Parts:
     controls: PostgresControls
     replays: PostgresReplays
     letters: PostgresLetters
+    wordings: PostgresWordings
     ledger: PostgresLedger
     routing: Routing
     sender: Sender

@@ -127,11 +127,25 @@ async def test_what_is_paused_waits_until_the_last_pause_ends(house, world, whic
 
 
 async def parked(house: House, login: Login) -> Any:
-    """Queued, untried, and due when its code is dead."""
-    query = """
-    SELECT true FROM deliveries WHERE login_id = $1 AND state = 'queued' AND tries = 0
-        AND due_at BETWEEN expires_at - interval '1 second' AND expires_at + interval '1 second'
-    """
+    """Queued, untried, and not due yet."""
+    query = "SELECT true FROM deliveries WHERE login_id = $1 AND state = 'queued' AND tries = 0 AND due_at > now()"
+    return await house.pool.fetchval(query, login.login_id)
+
+
+async def test_a_worker_that_heard_of_the_end_of_a_pause_too_late_looks_again(house, world):
+    login, pause = Login(), Pause()
+    await house.controls.pause(pause, "test")
+    await put(house, world, login)
+    house.routing.hold([pause])
+    await house.controls.resume(pause, "test")
+    house.sender.wake()
+    await until(lambda: held(house, login), 10, "it was claimed and held back")
+    house.routing.hold([])
+    await until(lambda: sent_by(house, login, "sms"), 10, "an SMS")
+
+
+async def held(house: House, login: Login) -> Any:
+    query = "SELECT true FROM deliveries WHERE login_id = $1 AND reason = 'paused'"
     return await house.pool.fetchval(query, login.login_id)
 
 

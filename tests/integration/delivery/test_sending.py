@@ -175,7 +175,7 @@ async def test_a_notice_has_words_and_no_code_and_is_tried_for_long(world: World
     await world.faults(**{channel: {str(to): fault}})
     await world.publish(world.notice(login, channel, notice))
     text = await world.message(to)
-    assert not re.search(r"\d{4,}", text)
+    assert not re.search(r"\d{5,}", text)
     row = await world.row(login, channel, "delivered" if channel == "sms" else "sent")
     assert (row["cause"], row["tries"]) == (f"notice:{notice}", 2)
     assert len((await world.timeline(login))["deliveries"]) == 1

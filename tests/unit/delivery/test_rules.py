@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.delivery import deadlines, messages
+from services.delivery import deadlines
 from services.delivery.fallback import fallback_due
 from services.delivery.ports import LoginNow
 from services.delivery.provider import Blame, Permanent, Retryable, Unknown
@@ -190,11 +190,3 @@ def test_a_receipt_is_awaited_25_s_from_the_challenge_and_10_s_from_the_hand_ove
     assert deadlines.after_success(job(), NOW + timedelta(seconds=1), "SM1", True).pause == 24
     assert deadlines.after_success(job(), NOW + timedelta(seconds=60), "SM1", True).pause == 10
     assert deadlines.after_success(job(), NOW, "SM1", False).pause is None
-
-
-def test_an_sms_is_one_gsm7_segment_that_ends_with_the_bound_code():
-    gsm7 = set("@ \nABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.#'-")
-    text = messages.sms_text("1234567890", "login.some-long-customer-name.example.com")
-    assert len(text) <= 160
-    assert set(text) <= gsm7
-    assert text.splitlines()[-1] == "@login.some-long-customer-name.example.com #1234567890"
