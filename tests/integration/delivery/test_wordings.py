@@ -3,6 +3,7 @@
 import asyncio
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,12 +11,15 @@ import asyncpg
 import msgspec
 import pytest
 
+from deploy.local.stack import Stack
 from schemas.events import Context
 from services.delivery.messages.own import Wording
+from services.delivery.messages.sources import BadTemplates
 from services.delivery.postgres.wordings import PostgresWordings
 from services.platform.clock import new_id
 from services.platform.postgres import connect
 from tests.integration.delivery.conftest import Place, client
+from tests.integration.delivery.house import own_house, record
 from tests.integration.delivery.world import Login, World, until
 
 EXAMPLE: dict[str, Any] = {
@@ -160,16 +164,38 @@ async def test_what_was_taken_back_is_built_in_again(world: World):
 
 
 async def test_a_sender_that_is_refused_in_a_country_costs_a_try_and_not_the_code(world: World):
-    account = new_id()
-    await put(world, account, EXAMPLE)
-    login = Login(account=account, email=None)
-    await world.faults(sms={str(login.phone): {"mode": "refuse", "code": 21657, "times": 1}})
-    await world.open(login, **in_locale("de"))
-    sms = await newest(world, login.phone)
-    assert sms["from"] != "EXAMPLE"
-    row = await world.row(login, "sms", "delivered")
-    assert row["tries"] == 2
-    await world.faults()
+    account, sender = new_id(), "NOT HERE"
+    await put(world, account, EXAMPLE | {"sms_sender": sender})
+    for tries in (2, 1):  # the second login knows
+        login = Login(account=account, email=None)
+        await world.faults(sms={str(login.phone): {"mode": "refuse", "code": 21657, "times": 1}} if tries == 2 else {})
+        await world.open(login, **in_locale("de"))
+        assert (await newest(world, login.phone))["from"] not in (sender, None)
+        assert (await world.row(login, "sms", "delivered"))["tries"] == tries
+
+
+async def test_an_operators_folder_speaks_in_the_place_of_the_built_in_files(
+    world: World, stack: Stack, tmp_path: Path
+):
+    (tmp_path / "sv").mkdir()
+    (tmp_path / "sv" / "code.sms.txt").write_text("{{ code }} är din inloggningskod.")
+    (tmp_path / "email.html").write_text(
+        "<h1>{{ subject }}</h1>{% for each in paragraphs %}<p>{{ each }}</p>{% endfor %}"
+    )
+    async with own_house(stack, templates=tmp_path, locale="sv") as house:
+        login = Login()
+        await house.ingest.challenges([record(world.challenge(login))])
+        assert "är din inloggningskod" in await world.message(login.phone)
+        await house.ingest.challenges([record(world.challenge(login, "resend:1", "email", **in_locale("de")))])
+        mail = await newest(world, login.email)
+        assert mail["html"].startswith("<h1>Ihr Anmeldecode</h1><p>Guten Tag,</p>")
+
+
+async def test_templates_that_cannot_be_used_stop_a_house_before_it_is_built(stack: Stack, tmp_path: Path):
+    (tmp_path / "email.html").write_text("{{ code }}<a href='https://x.example'>")
+    with pytest.raises(BadTemplates, match=r"email\.html:1: holds <a>"):
+        async with own_house(stack, templates=tmp_path):
+            pass
 
 
 @pytest.mark.parametrize(
