@@ -65,6 +65,7 @@ def challenge_of(event: LoginChallenged) -> Challenge:
         challenged_at=event.time,
         expires_at=event.expires_at,
         recipient=None,
+        device=event.context.device,
     )
 
 

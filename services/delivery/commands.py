@@ -4,6 +4,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from services.delivery.channels import catalogue
+from services.delivery.commands_wordings import wordings
 from services.delivery.states import State
 from services.platform.cli import account_id, call, part, show
 
@@ -21,18 +23,21 @@ PROVIDERS: Final = [
     "breaker",
     "under_way",
 ]
+ERRORS: Final = ["provider", "code", "reason", "class", "means", "next"]
 LETTERS: Final = ["at", "id", "topic", "partition", "offset", "reason", "service", "replayed_at"]
 
-deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume.")
+deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume, pauses.")
 replays = typer.Typer(no_args_is_help=True, help="Send again what failed and can still be used.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Records that could not be used: list, replay.")
-providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route.")
+providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route; what their errors mean.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Account = Annotated[str | None, typer.Option(help="Name or id of an account; without it all that you may see.")]
 StateOption = Annotated[State | None, typer.Option(help="Where the delivery stands.")]
 Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt.")]
-Provider = Annotated[str | None, typer.Option(help="twilio or smtp.")]
+Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
+Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
+ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
 Since = Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")]
 Until = Annotated[str | None, typer.Option(help="RFC 3339; before this instant.")]
 
@@ -61,27 +66,51 @@ def show_login(login_id: str, as_json: Json = False) -> None:
         return show(found, as_json)
     show({name: found[name] for name in ("login_id", "account", "user", "closed", "expires_at")}, as_json)
     show(found["deliveries"], as_json, COLUMNS)
-    return show(found["steps"], as_json, STEPS)
+    show(found["steps"], as_json, STEPS)
+    if explained := catalogue.explained([*found["deliveries"], *found["steps"]]):
+        show(explained, as_json, ERRORS)
+    return None
 
 
 @deliveries.command("pause")
 def pause(
     account: Account = None,
+    channel: ChannelOption = None,
+    country: Country = None,
+    provider: Provider = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Keep codes back, of one account or of all; they wait in the ledger."""
-    if account is None and not yes:
+    """Keep codes back: of an account, a channel, a country, a provider, of all; they wait in the ledger."""
+    where = _without_none(account=account_id(account), channel=channel, country=country, provider=provider)
+    if not where and not yes:
         typer.confirm(
             "No code of ANY account that you may pause goes out until you resume. Go on?", abort=True, err=True
         )
-    show(call(SERVICE, "POST", "/v1/deliveries/pause", _without_none(account=account_id(account))), as_json)
+    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/pause", where), as_json)
 
 
 @deliveries.command("resume")
-def resume(account: Account = None, as_json: Json = False) -> None:
-    """Send what waited, as far as its codes still live."""
-    show(call(SERVICE, "POST", "/v1/deliveries/resume", _without_none(account=account_id(account))), as_json)
+def resume(
+    account: Account = None,
+    channel: ChannelOption = None,
+    country: Country = None,
+    provider: Provider = None,
+    as_json: Json = False,
+) -> None:
+    """End exactly that pause, and send what waited as far as its codes still live; shows what is still paused."""
+    where = _without_none(account=account_id(account), channel=channel, country=country, provider=provider)
+    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/resume", where), as_json)
+
+
+@deliveries.command("pauses")
+def pauses(as_json: Json = False) -> None:
+    """What is kept back now; * is any."""
+    _show_pauses(call(SERVICE, "GET", "/v1/deliveries/pauses"), as_json)
+
+
+def _show_pauses(found: Any, as_json: bool) -> None:
+    show(found if as_json else found["paused"], as_json, ["account", "channel", "country", "provider"])
 
 
 @replays.command("create")
@@ -128,6 +157,12 @@ def list_providers(as_json: Json = False) -> None:
     show(found if as_json else found["providers"], as_json, PROVIDERS)
 
 
+@providers.command("errors")
+def list_errors(provider: Provider = None, as_json: Json = False) -> None:
+    """What the codes of providers mean, and what to do."""
+    show(list(catalogue.rows(provider)), as_json, ERRORS)
+
+
 @providers.command("set")
 def set_provider(
     name: str,
@@ -160,7 +195,7 @@ def set_routes(
         list[str] | None, typer.Argument(help="provider[:position[:weight]], like vonage:0:3; none: no routes.")
     ] = None,
     account: Annotated[str | None, typer.Option(help="Name or id of an account; without it any.")] = None,
-    country: Annotated[str | None, typer.Option(help="ISO 3166-1, like GB; without it any.")] = None,
+    country: Country = None,
     as_json: Json = False,
 ) -> None:
     """Set who sends for an account, a country, or both: these instead of what was set before."""
@@ -186,4 +221,5 @@ GROUPS: Final = {
     "replays": replays,
     "dead-letters": dead_letters,
     "providers": providers,
+    "wordings": wordings,
 }

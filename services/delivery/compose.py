@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.delivery import messages
+from services.delivery.messages.sources import CODE
+from services.delivery.messages.words import Facts, Words
 from services.delivery.notices import is_notice, notice_of_job
 from services.delivery.ports import Job
 from services.delivery.provider import Message, Permanent
@@ -11,16 +12,18 @@ from services.delivery.states import Reason
 from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Bound, Contacts, LoginSecrets, SealBroken, open_login, search_hash
 from services.platform.keys.keyring import Ring
+from services.platform.keys.tokens import ReceiptTokens
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The keys that delivery holds, and the host that an SMS binds its code to."""
+    """The keys that delivery holds, and the words that it writes."""
 
     contacts: Contacts
     codes: Codes
     search: Ring
-    host: str
+    words: Words
+    receipts: ReceiptTokens
 
     def open(self, job: Job) -> LoginSecrets:
         """Raises `SealBroken` or `UnknownKey`."""
@@ -35,12 +38,16 @@ class Secrets:
         if to is None:
             raise Permanent(Reason.NO_CONTACT)
         if is_notice(job):
-            subject, text = messages.notice(notice_of_job(job))
-            return Message(str(job.id), to, subject, text)
+            return self._written(job, to, notice_of_job(job), Facts(job.begun_at))
         code = self.codes.code(job.code_key_id, job.login_id, job.channel, inside.salt, job.digits, now)
         minutes = max(1, round((job.expires_at - now).total_seconds() / 60))
-        text = messages.sms_text(code, self.host) if job.channel == "sms" else messages.email_text(code, minutes)
-        return Message(str(job.id), to, messages.email_subject(), text)
+        return self._written(job, to, CODE, Facts(job.begun_at, job.device, code, minutes))
+
+    def _written(self, job: Job, to: str, name: str, facts: Facts) -> Message:
+        write = self.words.sms if job.channel == "sms" else self.words.mail
+        said = write(name, self.words.of(job.account_id), job.locale, facts)
+        token = self.receipts.make(job.login_id, job.id)
+        return Message(str(job.id), to, said.subject, said.text, said.html, said.sender, said.locale, token)
 
     def recipient(self, channel: str, inside: LoginSecrets) -> bytes | None:
         """A keyed hash of who gets the message, to count by."""

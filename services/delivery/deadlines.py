@@ -5,7 +5,7 @@ from typing import Final
 
 from services.delivery.notices import is_notice
 from services.delivery.ports import Job, Result
-from services.delivery.provider import Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Permanent, Retryable, Unknown
 from services.delivery.states import Reason, State
 
 SMS_WINDOW: Final = timedelta(seconds=10)
@@ -14,6 +14,7 @@ SHORTEST_CALL: Final = 1.0
 LATE_LOOK: Final = 0.75  # a row is looked at when it is due or a little later
 SHORTEST_PAUSE: Final = 0.5
 SHORTEST_WAIT: Final = 0.1
+HELD_SECONDS: Final = 3.0
 MOST_TRIES: Final = {"sms": 4, "email": 60}
 NOTICE_TRIES: Final = 60
 KEY_PAUSE: Final = 1.0
@@ -60,13 +61,18 @@ def after_trouble(job: Job, trouble: Trouble, now: datetime, has_email: bool, an
     """What an error makes of the row: again later, the end, or doubt. `another`: another provider may take it."""
     match trouble:
         case Permanent():
-            if trouble.of_provider and another:
+            if trouble.blame is not Blame.NUMBER and another:
                 return _again(job, Retryable(trouble.reason), now, at_once=True)
             return Result(state=State.FAILED, reason=trouble.reason)
         case Retryable():
             return _again(job, trouble, now, at_once=another)
         case Unknown():
             return _in_doubt(job, trouble, now, has_email)
+
+
+def held_back() -> Result:
+    """What this worker knows of pauses may be two seconds old: it looks again."""
+    return Result(state=State.QUEUED, reason=Reason.PAUSED, pause=HELD_SECONDS, untried=True)
 
 
 def without_lane(job: Job, pause: float, down: bool, now: datetime, has_email: bool) -> Result:

@@ -17,8 +17,14 @@ from aiokafka.errors import KafkaError
 
 from services.delivery.channels.smtp import Smtp, SmtpServer
 from services.delivery.channels.twilio import Twilio
+from services.delivery.channels.twilio_receipts import TwilioReceipts
+from services.delivery.channels.vonage import ApplicationJwt, Vonage
+from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.compose import Secrets
 from services.delivery.ingest import Ingest
+from services.delivery.messages import judging
+from services.delivery.messages.library import Library
+from services.delivery.messages.words import Words
 from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
@@ -26,12 +32,14 @@ from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
 from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
+from services.delivery.postgres.wordings import PostgresWordings
 from services.delivery.provider import Channel
+from services.delivery.receipts import Reader
 from services.delivery.routes import api
 from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
-from services.delivery.settings import DeliverySettings
+from services.delivery.settings import DeliverySettings, revealed
 from services.delivery.watchdog import Agents, Pulse, Seen, Stall, Watch, end_worker, keep_watch
 from services.platform import clients, http
 from services.platform.clock import SystemClock
@@ -42,8 +50,10 @@ from services.platform.keys.contacts import Contacts
 from services.platform.keys.deadletters import DeadLetterOpener, DeadLetterSeal
 from services.platform.keys.grants import Verifier
 from services.platform.keys.keyring import Keyrings
+from services.platform.keys.tokens import ReceiptTokens
 from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
+from services.platform.work import spare_the_collector
 
 log = structlog.get_logger()
 
@@ -65,6 +75,8 @@ class House:
     ingest: Ingest
     routing: Routing
     controls: PostgresControls
+    words: Words
+    wordings: PostgresWordings
     directory: clients.ClientDirectory
     dead_letters: DeadLetters
     verifier: Verifier
@@ -76,6 +88,7 @@ class House:
         await self.controls.add_providers(self.routing.names())
         await self.refresh()
         self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
+        spare_the_collector()
         log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
         connection = Connection.of(self.settings)
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
@@ -101,7 +114,9 @@ class House:
         await self.pool.close()
 
     async def refresh(self) -> None:
-        self.routing.update(await self.controls.providers(), await self.controls.routes())
+        controls = self.controls
+        self.routing.update(await controls.providers(), await controls.routes(), await controls.paused())
+        self.words.update(await self.wordings.changes())
 
     async def _keep_fresh(self) -> None:
         """What operators changed reaches every worker within two seconds."""
@@ -109,7 +124,7 @@ class House:
             try:
                 await self.refresh()
             except AWAY as away:
-                log.warning("providers_not_read", error=type(away).__name__)
+                log.warning("changes_not_read", error=type(away).__name__)
             await asyncio.sleep(REFRESH_SECONDS)
 
 
@@ -128,20 +143,27 @@ async def others_answer(settings: DeliverySettings, stall: Stall) -> bool:
 
 
 async def build(settings: DeliverySettings) -> House:
-    """Raises `InstanceTaken`, `KeyringError`; waits for a database that is not up yet."""
+    """Raises `InstanceTaken`, `KeyringError`, `BadTemplates`; waits for a database that is not up yet."""
+    library = judging.load(settings.templates, settings.bound_host, settings.locale)
     rings = Keyrings.load(settings.keys, RINGS)
     dsn = settings.database.get_secret_value()
     lock = InstanceLock(dsn, settings.instance_id)
     await lock.take()
     pool = await connect_when_up(dsn, "delivery", settings.database_pool)
-    return _wired(settings, rings, lock, pool)
+    return _wired(settings, rings, library, lock, pool)
 
 
 def _wired(
-    settings: DeliverySettings, rings: Keyrings, lock: InstanceLock, pool: asyncpg.Pool[asyncpg.Record]
+    settings: DeliverySettings,
+    rings: Keyrings,
+    library: Library,
+    lock: InstanceLock,
+    pool: asyncpg.Pool[asyncpg.Record],
 ) -> House:
     clock, contacts = SystemClock(), Contacts(rings.secret("contacts"))
-    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), settings.bound_host)
+    tokens = ReceiptTokens(rings.secret("receipts"))
+    words = Words(library, settings.bound_host)
+    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), words, tokens)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), _routing(settings, clock)
@@ -161,6 +183,8 @@ def _wired(
         ingest=ingest,
         routing=routing,
         controls=parts.controls,
+        words=words,
+        wordings=parts.wordings,
         directory=parts.directory,
         dead_letters=dead_letters,
         verifier=verifier,
@@ -177,9 +201,11 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         controls=PostgresControls(pool),
         replays=PostgresReplays(pool),
         letters=PostgresLetters(pool),
+        wordings=PostgresWordings(pool),
         opener=DeadLetterOpener(rings.secret("dead-letters")),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,
+        readers=readers_of(settings),
         **more,
     )
 
@@ -190,20 +216,45 @@ def _routing(settings: DeliverySettings, clock: SystemClock) -> Routing:
 
 def channels_of(settings: DeliverySettings) -> list[Channel]:
     found: list[Channel] = []
-    if settings.twilio_account_sid and settings.twilio_auth_token and settings.twilio_from:
-        base = (settings.receipts_url or settings.public_url).rstrip("/")
-        twilio = Twilio(
-            base_url=settings.twilio_base_url,
-            sid=settings.twilio_account_sid,
-            token=settings.twilio_auth_token.get_secret_value(),
-            sender=settings.twilio_from,
-            callback=f"{base}/v1/receipts/twilio" if settings.twilio_receipts else None,
-            connections=settings.slots,
-        )
-        found.append(twilio)
+    if settings.twilio_account_sid:
+        found.append(_twilio(settings, settings.twilio_account_sid))
+    if settings.vonage_application_id:
+        found.append(_vonage(settings, settings.vonage_application_id))
     if settings.smtp_host:
         found.append(Smtp(_smtp(settings, settings.smtp_host)))
     return found
+
+
+def readers_of(settings: DeliverySettings) -> dict[str, Reader]:
+    """Who may give receipts, and how each signs them."""
+    found: dict[str, Reader] = {}
+    if settings.twilio_account_sid:
+        found["twilio"] = TwilioReceipts(settings.receipts_at("twilio"), revealed(settings.twilio_auth_token))
+    if settings.vonage_application_id and settings.vonage_api_key and settings.vonage_signature_secret:
+        secret = revealed(settings.vonage_signature_secret)
+        found["vonage"] = VonageReceipts(secret, settings.vonage_api_key, settings.vonage_application_id)
+    return found
+
+
+def _twilio(settings: DeliverySettings, sid: str) -> Twilio:
+    return Twilio(
+        base_url=settings.twilio_base_url,
+        sid=sid,
+        token=revealed(settings.twilio_auth_token),
+        sender=settings.twilio_from or "",
+        callback=settings.receipts_at("twilio") if settings.twilio_receipts else None,
+        connections=settings.slots,
+    )
+
+
+def _vonage(settings: DeliverySettings, application_id: str) -> Vonage:
+    return Vonage(
+        base_url=settings.vonage_base_url,
+        auth=ApplicationJwt(application_id, settings.vonage_rsa_key()),
+        sender=settings.vonage_from or "",
+        callback=settings.receipts_at("vonage") if settings.vonage_receipts else None,
+        connections=settings.slots,
+    )
 
 
 def _smtp(settings: DeliverySettings, host: str) -> SmtpServer:

@@ -57,6 +57,7 @@ class Challenge(NamedTuple):
     recipient: bytes | None
     sealed_event: str = "LoginChallenged"
     opened: bool = True
+    device: str | None = None
 
 
 class Closing(NamedTuple):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.delivery.breaker import Breaker, End
-from services.delivery.provider import Channel, Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Channel, Permanent, Retryable, Unknown
 
 FULL_PAUSE: Final = 0.25
 BURST_SECONDS: Final = 1.0
@@ -75,6 +75,6 @@ class Lane:
 def end_of(trouble: Permanent | Retryable | Unknown) -> tuple[End, float | None]:
     """What an error says about the provider, and how long it asked to be left alone."""
     if isinstance(trouble, Permanent):
-        return (End.FAILED if trouble.of_provider else End.ANSWERED), None
+        return (End.FAILED if trouble.blame is Blame.PROVIDER else End.ANSWERED), None
     after = trouble.after if isinstance(trouble, Retryable) else None
     return (End.TIMEOUT if trouble.reason in SILENT else End.FAILED), after

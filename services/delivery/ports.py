@@ -42,6 +42,7 @@ class Job:
     expires_at: datetime
     why: str | None
     now: datetime
+    device: str | None = None
 
 
 class Held(NamedTuple):

@@ -3,14 +3,13 @@
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from services.delivery.lanes import Lane, Provider
+from services.delivery.pauses import ANY, Pause, Pauses
 from services.delivery.ports import Job
 from services.delivery.provider import Channel
-
-ANY: Final = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +26,13 @@ class Route:
 
 
 class NoLane(NamedTuple):
-    """Nobody takes it now. `pause`: seconds until somebody may; None: there is nobody. `down`: all are silent."""
+    """Nobody takes it now. `pause`: seconds until somebody may; None: there is nobody. `down`: all are silent; `held`:
+    operators hold it back.
+    """
 
     pause: float | None
     down: bool = False
+    held: bool = False
 
 
 class Routing:
@@ -42,9 +44,11 @@ class Routing:
         self._lanes: Mapping[str, Lane] = {c.name: Lane(c, now, worker_slots) for c in channels}
         self._routes: dict[tuple[str, str], list[Route]] = {}
         self._dice = dice
+        self._pauses = Pauses()
 
-    def update(self, providers: Iterable[Provider], routes: Iterable[Route] = ()) -> None:
+    def update(self, providers: Iterable[Provider], routes: Iterable[Route] = (), pauses: Iterable[Pause] = ()) -> None:
         """Providers that have no row are not used."""
+        self.hold(pauses)
         rows = {provider.name: provider for provider in providers}
         for name, lane in self._lanes.items():
             lane.provider = rows.get(name) or replace(lane.provider, enabled=False)
@@ -52,9 +56,17 @@ class Routing:
         for route in routes:
             self._routes.setdefault((route.account, route.country), []).append(route)
 
+    def hold(self, pauses: Iterable[Pause]) -> None:
+        """As soon as this worker hears of them."""
+        self._pauses = Pauses(pauses)
+
     def choose(self, job: Job) -> Lane | NoLane:
         """The first in order that answers and has room; for another try, first those that were not asked just now."""
         lanes = self._in_order(job)
+        paused = self._pauses.without(job)
+        lanes, all_lanes = [lane for lane in lanes if lane.channel.name not in paused], lanes
+        if self._pauses.holds(job) or (all_lanes and not lanes):
+            return NoLane(None, held=True)
         if job.provider is not None:
             lanes.sort(key=lambda lane: lane.channel.name == job.provider)
         answering = [lane for lane in lanes if not lane.breaker.pause()]
@@ -67,7 +79,8 @@ class Routing:
 
     def another(self, job: Job, name: str) -> bool:
         """Whether a provider other than that one answers and has room for it."""
-        lanes = [self._lanes[other] for other in self._places(job) if other != name]
+        others = self._places(job).keys() - self._pauses.without(job) - {name}
+        lanes = [self._lanes[other] for other in others]
         return any(not lane.breaker.pause() and not lane.pause() for lane in lanes)
 
     def room(self) -> dict[str, int]:

@@ -18,6 +18,7 @@ from services.delivery.ports import Consequences, Held, Job, Ledger, Result
 from services.delivery.provider import Channel, Message, Permanent, Retryable, Unknown
 from services.delivery.routing import NoLane
 from services.delivery.states import DID_NOT_ARRIVE, Reason, State
+from services.delivery.vendor_errors import word_of
 from services.platform import failpoints, metrics
 from services.platform.clock import Clock
 from services.platform.keys.contacts import LoginSecrets, SealBroken
@@ -175,9 +176,7 @@ class Sender:
     async def _call(self, job: Job, inside: LoginSecrets, look: "_Look") -> Result:
         lane = self._routes.choose(job)
         if isinstance(lane, NoLane):
-            if lane.pause is None:
-                raise Permanent(Reason.NO_PROVIDER)
-            return deadlines.without_lane(job, lane.pause, lane.down, look.now(), inside.email is not None)
+            return _not_now(job, lane, look.now(), inside.email is not None)
         message = self._secrets.message(job, inside, look.now())
         lease = LEASE_SECONDS - LEASE_SPARE - look.seconds()
         timeout = min(deadlines.time_for_call(job, look.now()), lease)
@@ -227,9 +226,17 @@ class Sender:
             login = await self._ledger.login_now(job)
             email = self._secrets.email_of(job, now)
             if fallback.fallback_due(job, result.state, login, email, now):
-                metrics.FALLBACKS.labels(result.reason or result.state.value).inc()
+                metrics.FALLBACKS.labels(word_of(result.reason or result.state)).inc()
                 return outcomes.with_email(job, result, self._secrets, now)
         return outcomes.without_email(job, result, now)
+
+
+def _not_now(job: Job, no_lane: NoLane, now: datetime, has_email: bool) -> Result:
+    if no_lane.held:
+        return deadlines.held_back()
+    if no_lane.pause is None:
+        raise Permanent(Reason.NO_PROVIDER)
+    return deadlines.without_lane(job, no_lane.pause, no_lane.down, now, has_email)
 
 
 def told_if_crashed(job: Job, task: "asyncio.Task[None]") -> None:

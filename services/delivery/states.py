@@ -40,6 +40,7 @@ class Reason(StrEnum):
     NO_PROVIDER = "no-provider"
     PROVIDERS_DOWN = "providers-down"
     PROVIDERS_BUSY = "providers-busy"
+    PAUSED = "paused"
     NO_CONTACT = "no-contact"
     LEASE_TOO_SHORT = "lease-too-short"
     KEY_UNKNOWN = "key-unknown"

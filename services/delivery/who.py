@@ -6,6 +6,7 @@ from services.platform.auth import Right, right
 
 _READ: Final = right("deliveries:read", roles=("admin", "operator"))
 _OPERATE: Final = right("operate", roles=("operator",), fresh=True)
+_LOOK: Final = right("operate", roles=("operator",))
 _INSTALLATION: Final = right("operate", roles=("operator",), installation=True)
 _INSTALLATION_FRESH: Final = right("operate", roles=("operator",), installation=True, fresh=True)
 _REPLAY: Final = right("deliveries:replay", roles=("admin", "operator"), fresh=True)
@@ -13,6 +14,7 @@ _REPLAY: Final = right("deliveries:replay", roles=("admin", "operator"), fresh=T
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/v1/deliveries"): _READ,
     ("GET", "/v1/deliveries/stream"): _READ,
+    ("GET", "/v1/deliveries/pauses"): _READ,
     ("POST", "/v1/deliveries/pause"): _OPERATE,
     ("POST", "/v1/deliveries/resume"): _OPERATE,
     ("GET", "/v1/timelines/{login_id}"): _READ,
@@ -24,4 +26,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("PATCH", "/v1/providers/{provider}"): _INSTALLATION_FRESH,
     ("GET", "/v1/routes"): _INSTALLATION,
     ("PUT", "/v1/routes"): _INSTALLATION_FRESH,
+    ("GET", "/v1/wordings/{account}"): _LOOK,
+    ("PUT", "/v1/wordings/{account}"): _OPERATE,
+    ("DELETE", "/v1/wordings/{account}"): _OPERATE,
+    ("POST", "/v1/wordings/{account}/preview"): _LOOK,
 }

@@ -113,7 +113,7 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
     "device": (
         Allowance(
             reason="3: context {device} of LoginChallenged, device of Verified and of introspection",
-            tables=((GATEWAY, "logins"), (STORE, "sessions")),
+            tables=((GATEWAY, "logins"), (DELIVERY, "logins"), (STORE, "sessions")),
             topics=("login-challenges", "session-events"),
         ),
     ),
@@ -131,6 +131,12 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
         ),
     ),
     "client name": (Allowance(reason="4: what its owner calls a program", tables=((GATEWAY, "clients"),)),),
+    "wording": (
+        Allowance(
+            reason="what an account says to its users is no secret; delivery keeps it", tables=((DELIVERY, "wordings"),)
+        ),
+    ),
+    "wording that is tried": NOWHERE,
     "replay id": (
         Allowance(
             reason="2.5: a replay's id names the cause of its deliveries: in events, a login's status, the log",

@@ -20,6 +20,7 @@ from tests.secrecy import (
     play_misplaced,
     play_people,
     play_records,
+    play_wordings,
 )
 from tests.secrecy.allowed import ALLOWED, is_allowed
 from tests.secrecy.canaries import Canaries
@@ -64,6 +65,7 @@ async def _played(cast: Cast, folder: Path) -> list[Piece]:
             group.create_task(part(cast))
         one, two = (group.create_task(part(cast)) for part in (play.by_sms, play.by_fallback))
         seen = group.create_task(play_commands.play(cast, folder))
+    await play_wordings.play(cast)  # after the misplaced secrets: one of those calls takes a wording back
     await play.wrong_passwords(cast, two.result())
     await play_people.edited(cast, one.result())
     body = {"confirm": cast.account}

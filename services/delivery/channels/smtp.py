@@ -2,13 +2,17 @@
 
 import asyncio
 from dataclasses import dataclass
+from email.headerregistry import Address
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate
-from typing import Literal
+from typing import Final, Literal
 
 import aiosmtplib
 
-from services.delivery.provider import Message, Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Message, Permanent, Retryable, Unknown
+
+SEVEN_BITS: Final = SMTP.clone(cte_type="7bit")  # not every server takes more
 
 Security = Literal["none", "starttls", "tls"]
 
@@ -86,14 +90,20 @@ class _Talk:
 
 
 def _mail(sender: str, message: Message) -> EmailMessage:
-    mail = EmailMessage()
-    mail["From"] = sender
+    """Text and HTML, from a machine that wants no answer of another (RFC 3834; the second header is Exchange's)."""
+    mail = EmailMessage(policy=SEVEN_BITS)
+    mail["From"] = Address(message.sender, addr_spec=sender) if message.sender else sender
     mail["To"] = message.to
     mail["Subject"] = message.subject
     mail["Date"] = formatdate(usegmt=True)
     mail["Message-ID"] = f"<{message.delivery_id}@{sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Auto-Response-Suppress"] = "All"
     mail.set_content(message.text)
+    if message.html is not None:
+        mail.add_alternative(message.html, subtype="html")
+    if message.locale is not None:
+        mail["Content-Language"] = message.locale
     return mail
 
 
@@ -101,5 +111,5 @@ def _refusal(code: int, step: str) -> Retryable | Permanent:
     if 400 <= code < 500:
         return Retryable("mailbox-busy" if step == "envelope" else "provider-error")
     if code in (530, 534, 535, 538):
-        return Permanent("provider-credentials")
-    return Permanent("invalid-address" if code in (550, 551, 553) else f"refused-{code}")
+        return Permanent("provider-credentials", Blame.PROVIDER)
+    return Permanent("invalid-address" if code in (550, 551, 553) else f"refused:{code}")

@@ -9,7 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from services.delivery.lanes import Provider
-from services.delivery.routing import ANY, Route
+from services.delivery.pauses import ANY, Pause
+from services.delivery.routing import Route
 from services.platform import audit
 
 PROVIDER: Final = "name, channel, enabled, weight, position, slots, per_second"
@@ -28,6 +29,19 @@ INSERT INTO routes (account_id, country, provider, position, weight, by) VALUES 
 """
 
 
+PAUSE: Final = """
+INSERT INTO pauses (account_id, channel, country, provider, by) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+"""
+RESUME: Final = "DELETE FROM pauses WHERE account_id = $1 AND channel = $2 AND country = $3 AND provider = $4"
+PAUSED: Final = "SELECT account_id AS account, channel, country, provider FROM pauses ORDER BY 1, 2, 3, 4"
+MEANT: Final = """state = 'queued' AND $1 IN ('*', account_id::text) AND $2 IN ('*', channel)
+    AND $3 IN ('*', coalesce(country, ''))"""
+PARK: Final = f"UPDATE deliveries SET due_at = expires_at WHERE {MEANT} AND due_at < expires_at"  # noqa: S608
+WAKE: Final = f"""
+UPDATE deliveries SET due_at = due(account_id, channel, country, expires_at) WHERE {MEANT} AND due_at > now()
+"""  # noqa: S608 - made of constants
+
+
 class NoSuchProvider(Exception):
     """A route names a provider that has no row."""
 
@@ -38,20 +52,23 @@ class PostgresControls:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
 
-    async def pause(self, account: str, who: str) -> None:
+    async def pause(self, pause: Pause, who: str) -> None:
+        """What waits already is not due any more before its code is dead."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "INSERT INTO pauses (account_id, by) VALUES ($1, $2) ON CONFLICT DO NOTHING", account, who
-            )
-            await audit.record(connection, who, "deliveries.pause", _uuid_or_none(account), account)
+            await connection.execute(PAUSE, *_values(pause), who)
+            if pause.provider == ANY:
+                await connection.execute(PARK, *_values(pause)[:3])
+            await audit.record(connection, who, "deliveries.pause", _uuid_or_none(pause.account), *_told(pause))
 
-    async def resume(self, account: str, who: str) -> None:
+    async def resume(self, pause: Pause, who: str) -> None:
+        """Exactly that pause ends. What another one holds back as well goes on waiting."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("DELETE FROM pauses WHERE account_id = $1", account)
-            await audit.record(connection, who, "deliveries.resume", _uuid_or_none(account), account)
+            await connection.execute(RESUME, *_values(pause))
+            await connection.execute(WAKE, *_values(pause)[:3])
+            await audit.record(connection, who, "deliveries.resume", _uuid_or_none(pause.account), *_told(pause))
 
-    async def paused(self) -> list[str]:
-        return [row["account_id"] for row in await self._pool.fetch("SELECT account_id FROM pauses ORDER BY 1")]
+    async def paused(self) -> list[Pause]:
+        return [Pause(**dict(row)) for row in await self._pool.fetch(PAUSED)]
 
     async def add_providers(self, names: list[tuple[str, str]]) -> None:
         """Rows for the providers that the settings name; what an operator changed stays."""
@@ -88,6 +105,16 @@ class PostgresControls:
                 return None
             await audit.record(connection, who, "providers.change", None, name, change)
         return Provider(**dict(row))
+
+
+def _values(pause: Pause) -> tuple[str, str, str, str]:
+    return pause.account, pause.channel, pause.country, pause.provider
+
+
+def _told(pause: Pause) -> tuple[str, dict[str, str]]:
+    """The subject of an audit line, and what else was said."""
+    more = {"channel": pause.channel, "country": pause.country, "provider": pause.provider}
+    return pause.account, {name: value for name, value in more.items() if value != ANY}
 
 
 def _uuid_or_none(account: str) -> UUID | None:

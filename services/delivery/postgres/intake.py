@@ -20,13 +20,13 @@ WITH given AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::bigint[],
         $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::int[],
         $16::int[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::bytea[],
-        $21::text[], $22::boolean[])
+        $21::text[], $22::boolean[], $23::text[])
     AS g (id, login_id, channel, cause, account_id, user_id, account_epoch, user_epoch, sealed, masked, masked_email,
           country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at,
-          recipient, sealed_event, opened)
+          recipient, sealed_event, opened, device)
 ), known AS (
-    INSERT INTO logins AS l (login_id, account_id, user_id, account_epoch, user_epoch, expires_at, opened)
-    SELECT DISTINCT ON (login_id) login_id, account_id, user_id, account_epoch, user_epoch, expires_at, opened
+    INSERT INTO logins AS l (login_id, account_id, user_id, account_epoch, user_epoch, expires_at, opened, device)
+    SELECT DISTINCT ON (login_id) login_id, account_id, user_id, account_epoch, user_epoch, expires_at, opened, device
     FROM given ORDER BY login_id, opened DESC, expires_at DESC
     ON CONFLICT (login_id) DO UPDATE SET
         account_id = CASE WHEN l.opened >= excluded.opened THEN coalesce(l.account_id, excluded.account_id)
@@ -37,14 +37,16 @@ WITH given AS (
                              ELSE excluded.account_epoch END,
         user_epoch = CASE WHEN l.opened >= excluded.opened THEN coalesce(l.user_epoch, excluded.user_epoch)
                           ELSE excluded.user_epoch END,
+        device = CASE WHEN l.opened >= excluded.opened THEN coalesce(l.device, excluded.device)
+                      ELSE excluded.device END,
         expires_at = greatest(l.expires_at, excluded.expires_at), opened = l.opened OR excluded.opened
 ), made AS (
     INSERT INTO deliveries AS d (id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email,
         country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient, state, due_at,
         sealed_event, sealed_cause, opened)
     SELECT id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country, locale, origin,
-        code_key_id, digits, begun_at, challenged_at, expires_at, recipient, 'queued', now(), sealed_event, cause,
-        opened
+        code_key_id, digits, begun_at, challenged_at, expires_at, recipient, 'queued',
+        due(account_id, channel, country, expires_at), sealed_event, cause, opened
     FROM given ORDER BY id
     ON CONFLICT (login_id, channel, cause) DO UPDATE SET
         (account_id, user_id, sealed, masked, masked_email, country, locale, origin, code_key_id, digits, begun_at,
@@ -53,7 +55,7 @@ WITH given AS (
          excluded.country, excluded.locale, excluded.origin, excluded.code_key_id, excluded.digits, excluded.begun_at,
          excluded.challenged_at, excluded.expires_at, excluded.recipient, true),
         state = CASE d.state WHEN 'sending' THEN d.state ELSE 'queued' END,
-        due_at = CASE d.state WHEN 'sending' THEN d.due_at ELSE now() END,
+        due_at = CASE d.state WHEN 'sending' THEN d.due_at ELSE excluded.due_at END,
         tries = CASE d.state WHEN 'sending' THEN d.tries ELSE 0 END
     WHERE excluded.opened AND NOT d.opened AND d.provider IS NULL
     RETURNING id, login_id, account_id, channel, cause
@@ -64,7 +66,8 @@ WITH given AS (
 SELECT id FROM made
 """
 WAKE_EMAILS: Final = """
-UPDATE deliveries d SET due_at = now() FROM unnest($1::uuid[], $2::text[]) e (login_id, cause)
+UPDATE deliveries d SET due_at = due(d.account_id, d.channel, d.country, d.expires_at)
+FROM unnest($1::uuid[], $2::text[]) e (login_id, cause)
 WHERE d.login_id = e.login_id AND d.channel = 'email' AND d.cause = e.cause AND d.state || '' = 'queued' AND d.tries = 0
 RETURNING d.id
 """

@@ -15,14 +15,12 @@ from services.platform import outbox
 JOB: Final = """d.id, d.login_id, d.channel, d.cause, d.account_id, d.user_id, d.tries, d.doubtful, d.lease, d.provider,
     d.sealed, d.sealed_event, d.sealed_cause, d.masked, d.masked_email, d.country, d.locale, d.origin,
     d.code_key_id, d.digits, d.begun_at, d.challenged_at, d.expires_at,
+    CASE d.channel WHEN 'email' THEN (SELECT l.device FROM logins l WHERE l.login_id = d.login_id) END AS device,
     (SELECT why FROM login_states s WHERE s.login_id = d.login_id) AS why, now() AS now"""
 LEASE: Final = "state = 'sending', lease = $2, due_at = now() + interval '10 seconds', updated_at = now()"
-PAUSED: Final = """(d.expires_at > now() AND EXISTS (
-    SELECT FROM pauses p WHERE p.account_id IN ('*', d.account_id::text)))"""
-
 # A loose index scan finds the accounts and their channels; each of these queues is asked for its oldest rows in the
-# order of its index, and they are taken turn by turn. Whether it is paused is asked once: asked of each row, a claim
-# read the whole queue. A channel without room is passed over: what waits for a slow provider holds nobody else back.
+# order of its index, and they are taken turn by turn. A channel without room is passed over: what waits for a slow
+# provider holds nobody else back. What is paused is not due.
 CLAIM: Final = f"""
 WITH RECURSIVE queues AS (
     (SELECT account_id, channel FROM deliveries WHERE state = 'queued' ORDER BY account_id, channel LIMIT 1)
@@ -33,15 +31,14 @@ WITH RECURSIVE queues AS (
         ORDER BY d.account_id, d.channel LIMIT 1
     ) n
 ), open AS MATERIALIZED (
-    SELECT q.*, r.room, EXISTS (SELECT FROM pauses p WHERE p.account_id IN ('*', q.account_id::text)) AS paused
-    FROM queues q JOIN unnest($3::text[], $4::int[]) AS r (channel, room) USING (channel) WHERE r.room > 0
+    SELECT q.*, r.room FROM queues q JOIN unnest($3::text[], $4::int[]) AS r (channel, room) USING (channel)
+    WHERE r.room > 0
 ), oldest AS MATERIALIZED (
     SELECT c.id, c.due_at, o.channel, o.room,
         row_number() OVER (PARTITION BY o.account_id, o.channel ORDER BY c.due_at) AS turn
     FROM open o CROSS JOIN LATERAL (
         SELECT d.id, d.due_at FROM deliveries d
         WHERE d.account_id = o.account_id AND d.channel = o.channel AND d.state = 'queued' AND d.due_at <= now()
-            AND (NOT o.paused OR d.expires_at <= now())
         ORDER BY d.due_at LIMIT $1
     ) c
 ), ranked AS (
@@ -61,7 +58,7 @@ CLAIM_THESE: Final = f"""
 UPDATE deliveries d SET {LEASE}, tries = tries + 1 WHERE d.id IN (
     SELECT d.id FROM deliveries d
     WHERE d.id = ANY((SELECT $3::uuid[])::uuid[]) AND d.state || '' = 'queued' AND d.due_at <= now()
-        AND NOT {PAUSED} LIMIT $1 FOR UPDATE SKIP LOCKED
+    LIMIT $1 FOR UPDATE SKIP LOCKED
 ) RETURNING {JOB}, 'queued' AS state
 """  # noqa: S608
 OVERDUE: Final = f"""

@@ -13,7 +13,7 @@ from services.delivery.deliveries import Delivery, Step, Timeline, Wanted
 SHOWN: Final = """id AS delivery_id, login_id, account_id AS account, user_id AS user, channel, cause, state, reason,
     provider, masked AS to, country, tries, created_at, updated_at, due_at, expires_at"""
 WANTED: Final = """($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR login_id = $2)
-    AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR reason = $4)
+    AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR $4 IN (reason, split_part(reason, ':', 1)))
     AND ($5::text IS NULL OR provider = $5) AND ($6::text IS NULL OR channel = $6)
     AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)"""
 PAGE: Final = f"""

@@ -1,15 +1,20 @@
 """What changes something: pause, resume, replays, dead letters."""
 
 import re
+from collections.abc import Sequence
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
+from schemas.events import Channel
 from services.delivery import dead_letters, replay
 from services.delivery.deliveries import account_of
+from services.delivery.pauses import Pause
 from services.delivery.routes.parts import PARTS, caller, not_found, only_account, uuid_at
-from services.platform.auth import EVERY
+from services.platform.auth import EVERY, Who
 from services.platform.clock import new_id
 from services.platform.http import Problem, body, json_response, query, too_many
 from services.platform.keys.contacts import SealBroken
@@ -17,7 +22,12 @@ from services.platform.keys.keyring import UnknownKey
 
 
 class PauseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out is any. `country`: ISO 3166-1 of the phone number."""
+
     account: UUID | None = None
+    channel: Channel | None = None
+    country: Annotated[str, Meta(pattern=r"^[A-Z0-9]{2,3}$")] | None = None
+    provider: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
 class ReplayQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,11 +50,24 @@ async def _pausing(request: web.Request, stop: bool) -> web.Response:
     account = only_account(who, asked.account)
     parts = request.app[PARTS]
     change = parts.controls.pause if stop else parts.controls.resume
-    await change(str(account) if account else EVERY, who.name)
+    given = {"account": str(account) if account else None} | {
+        name: getattr(asked, name) for name in ("channel", "country", "provider")
+    }
+    await change(Pause(**{name: value for name, value in given.items() if value is not None}), who.name)
+    now = await parts.controls.paused()
+    parts.routing.hold(now)
     parts.sender.wake()
-    paused = await parts.controls.paused()
+    return json_response({"paused": _seen_by(who, now)})
+
+
+async def pauses(request: web.Request) -> web.Response:
+    who = await caller(request)
+    return json_response({"paused": _seen_by(who, await request.app[PARTS].controls.paused())})
+
+
+def _seen_by(who: Who, found: Sequence[Pause]) -> list[Pause]:
     own = account_of(who)
-    return json_response({"paused": [a for a in paused if own is None or a in (EVERY, str(own))]})
+    return [pause for pause in found if own is None or pause.account in (EVERY, str(own))]
 
 
 async def make_replay(request: web.Request) -> web.Response:

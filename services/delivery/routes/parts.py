@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,8 @@ from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
 from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
+from services.delivery.postgres.wordings import PostgresWordings
+from services.delivery.receipts import Reader
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
@@ -38,6 +40,7 @@ class Parts:
     controls: PostgresControls
     replays: PostgresReplays
     letters: PostgresLetters
+    wordings: PostgresWordings
     ledger: PostgresLedger
     routing: Routing
     sender: Sender
@@ -47,6 +50,7 @@ class Parts:
     directory: ClientDirectory
     keys: Callable[[], dict[str, Any]]
     clock: Clock
+    readers: Mapping[str, Reader]
 
 
 PARTS = web.AppKey("parts", Parts)

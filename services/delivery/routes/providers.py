@@ -8,9 +8,10 @@ from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from services.delivery.lanes import Lane
+from services.delivery.pauses import ANY
 from services.delivery.postgres.controls import NoSuchProvider
 from services.delivery.routes.parts import PARTS, caller, not_found
-from services.delivery.routing import ANY, Route
+from services.delivery.routing import Route
 from services.platform.http import Problem, body, json_response
 
 Place = Annotated[int, Meta(ge=0, le=1000)]

@@ -10,6 +10,7 @@ import pytest_asyncio
 from deploy.local.stack import Stack
 from services.delivery.house import House
 from services.delivery.lanes import Lane
+from services.delivery.pauses import Pause
 from tests.integration.delivery.house import own_house, record, sweeping
 from tests.integration.delivery.world import Login, World, until
 
@@ -41,7 +42,7 @@ def sms(house: House) -> Lane:
 
 async def test_a_provider_that_fails_is_left_alone_within_twenty_calls_and_the_codes_go_by_email(house, world):
     await world.faults(sms={"*": BROKEN})
-    asked = await calls(world, house)
+    asked = await calls(house)
     for _ in range(5):
         await put(house, world, *[Login() for _ in range(8)])
 
@@ -50,12 +51,12 @@ async def test_a_provider_that_fails_is_left_alone_within_twenty_calls_and_the_c
 
     await until(all_fell_back, 20, "forty e-mails")
     assert sms(house).breaker.state != "closed"
-    assert await calls(world, house) - asked <= 20 + SLOTS
+    assert await calls(house) - asked <= 20 + SLOTS
     down = await house.pool.fetchval("SELECT count(*) FROM deliveries WHERE reason = 'providers-down'")
     assert down > 0
 
 
-async def calls(world: World, house: House) -> int:
+async def calls(house: House) -> int:
     query = "SELECT count(*) FROM delivery_log WHERE channel = 'sms' AND ms IS NOT NULL"
     return int(await house.pool.fetchval(query))
 
@@ -101,6 +102,63 @@ async def test_a_slow_provider_holds_no_other_one_back(house, world):
     await until(all_sent, 10, "e-mails")
     assert asyncio.get_running_loop().time() - start < 3
     assert any(state.startswith("queued") for state in await counts(house, "sms"))
+
+
+async def pausing(house: House, pause: Pause, stop: bool = True) -> None:
+    """As the API does it, and known to this worker at once."""
+    await (house.controls.pause if stop else house.controls.resume)(pause, "test")
+    await house.refresh()
+    house.sender.wake()
+
+
+@pytest.mark.parametrize("which", [{"country": "GB"}, {"channel": "sms"}, {"provider": "twilio"}, {}])
+async def test_what_is_paused_waits_until_the_last_pause_ends(house, world, which):
+    login, other = Login(), Login(phone=None)
+    first, second = Pause(), Pause(account=str(login.account), **which)
+    await pausing(house, first)
+    await put(house, world, login)
+    await pausing(house, second)
+    await pausing(house, first, stop=False)
+    await put(house, world, other, channel="email")
+    await until(lambda: sent_by(house, other, "email"), 10, "another account's e-mail")
+    await until(lambda: parked(house, login), 10, "it waits")
+    await pausing(house, second, stop=False)
+    await until(lambda: sent_by(house, login, "sms"), 10, "an SMS")
+
+
+async def parked(house: House, login: Login) -> Any:
+    """Queued, untried, and not due yet."""
+    query = "SELECT true FROM deliveries WHERE login_id = $1 AND state = 'queued' AND tries = 0 AND due_at > now()"
+    return await house.pool.fetchval(query, login.login_id)
+
+
+async def test_a_worker_that_heard_of_the_end_of_a_pause_too_late_looks_again(house, world):
+    login, pause = Login(), Pause()
+    await house.controls.pause(pause, "test")
+    await put(house, world, login)
+    house.routing.hold([pause])
+    await house.controls.resume(pause, "test")
+    house.sender.wake()
+    await until(lambda: held(house, login), 10, "it was claimed and held back")
+    house.routing.hold([])
+    await until(lambda: sent_by(house, login, "sms"), 10, "an SMS")
+
+
+async def held(house: House, login: Login) -> Any:
+    query = "SELECT true FROM deliveries WHERE login_id = $1 AND reason = 'paused'"
+    return await house.pool.fetchval(query, login.login_id)
+
+
+async def test_what_is_paused_for_too_long_ends_as_expired(house, world):
+    login = Login(seconds=3)
+    await pausing(house, Pause(account=str(login.account)))
+    await put(house, world, login)
+
+    async def expired() -> Any:
+        return (await counts(house, "sms")).get("expired expired")
+
+    await until(expired, 15, "it expired")
+    assert await calls(house) == 0
 
 
 @pytest.mark.parametrize("broken", [{"slots": 0}, {"per_second": 0}, {"weight": -1}, {"position": 1001}, {}])

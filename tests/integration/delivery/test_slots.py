@@ -123,7 +123,7 @@ async def claims_blocked(house: House) -> AsyncIterator[None]:
     async with house.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await connection.execute("LOCK TABLE pauses IN ACCESS EXCLUSIVE MODE")
+        await connection.execute("LOCK TABLE floors IN ACCESS EXCLUSIVE MODE")
         try:
             yield
         finally:

@@ -21,7 +21,10 @@ from tests.integration.delivery.conftest import Place, client
 from tests.integration.delivery.world import Login, World, until
 
 ROLES = ("user", "admin", "operator")
-OF_NO_ACCOUNT = {("GET", "/v1/deliveries/stream")}  # it shows what the caller's own account did
+OF_NO_ACCOUNT = {
+    ("GET", "/v1/deliveries/stream"),
+    ("GET", "/v1/deliveries/pauses"),
+}  # they show the caller's own account
 
 Call = tuple[str, str]
 Headers = dict[str, str]
@@ -89,8 +92,9 @@ async def clients(place: Place, kept: Kept) -> dict[tuple[str, str], Headers]:
 async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tuple[int, str]:
     """Status and problem. What is changed belongs to the kept account or does not exist, so nobody is harmed."""
     method, pattern = call
-    path = pattern.format(login_id=kept.login.login_id, replay_id=kept.replay_id, letter_id=new_id(), provider="nobody")
     account = {"account": str(kept.login.account)}
+    ids = {"login_id": kept.login.login_id, "replay_id": kept.replay_id, "letter_id": new_id(), "provider": "nobody"}
+    path = pattern.format(**ids, **account)
     sent: dict[str, Any] = {}
     if pattern in ("/v1/deliveries", "/v1/replays/{replay_id}"):
         sent = {"params": account}
@@ -98,6 +102,8 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
         sent = {"json": account | ({"dry_run": True} if pattern == "/v1/replays" else {})}
     elif method == "PATCH":
         sent = {"json": {"enabled": True}}
+    elif pattern.startswith("/v1/wordings") and method in ("PUT", "POST"):
+        sent = {"json": {}}
     elif method == "PUT":
         sent = {"json": account | {"country": "ZZ", "providers": []}}
     async with world.http.request(method, f"{world.url}{path}", headers=headers, **sent) as answer:

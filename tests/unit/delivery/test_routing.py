@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from services.delivery.lanes import FULL_PAUSE, Lane, Provider
-from services.delivery.provider import Message, Permanent, Retryable, Unknown
+from services.delivery.pauses import Pause
+from services.delivery.provider import Blame, Message, Permanent, Retryable, Unknown
 from services.delivery.routing import NoLane, Route, Routing
 from tests.unit.delivery.jobs import job
 
@@ -153,7 +154,42 @@ def test_when_all_are_silent_it_says_when_one_may_be_asked(routing, clock):
     assert name(routing.choose(job())) == "a"
 
 
-@pytest.mark.parametrize(("error", "opens"), [(Permanent("invalid-number"), False), (Permanent("x", True), True)])
+@pytest.mark.parametrize(
+    ("pause", "held"),
+    [
+        (Pause(), True),
+        (Pause(account=str(ACCOUNT)), True),
+        (Pause(account=str(UUID(int=9))), False),
+        (Pause(channel="sms", country="GB"), True),
+        (Pause(channel="email"), False),
+        (Pause(country="FR"), False),
+        (Pause(provider="a"), False),
+        (Pause(provider="a", country="FR"), False),
+    ],
+)
+def test_what_operators_hold_back_waits(routing, pause, held):
+    routing.update(rows(a=0, b=1), pauses=[pause])
+    chosen = routing.choose(job())
+    assert (chosen == NoLane(None, held=True)) is held
+    if not held:
+        assert name(chosen) == ("b" if pause == Pause(provider="a") else "a")
+
+
+def test_a_paused_provider_gives_way_and_only_without_another_do_its_messages_wait(routing):
+    routing.update(rows(a=0), pauses=[Pause(provider="a")])
+    assert routing.choose(job()) == NoLane(None, held=True)
+    routing.update(rows(a=0, b=1), pauses=[Pause(provider="b")])
+    assert not routing.another(job(), "a")
+
+
+@pytest.mark.parametrize(
+    ("error", "opens"),
+    [
+        (Permanent("invalid-number"), False),
+        (Permanent("x", Blame.ROUTE), False),
+        (Permanent("x", Blame.PROVIDER), True),
+    ],
+)
 def test_what_is_wrong_with_a_number_says_nothing_about_its_provider(routing, error, opens):
     routing.update(rows(a=0))
     fail(routing.choose(job()), error, 20)
