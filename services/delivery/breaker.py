@@ -10,7 +10,7 @@ LEAST_CALLS: Final = 20
 MOST_FAILED: Final = 0.5
 TIMEOUTS: Final = 5
 FIRST_REST: Final = 1.0
-LONGEST_REST: Final = 30.0
+LONGEST_REST: Final = 10.0
 
 
 class End(Enum):

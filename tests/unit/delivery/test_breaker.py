@@ -76,14 +76,14 @@ def test_after_its_rest_one_call_probes_and_the_others_wait(breaker, clock):
     assert (breaker.state, breaker.pause()) == ("closed", 0)
 
 
-def test_a_probe_that_fails_doubles_the_rest_up_to_half_a_minute(breaker, clock):
+def test_a_probe_that_fails_doubles_the_rest_up_to_ten_seconds(breaker, clock):
     open_it(breaker)
     rests = []
     for _ in range(7):
         rests.append(breaker.pause())
         clock.now += breaker.pause()
         breaker.end(End.FAILED, breaker.begin())
-    assert rests == [1, 2, 4, 8, 16, 30, 30]
+    assert rests == [1, 2, 4, 8, 10, 10, 10]
 
 
 def test_a_probe_that_was_broken_off_decides_nothing_and_the_next_call_probes(breaker, clock):
