@@ -1,50 +1,54 @@
-"""`make test`: the whole suite, in two halves side by side, each with a running system of its own.
+"""`make test`: the whole suite, in three parts side by side, each with a running system of its own.
 
-Both halves mostly wait. The faults break the services under everybody, so they have theirs for themselves; each half
-ends with a search through what it wrote.
+All of them mostly wait. The faults break the services under everybody, so they have theirs for themselves; each part ends
+with a search through what it wrote.
 """
 
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from typing import IO, Final
 
 from rich.console import Console
 
 from deploy.local import servers
 
-HALVES: Final = {
+DELIVERY: Final = ("tests/integration/delivery", "tests/integration/adapters", "tests/races/test_replay_and_resend.py")
+PARTS: Final = {
+    "everything else": ["--system=test", "--ignore=tests/faults", *(f"--ignore={path}" for path in DELIVERY), "tests"],
     "faults": ["--system=test-faults", "tests/faults", "tests/secrecy"],
-    "everything else": ["--system=test", "--ignore=tests/faults", "tests"],
+    "delivery": ["--system=test-delivery", *DELIVERY, "tests/secrecy"],
 }
 
 
 def main() -> int:
-    begun = time.monotonic()
+    begun, out = time.monotonic(), Console(soft_wrap=True)
     servers.fetched()
-    with tempfile.TemporaryFile("w+") as kept:
-        out = Console(soft_wrap=True)
-        out.print("two halves run side by side; what the half of the faults says follows at the end")
-        halves = [_pytest("everything else"), _pytest("faults", kept)]
-        ended = [_wait(half) for half in halves]
-        kept.seek(0)
-        out.print(f"\nthe half of the faults:\n{kept.read()}", markup=False, highlight=False)
-    out.print(f"both halves together: {time.monotonic() - begun:.0f} s", highlight=False)
+    out.print(f"{len(PARTS)} parts run side by side; what the others say follows when the first has ended")
+    with ExitStack() as open_files:
+        kept = {name: open_files.enter_context(tempfile.TemporaryFile("w+")) for name in list(PARTS)[1:]}
+        parts = [_pytest(name, kept.get(name)) for name in PARTS]
+        ended = [_wait(part) for part in parts]
+        for name, said in kept.items():
+            said.seek(0)
+            out.print(f"\n{name}:\n{said.read()}", markup=False, highlight=False)
+    out.print(f"all parts together: {time.monotonic() - begun:.0f} s", highlight=False)
     return max(abs(code) for code in ended)
 
 
-def _pytest(half: str, out: IO[str] | None = None) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "pytest", *HALVES[half]]
+def _pytest(part: str, out: IO[str] | None = None) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pytest", *PARTS[part]]
     return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT if out else None, text=True)
 
 
-def _wait(half: subprocess.Popen[str]) -> int:
-    """An interrupt reaches the halves too, and each stops its system: that is waited for."""
+def _wait(part: subprocess.Popen[str]) -> int:
+    """An interrupt reaches the parts too, and each stops its system: that is waited for."""
     try:
-        return half.wait()
+        return part.wait()
     except KeyboardInterrupt:
-        return half.wait()
+        return part.wait()
 
 
 if __name__ == "__main__":
