@@ -1,7 +1,7 @@
 """`make test`: the whole suite, in three parts side by side, each with a running system of its own.
 
-All of them mostly wait. The faults break the services under everybody, so they have theirs for themselves; each part ends
-with a search through what it wrote.
+All of them mostly wait. The faults break the services under everybody, so they have theirs for themselves; each part
+ends with a search through what it wrote.
 """
 
 import subprocess
