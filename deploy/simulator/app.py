@@ -1,7 +1,7 @@
 """The simulator's HTTP side: providers' APIs, what arrived, faults, and the inbox for people."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +13,7 @@ from aiohttp_sse import sse_response
 from deploy.simulator.faults import MODES, BadFault, Faults
 from deploy.simulator.store import KEPT, Store
 from deploy.simulator.twilio import Twilio
+from deploy.simulator.vonage import Vonage
 
 STATIC: Final = Path(__file__).parent / "static"
 LONGEST_WAIT: Final = 30.0
@@ -22,10 +23,10 @@ POLICY: Final = (
 )
 
 
-def build_simulator(store: Store, faults: Faults, sid: str, token: str) -> web.Application:
+def build_simulator(store: Store, faults: Faults, providers: Sequence[Twilio | Vonage]) -> web.Application:
     app = web.Application()
-    twilio = Twilio(store, faults, sid, token)
-    twilio.add_routes(app)
+    for provider in providers:
+        provider.add_routes(app)
     inbox = Inbox(store, faults)
     app.router.add_get("/", inbox.page)
     app.router.add_static("/static", STATIC)
@@ -39,7 +40,8 @@ def build_simulator(store: Store, faults: Faults, sid: str, token: str) -> web.A
     app.router.add_delete("/faults", inbox.clear_faults)
 
     async def close(_: web.Application) -> None:
-        await twilio.close()
+        for provider in providers:
+            await provider.close()
 
     app.on_cleanup.append(close)
     return app

@@ -20,6 +20,7 @@ SMS_MODES: Final = (
     "undelivered",
 )
 EMAIL_MODES: Final = ("smtp_4xx", "smtp_5xx", "cut_after_data", "hang", "reset")
+PROVIDERS: Final = ("twilio", "vonage")
 MODES: Final = {"sms": SMS_MODES, "email": EMAIL_MODES}
 RANGES: Final = {"code": (400, 99_999), "status": (400, 599), "seconds": (0, 600), "retry_after": (0, 3600)}
 NUMBERS: Final = (*RANGES, "times")
@@ -56,10 +57,11 @@ class Faults:
     def clear(self) -> None:
         self._by_channel = {"sms": {}, "email": {}}
 
-    def take(self, channel: str, to: str) -> Fault | None:
-        """The fault for this recipient, counted as used."""
+    def take(self, channel: str, to: str, provider: str = "") -> Fault | None:
+        """The fault for this recipient, counted as used; one of the provider's own comes first."""
         faults = self._by_channel[channel]
-        name = folded(to) if folded(to) in faults else "*"
+        names = (f"{provider}:{folded(to)}", f"{provider}:*", folded(to), "*")
+        name = next((each for each in names if each in faults), "*")
         fault = faults.get(name)
         if fault is not None and fault.times is not None:
             fault.times -= 1
@@ -77,7 +79,15 @@ class Faults:
 def _recipients(channel: str, faults: Any) -> dict[str, Fault]:
     if not isinstance(faults, dict):
         raise BadFault(f'"{channel}" maps a recipient or "*" to a fault')
-    return {folded(to): _fault(channel, fault) for to, fault in faults.items()}
+    return {_named(to): _fault(channel, fault) for to, fault in faults.items()}
+
+
+def _named(to: str) -> str:
+    """A recipient or `*`, behind a provider's name where only that one fails: `vonage:*`."""
+    provider, split, rest = to.rpartition(":")
+    if split and provider not in PROVIDERS:
+        raise BadFault(f"before the colon stands one of {', '.join(PROVIDERS)}")
+    return f"{provider}{split}{folded(rest)}"
 
 
 def _fault(channel: str, fault: Any) -> Fault:

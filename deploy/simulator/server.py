@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from deploy.simulator.app import build_simulator
 from deploy.simulator.certificate import make_tls
 from deploy.simulator.faults import Faults
 from deploy.simulator.smtp import MailLogin, listen
 from deploy.simulator.store import Store
+from deploy.simulator.twilio import Twilio
+from deploy.simulator.vonage import Vonage, VonageAccount
 
 
 class BadSettings(ValueError):
@@ -29,6 +33,7 @@ class Settings:
     smtp_port: int = 0
     cert_file: Path | None = None
     mail_login: MailLogin | None = None
+    vonage: VonageAccount | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -41,6 +46,7 @@ class Settings:
             smtp_port=_port("GATEPOST_SIM_SMTP_PORT", 1025),
             cert_file=Path(cert) if cert else None,
             mail_login=MailLogin(user, _secret("GATEPOST_SIM_SMTP_PASSWORD")) if user else None,
+            vonage=_vonage(),
         )
 
 
@@ -54,7 +60,7 @@ class Running:
 async def running(settings: Settings) -> AsyncIterator[Running]:
     """Both servers on 127.0.0.1 until the block ends."""
     store, faults = Store(), Faults()
-    app = build_simulator(store, faults, settings.twilio_sid, settings.twilio_token)
+    app = build_simulator(store, faults, _providers(settings, store, faults))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     try:
@@ -67,6 +73,26 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             mail.close()
     finally:
         await runner.cleanup()
+
+
+def _providers(settings: Settings, store: Store, faults: Faults) -> list[Twilio | Vonage]:
+    found: list[Twilio | Vonage] = [Twilio(store, faults, settings.twilio_sid, settings.twilio_token)]
+    return found + ([Vonage(store, faults, settings.vonage)] if settings.vonage else [])
+
+
+def _vonage() -> VonageAccount | None:
+    """Only where an application is named."""
+    application_id = os.environ.get("GATEPOST_SIM_VONAGE_APPLICATION_ID")
+    if not application_id:
+        return None
+    try:
+        key = load_pem_public_key(_secret("GATEPOST_SIM_VONAGE_PUBLIC_KEY").encode())
+    except ValueError:
+        key = None
+    if not isinstance(key, RSAPublicKey):
+        raise BadSettings("GATEPOST_SIM_VONAGE_PUBLIC_KEY(_FILE) must be an RSA public key in PEM")
+    secret = _secret("GATEPOST_SIM_VONAGE_SIGNATURE_SECRET")
+    return VonageAccount(application_id, key, _needed("GATEPOST_SIM_VONAGE_API_KEY"), secret)
 
 
 def _needed(name: str) -> str:

@@ -43,6 +43,7 @@ class Message:
     headers: dict[str, str] | None = None
     accepted: bool = True
     fault: str | None = None
+    provider: str | None = None
     status: str = "received"
     code: str | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -71,6 +72,7 @@ class Attempt:
     code: str | None = None
     ref: str | None = None
     came: str = field(default_factory=now)
+    provider: str | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     at: str = field(default_factory=now)
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from services.delivery.channels import catalogue
 from services.delivery.commands_wordings import wordings
 from services.delivery.states import State
 from services.platform.cli import account_id, call, part, show
@@ -11,18 +12,32 @@ from services.platform.cli import account_id, call, part, show
 SERVICE: Final = "delivery"
 COLUMNS: Final = ["created_at", "login_id", "channel", "cause", "state", "reason", "provider", "to", "tries"]
 STEPS: Final = ["at", "what", "channel", "cause", "provider", "reason", "ms"]
+PROVIDERS: Final = [
+    "name",
+    "channel",
+    "enabled",
+    "position",
+    "weight",
+    "slots",
+    "per_second",
+    "breaker",
+    "under_way",
+]
+ERRORS: Final = ["provider", "code", "reason", "class", "means", "next"]
 LETTERS: Final = ["at", "id", "topic", "partition", "offset", "reason", "service", "replayed_at"]
 
-deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume.")
+deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume, pauses.")
 replays = typer.Typer(no_args_is_help=True, help="Send again what failed and can still be used.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Records that could not be used: list, replay.")
-providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set.")
+providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route; what their errors mean.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Account = Annotated[str | None, typer.Option(help="Name or id of an account; without it all that you may see.")]
 StateOption = Annotated[State | None, typer.Option(help="Where the delivery stands.")]
 Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt.")]
-Provider = Annotated[str | None, typer.Option(help="twilio or smtp.")]
+Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
+Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
+ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
 Since = Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")]
 Until = Annotated[str | None, typer.Option(help="RFC 3339; before this instant.")]
 
@@ -51,27 +66,51 @@ def show_login(login_id: str, as_json: Json = False) -> None:
         return show(found, as_json)
     show({name: found[name] for name in ("login_id", "account", "user", "closed", "expires_at")}, as_json)
     show(found["deliveries"], as_json, COLUMNS)
-    return show(found["steps"], as_json, STEPS)
+    show(found["steps"], as_json, STEPS)
+    if explained := catalogue.explained([*found["deliveries"], *found["steps"]]):
+        show(explained, as_json, ERRORS)
+    return None
 
 
 @deliveries.command("pause")
 def pause(
     account: Account = None,
+    channel: ChannelOption = None,
+    country: Country = None,
+    provider: Provider = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Keep codes back, of one account or of all; they wait in the ledger."""
-    if account is None and not yes:
+    """Keep codes back: of an account, a channel, a country, a provider, of all; they wait in the ledger."""
+    where = _without_none(account=account_id(account), channel=channel, country=country, provider=provider)
+    if not where and not yes:
         typer.confirm(
             "No code of ANY account that you may pause goes out until you resume. Go on?", abort=True, err=True
         )
-    show(call(SERVICE, "POST", "/v1/deliveries/pause", _without_none(account=account_id(account))), as_json)
+    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/pause", where), as_json)
 
 
 @deliveries.command("resume")
-def resume(account: Account = None, as_json: Json = False) -> None:
-    """Send what waited, as far as its codes still live."""
-    show(call(SERVICE, "POST", "/v1/deliveries/resume", _without_none(account=account_id(account))), as_json)
+def resume(
+    account: Account = None,
+    channel: ChannelOption = None,
+    country: Country = None,
+    provider: Provider = None,
+    as_json: Json = False,
+) -> None:
+    """End exactly that pause, and send what waited as far as its codes still live; shows what is still paused."""
+    where = _without_none(account=account_id(account), channel=channel, country=country, provider=provider)
+    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/resume", where), as_json)
+
+
+@deliveries.command("pauses")
+def pauses(as_json: Json = False) -> None:
+    """What is kept back now; * is any."""
+    _show_pauses(call(SERVICE, "GET", "/v1/deliveries/pauses"), as_json)
+
+
+def _show_pauses(found: Any, as_json: bool) -> None:
+    show(found if as_json else found["paused"], as_json, ["account", "channel", "country", "provider"])
 
 
 @replays.command("create")
@@ -115,7 +154,13 @@ def replay_letter(letter_id: str, as_json: Json = False) -> None:
 @providers.command("list")
 def list_providers(as_json: Json = False) -> None:
     found = call(SERVICE, "GET", "/v1/providers")
-    show(found if as_json else found["providers"], as_json, ["name", "channel", "enabled", "weight", "position"])
+    show(found if as_json else found["providers"], as_json, PROVIDERS)
+
+
+@providers.command("errors")
+def list_errors(provider: Provider = None, as_json: Json = False) -> None:
+    """What the codes of providers mean, and what to do."""
+    show(list(catalogue.rows(provider)), as_json, ERRORS)
 
 
 @providers.command("set")
@@ -123,13 +168,48 @@ def set_provider(
     name: str,
     enabled: Annotated[bool | None, typer.Option("--enabled/--disabled")] = None,
     position: Annotated[int | None, typer.Option(min=0, max=1000, help="The lowest is asked first.")] = None,
+    weight: Annotated[int | None, typer.Option(min=0, max=1000, help="Its share among those of its position.")] = None,
+    slots: Annotated[
+        int | None, typer.Option(min=0, max=1024, help="Calls at once, each worker; 0: the usual.")
+    ] = None,
+    per_second: Annotated[float | None, typer.Option(min=0, help="Calls a second, each worker; 0: no limit.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Switch a provider on or off, or change its place."""
-    show(
-        call(SERVICE, "PATCH", f"/v1/providers/{part(name)}", _without_none(enabled=enabled, position=position)),
-        as_json,
-    )
+    """Switch a provider on or off, change its place or its limits; in every worker within two seconds."""
+    wanted: dict[str, Any] = _without_none(enabled=enabled, position=position, weight=weight)
+    limits = _without_none(slots=slots, per_second=per_second)
+    wanted |= {name: value or None for name, value in limits.items()}
+    show(call(SERVICE, "PATCH", f"/v1/providers/{part(name)}", wanted), as_json)
+
+
+@providers.command("routes")
+def list_routes(as_json: Json = False) -> None:
+    """Who sends for which account and country, where that differs from the providers' own places."""
+    found = call(SERVICE, "GET", "/v1/routes")
+    show(found if as_json else found["routes"], as_json, ["account", "country", "provider", "position", "weight"])
+
+
+@providers.command("route")
+def set_routes(
+    places: Annotated[
+        list[str] | None, typer.Argument(help="provider[:position[:weight]], like vonage:0:3; none: no routes.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="Name or id of an account; without it any.")] = None,
+    country: Country = None,
+    as_json: Json = False,
+) -> None:
+    """Set who sends for an account, a country, or both: these instead of what was set before."""
+    wanted = {"account": account_id(account), "country": country, "providers": [_place(text) for text in places or []]}
+    found = call(SERVICE, "PUT", "/v1/routes", _without_none(**wanted))
+    show(found if as_json else found["routes"], as_json, ["account", "country", "provider", "position", "weight"])
+
+
+def _place(text: str) -> dict[str, Any]:
+    """`provider[:position[:weight]]`"""
+    provider, *numbers = text.split(":")
+    if not provider or len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+        raise typer.BadParameter(f"{text!r} is not provider[:position[:weight]], like vonage:0:3.")
+    return {"provider": provider, **dict(zip(("position", "weight"), map(int, numbers), strict=False))}
 
 
 def _without_none(**given: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from services.delivery.states import Reason
 from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Bound, Contacts, LoginSecrets, SealBroken, open_login, search_hash
 from services.platform.keys.keyring import Ring
+from services.platform.keys.tokens import ReceiptTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Secrets:
     codes: Codes
     search: Ring
     words: Words
+    receipts: ReceiptTokens
 
     def open(self, job: Job) -> LoginSecrets:
         """Raises `SealBroken` or `UnknownKey`."""
@@ -44,7 +46,8 @@ class Secrets:
     def _written(self, job: Job, to: str, name: str, facts: Facts) -> Message:
         write = self.words.sms if job.channel == "sms" else self.words.mail
         said = write(name, self.words.of(job.account_id), job.locale, facts)
-        return Message(str(job.id), to, said.subject, said.text, said.html, said.sender, said.locale)
+        token = self.receipts.make(job.login_id, job.id)
+        return Message(str(job.id), to, said.subject, said.text, said.html, said.sender, said.locale, token)
 
     def recipient(self, channel: str, inside: LoginSecrets) -> bytes | None:
         """A keyed hash of who gets the message, to count by."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from services.delivery.notices import is_notice
 from services.delivery.ports import Job, Result
-from services.delivery.provider import Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Permanent, Retryable, Unknown
 from services.delivery.states import Reason, State
 
 SMS_WINDOW: Final = timedelta(seconds=10)
@@ -13,6 +13,8 @@ CALL_SECONDS: Final = {"sms": 4.0, "email": 8.0}
 SHORTEST_CALL: Final = 1.0
 LATE_LOOK: Final = 0.75  # a row is looked at when it is due or a little later
 SHORTEST_PAUSE: Final = 0.5
+SHORTEST_WAIT: Final = 0.1
+HELD_SECONDS: Final = 3.0
 MOST_TRIES: Final = {"sms": 4, "email": 60}
 NOTICE_TRIES: Final = 60
 KEY_PAUSE: Final = 1.0
@@ -55,23 +57,43 @@ def after_success(job: Job, now: datetime, ref: str, receipts: bool) -> Result:
     return Result(state=State.SENT, ref=ref, pause=pause)
 
 
-def after_trouble(job: Job, trouble: Trouble, now: datetime, has_email: bool) -> Result:
-    """What an error makes of the row: again later, the end, or honest doubt."""
+def after_trouble(job: Job, trouble: Trouble, now: datetime, has_email: bool, another: bool = False) -> Result:
+    """What an error makes of the row: again later, the end, or doubt. `another`: another provider may take it."""
     match trouble:
         case Permanent():
+            if trouble.blame is not Blame.NUMBER and another:
+                return _again(job, Retryable(trouble.reason), now, at_once=True)
             return Result(state=State.FAILED, reason=trouble.reason)
         case Retryable():
-            return _again(job, trouble, now)
+            return _again(job, trouble, now, at_once=another)
         case Unknown():
             return _in_doubt(job, trouble, now, has_email)
 
 
-def _again(job: Job, trouble: Retryable, now: datetime) -> Result:
-    """Later, as often as the window allows; the last try is made just before it closes."""
+def held_back() -> Result:
+    """What this worker knows of pauses may be two seconds old: it looks again."""
+    return Result(state=State.QUEUED, reason=Reason.PAUSED, pause=HELD_SECONDS, untried=True)
+
+
+def without_lane(job: Job, pause: float, down: bool, now: datetime, has_email: bool) -> Result:
+    """No provider takes it now. While all are silent, the next channel is asked at once; while all are busy, when the
+    window has closed. Where there is none, it waits: nothing was tried.
+    """
+    reason = Reason.PROVIDERS_DOWN if down else Reason.PROVIDERS_BUSY
+    may_fall_back = job.channel == "sms" and has_email and not is_notice(job)
+    if may_fall_back and (down or now >= job.challenged_at + SMS_WINDOW):
+        return Result(state=State.FAILED, reason=reason, untried=True)
+    return Result(state=State.QUEUED, reason=reason, pause=max(pause, SHORTEST_WAIT), untried=True)
+
+
+def _again(job: Job, trouble: Retryable, now: datetime, at_once: bool = False) -> Result:
+    """Later, as often as the window allows; the last try is made just before it closes. Another provider is asked at
+    once, whatever the first one said about later.
+    """
     patient = job.channel == "email" or job.doubtful or is_notice(job)
     last = job.expires_at if patient else job.challenged_at + SMS_WINDOW
     left = (min(last, job.expires_at) - now).total_seconds() - SHORTEST_CALL - LATE_LOOK
-    pause = max(min(back_off(job), left), SHORTEST_PAUSE, trouble.after or 0.0)
+    pause = 0.0 if at_once else max(min(back_off(job), left), SHORTEST_PAUSE, trouble.after or 0.0)
     if pause > left or job.tries >= (NOTICE_TRIES if is_notice(job) else MOST_TRIES[job.channel]):
         return Result(state=State.FAILED, reason=trouble.reason)
     return Result(state=State.QUEUED, reason=trouble.reason, pause=pause)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -16,24 +17,29 @@ from aiokafka.errors import KafkaError
 
 from services.delivery.channels.smtp import Smtp, SmtpServer
 from services.delivery.channels.twilio import Twilio
+from services.delivery.channels.twilio_receipts import TwilioReceipts
+from services.delivery.channels.vonage import ApplicationJwt, Vonage
+from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.compose import Secrets
 from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
 from services.delivery.messages.words import Words
+from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
-from services.delivery.postgres.reading import PostgresControls, PostgresReading
+from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.postgres.wordings import PostgresWordings
 from services.delivery.provider import Channel
+from services.delivery.receipts import Reader
 from services.delivery.routes import api
 from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
-from services.delivery.settings import DeliverySettings
+from services.delivery.settings import DeliverySettings, revealed
 from services.delivery.watchdog import Agents, Pulse, Seen, Stall, Watch, end_worker, keep_watch
 from services.platform import clients, http
 from services.platform.clock import SystemClock
@@ -44,8 +50,10 @@ from services.platform.keys.contacts import Contacts
 from services.platform.keys.deadletters import DeadLetterOpener, DeadLetterSeal
 from services.platform.keys.grants import Verifier
 from services.platform.keys.keyring import Keyrings
+from services.platform.keys.tokens import ReceiptTokens
 from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
+from services.platform.work import spare_the_collector
 
 log = structlog.get_logger()
 
@@ -78,15 +86,15 @@ class House:
 
     async def start(self, agents: Agents, seen: Callable[[], Seen]) -> Sequence[Coroutine[Any, Any, None]]:
         await self.controls.add_providers(self.routing.names())
-        self.routing.update(await self.controls.providers())
-        self.words.update(await self.wordings.changes())
+        await self.refresh()
         self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
+        spare_the_collector()
         log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
         connection = Connection.of(self.settings)
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
         rolling = roll_daily(self.codes, SystemClock())
         watching = self._watch(agents, seen)
-        return [self.sender.run(), self.outbox.run(), follow, rolling, self._refresh(), self.lock.keep(), watching]
+        return [self.sender.run(), self.outbox.run(), follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
 
     async def _watch(self, agents: Agents, seen: Callable[[], Seen]) -> None:
         pulse = Pulse(end_worker)
@@ -105,12 +113,16 @@ class House:
         await self.lock.release()
         await self.pool.close()
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        controls = self.controls
+        self.routing.update(await controls.providers(), await controls.routes(), await controls.paused())
+        self.words.update(await self.wordings.changes())
+
+    async def _keep_fresh(self) -> None:
         """What operators changed reaches every worker within two seconds."""
         while True:
             try:
-                self.routing.update(await self.controls.providers())
-                self.words.update(await self.wordings.changes())
+                await self.refresh()
             except AWAY as away:
                 log.warning("changes_not_read", error=type(away).__name__)
             await asyncio.sleep(REFRESH_SECONDS)
@@ -149,16 +161,18 @@ def _wired(
     pool: asyncpg.Pool[asyncpg.Record],
 ) -> House:
     clock, contacts = SystemClock(), Contacts(rings.secret("contacts"))
+    tokens = ReceiptTokens(rings.secret("receipts"))
     words = Words(library, settings.bound_host)
-    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), words)
+    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), words, tokens)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
-    ledger, routing = PostgresLedger(pool, outbox), Routing(channels_of(settings))
+    ledger, routing = PostgresLedger(pool, outbox), _routing(settings, clock)
     sender = Sender(ledger, routing, secrets, clock, settings.slots)
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
     verifier = Verifier(rings.secret("grants.pub"))
     ingest = Ingest(PostgresIntake(pool), sender, secrets, verifier, dead_letters, clock)
-    parts = _parts(settings, rings, pool, ledger=ledger, sender=sender, secrets=secrets, ingest=ingest, clock=clock)
+    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "ingest": ingest}
+    parts = _parts(settings, rings, pool, clock=clock, **built)
     return House(
         settings=settings,
         pool=pool,
@@ -191,26 +205,56 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         opener=DeadLetterOpener(rings.secret("dead-letters")),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,
+        readers=readers_of(settings),
         **more,
     )
 
 
+def _routing(settings: DeliverySettings, clock: SystemClock) -> Routing:
+    return Routing(channels_of(settings), clock.monotonic, settings.slots, random.Random())  # noqa: S311 - no secret
+
+
 def channels_of(settings: DeliverySettings) -> list[Channel]:
     found: list[Channel] = []
-    if settings.twilio_account_sid and settings.twilio_auth_token and settings.twilio_from:
-        base = (settings.receipts_url or settings.public_url).rstrip("/")
-        twilio = Twilio(
-            base_url=settings.twilio_base_url,
-            sid=settings.twilio_account_sid,
-            token=settings.twilio_auth_token.get_secret_value(),
-            sender=settings.twilio_from,
-            callback=f"{base}/v1/receipts/twilio" if settings.twilio_receipts else None,
-            connections=settings.slots,
-        )
-        found.append(twilio)
+    if settings.twilio_account_sid:
+        found.append(_twilio(settings, settings.twilio_account_sid))
+    if settings.vonage_application_id:
+        found.append(_vonage(settings, settings.vonage_application_id))
     if settings.smtp_host:
         found.append(Smtp(_smtp(settings, settings.smtp_host)))
     return found
+
+
+def readers_of(settings: DeliverySettings) -> dict[str, Reader]:
+    """Who may give receipts, and how each signs them."""
+    found: dict[str, Reader] = {}
+    if settings.twilio_account_sid:
+        found["twilio"] = TwilioReceipts(settings.receipts_at("twilio"), revealed(settings.twilio_auth_token))
+    if settings.vonage_application_id and settings.vonage_api_key and settings.vonage_signature_secret:
+        secret = revealed(settings.vonage_signature_secret)
+        found["vonage"] = VonageReceipts(secret, settings.vonage_api_key, settings.vonage_application_id)
+    return found
+
+
+def _twilio(settings: DeliverySettings, sid: str) -> Twilio:
+    return Twilio(
+        base_url=settings.twilio_base_url,
+        sid=sid,
+        token=revealed(settings.twilio_auth_token),
+        sender=settings.twilio_from or "",
+        callback=settings.receipts_at("twilio") if settings.twilio_receipts else None,
+        connections=settings.slots,
+    )
+
+
+def _vonage(settings: DeliverySettings, application_id: str) -> Vonage:
+    return Vonage(
+        base_url=settings.vonage_base_url,
+        auth=ApplicationJwt(application_id, settings.vonage_rsa_key()),
+        sender=settings.vonage_from or "",
+        callback=settings.receipts_at("vonage") if settings.vonage_receipts else None,
+        connections=settings.slots,
+    )
 
 
 def _smtp(settings: DeliverySettings, host: str) -> SmtpServer:

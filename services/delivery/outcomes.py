@@ -18,6 +18,7 @@ from services.delivery.compose import Secrets
 from services.delivery.fallback import cause_after
 from services.delivery.ports import Consequences, EmailRow, Job, Result
 from services.delivery.states import State
+from services.delivery.vendor_errors import word_of
 from services.platform.clock import event_id
 from services.platform.keys.contacts import Bound, mask_email, seal_login
 
@@ -54,7 +55,7 @@ def with_email(job: Job, result: Result, secrets: Secrets, now: datetime) -> Con
     request = EmailFallbackRequested(
         **_envelope(job, now, "EmailFallbackRequested"),
         cause=cause,
-        reason=result.reason or result.state,
+        reason=word_of(result.reason or result.state),
         sealed=sealed,
         masked=masked,
         code_key_id=job.code_key_id,
@@ -87,7 +88,7 @@ def failed(job: Job, result: Result, now: datetime, then: NextStep) -> Event:
         channel=job.channel,
         provider=result.provider,
         state=failed_state(result),
-        reason=result.reason or result.state.value,
+        reason=word_of(result.reason or result.state),
         next=then,
         masked=job.masked,
         country=job.country,

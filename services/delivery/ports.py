@@ -1,6 +1,6 @@
 """What the rules need of the world, in their words, and the shapes that pass between them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -99,7 +99,7 @@ class Consequences:
 class Ledger(Protocol):
     """The part of Postgres that `send` needs."""
 
-    async def claim(self, slots: int) -> list[Job]: ...
+    async def claim(self, slots: int, room: Mapping[str, int]) -> list[Job]: ...
     async def overdue(self, limit: int) -> list[Job]: ...
     async def login_now(self, job: Job) -> LoginNow: ...
     async def settle(self, job: Job, result: Result, then: Consequences) -> bool: ...

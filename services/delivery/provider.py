@@ -1,6 +1,7 @@
 """What a provider is to delivery: one call that ends in a reference or in one of three honest errors."""
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 
@@ -12,12 +13,20 @@ class Retryable(Exception):
         self.reason, self.after = reason, after
 
 
-class Permanent(Exception):
-    """The provider refused this message for good."""
+class Blame(Enum):
+    """What a refusal is about: this number, which nobody reaches; this provider's way to it; the provider itself."""
 
-    def __init__(self, reason: str) -> None:
+    NUMBER = auto()
+    ROUTE = auto()
+    PROVIDER = auto()
+
+
+class Permanent(Exception):
+    """The provider refused this message for good. Unless the number is to blame, another provider may take it."""
+
+    def __init__(self, reason: str, blame: Blame = Blame.NUMBER) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.blame = reason, blame
 
 
 class Unknown(Exception):
@@ -32,6 +41,7 @@ class Unknown(Exception):
 class Message:
     """`to` and `text` never reach a log. `sender` is what the account wants to be called: a display name of an e-mail,
     a name or number of an SMS; None: the provider's own. An SMS has no subject and no `html`.
+    `token` names the message to whom gives receipts for it.
     """
 
     delivery_id: str
@@ -41,6 +51,7 @@ class Message:
     html: str | None = None
     sender: str | None = None
     locale: str | None = None
+    token: str = ""
 
 
 class Channel(Protocol):

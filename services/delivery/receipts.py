@@ -1,6 +1,12 @@
-"""Receipts move a row forward only; a failure that one reports makes the e-mail due."""
+"""Receipts move a row forward only; a failure that one reports makes the e-mail due.
+
+A receipt names its message by a token of ours (`keys/tokens.py`) that the provider hands back, not by the provider's
+own id: so it counts even when it overtakes the answer that brings that id.
+"""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -18,6 +24,36 @@ PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 TRIES: Final = 5
 
 
+class Forged(Exception):
+    """The provider did not sign this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A receipt as it came; `query` and `body` are what the signature was made over."""
+
+    query: str
+    content_type: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the provider says, and our token where it hands one back. `result` None: it says nothing yet."""
+
+    token: str | None
+    result: Result | None
+
+
+class Reader(Protocol):
+    """How one provider signs and words its receipts."""
+
+    def read(self, given: Given) -> Receipt:
+        """Raises `Forged`."""
+        ...
+
+
 class Received(Protocol):
     """The part of Postgres that receipts need. They lease nothing: a row that was changed since it was read stays."""
 
@@ -32,6 +68,8 @@ async def receive(received: Received, secrets: Secrets, delivery_id: UUID, resul
     """
     for _ in range(TRIES):
         job = await _sent(received, delivery_id)
+        if job is not None and not _counts(job, result):
+            return False
         then = await _consequences(received, secrets, job, result) if job is not None else None
         if job is None or then is None:
             return False
@@ -42,14 +80,24 @@ async def receive(received: Received, secrets: Secrets, delivery_id: UUID, resul
 
 
 async def _sent(received: Received, delivery_id: UUID) -> Job | None:
-    """A receipt can overtake the answer that it belongs to: wait for that one to be written."""
-    for pause in (*PAUSES, None):
+    """A receipt can overtake the answer that it belongs to: wait for that one to be written, but not until the call is
+    given up for silent: the receipt shows that the provider has the message.
+    """
+    for pause in PAUSES:
         job = await received.receivable(delivery_id)
         if job is None or job.state == State.SENT:
             return job
-        if pause is not None:
-            await asyncio.sleep(pause)
-    return None
+        await asyncio.sleep(pause)
+    return await received.receivable(delivery_id)
+
+
+def _counts(job: Job, result: Result) -> bool:
+    """ "Delivered" always counts; a failure only of the submission that the row waits for, not of an earlier one."""
+    if result.state == State.DELIVERED:
+        return True
+    if job.state == State.SENDING and job.tries > 1:
+        return False
+    return job.provider in (None, result.provider)
 
 
 async def _consequences(received: Received, secrets: Secrets, job: Job, result: Result) -> Consequences | None:

@@ -1,7 +1,7 @@
 """The one owner of retries: takes leased rows, calls a provider within the deadline, writes what became of it."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,9 +13,12 @@ import structlog
 
 from services.delivery import deadlines, fallback, outcomes
 from services.delivery.compose import Secrets
+from services.delivery.lanes import Lane
 from services.delivery.ports import Consequences, Held, Job, Ledger, Result
-from services.delivery.provider import Channel, Permanent, Retryable, Unknown
+from services.delivery.provider import Channel, Message, Permanent, Retryable, Unknown
+from services.delivery.routing import NoLane
 from services.delivery.states import DID_NOT_ARRIVE, Reason, State
+from services.delivery.vendor_errors import word_of
 from services.platform import failpoints, metrics
 from services.platform.clock import Clock
 from services.platform.keys.contacts import LoginSecrets, SealBroken
@@ -32,9 +35,11 @@ OVERDUE_PAUSE: Final = 0.25
 
 
 class Routes(Protocol):
-    """Which provider takes the next message of a channel."""
+    """Which provider takes a message, and how many calls each channel has room for."""
 
-    def choose(self, channel: str) -> Channel | None: ...
+    def choose(self, job: Job) -> Lane | NoLane: ...
+    def another(self, job: Job, name: str) -> bool: ...
+    def room(self) -> Mapping[str, int]: ...
 
 
 class Sender:
@@ -135,7 +140,7 @@ class Sender:
     async def _claim(self) -> int:
         """Without a backlog the sweeper leaves half of the slots to rows that come in at this very moment."""
         with self.hold(self._slots if self._backlog else max(1, self.free // 2)) as held:
-            jobs = await self._ledger.claim(held.slots) if held.slots else []
+            jobs = await self._ledger.claim(held.slots, self._routes.room()) if held.slots else []
             self.start(jobs, held)
         self._backlog = len(jobs) == held.slots
         return len(jobs)
@@ -164,18 +169,23 @@ class Sender:
         except SealBroken:
             return Result(state=State.FAILED, reason=Reason.CONTACTS_BROKEN)
         except (Permanent, Retryable, Unknown) as trouble:
-            result = deadlines.after_trouble(job, trouble, look.now(), inside.email is not None)
+            another = look.provider is not None and self._routes.another(job, look.provider)
+            result = deadlines.after_trouble(job, trouble, look.now(), inside.email is not None, another)
             return replace(result, ms=look.call_ms())
 
     async def _call(self, job: Job, inside: LoginSecrets, look: "_Look") -> Result:
-        provider = self._routes.choose(job.channel)
-        if provider is None:
-            raise Permanent(Reason.NO_PROVIDER)
+        lane = self._routes.choose(job)
+        if isinstance(lane, NoLane):
+            return _not_now(job, lane, look.now(), inside.email is not None)
         message = self._secrets.message(job, inside, look.now())
         lease = LEASE_SECONDS - LEASE_SPARE - look.seconds()
         timeout = min(deadlines.time_for_call(job, look.now()), lease)
         if lease < deadlines.SHORTEST_CALL or timeout <= 0:
             return Result(state=State.QUEUED, reason=Reason.LEASE_TOO_SHORT, pause=0.0, untried=True)
+        with lane.call() as provider:
+            return await self._made(job, provider, message, timeout, look)
+
+    async def _made(self, job: Job, provider: Channel, message: Message, timeout: float, look: "_Look") -> Result:
         self._called.add(job.id)
         look.call(provider.name)
         if job.tries == 1 and job.cause == "login":
@@ -216,9 +226,17 @@ class Sender:
             login = await self._ledger.login_now(job)
             email = self._secrets.email_of(job, now)
             if fallback.fallback_due(job, result.state, login, email, now):
-                metrics.FALLBACKS.labels(result.reason or result.state.value).inc()
+                metrics.FALLBACKS.labels(word_of(result.reason or result.state)).inc()
                 return outcomes.with_email(job, result, self._secrets, now)
         return outcomes.without_email(job, result, now)
+
+
+def _not_now(job: Job, no_lane: NoLane, now: datetime, has_email: bool) -> Result:
+    if no_lane.held:
+        return deadlines.held_back()
+    if no_lane.pause is None:
+        raise Permanent(Reason.NO_PROVIDER)
+    return deadlines.without_lane(job, no_lane.pause, no_lane.down, now, has_email)
 
 
 def told_if_crashed(job: Job, task: "asyncio.Task[None]") -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field, SecretStr, model_validator
 
 from services.platform.settings import ServiceSettings, is_loopback, reaches_beyond
@@ -32,6 +35,13 @@ class DeliverySettings(ServiceSettings):
     twilio_auth_token: SecretStr | None = None
     twilio_from: str | None = None
     twilio_receipts: bool = True
+    vonage_base_url: str = "https://api.nexmo.com"
+    vonage_application_id: str | None = None
+    vonage_private_key: SecretStr | None = Field(default=None, description="the application's RSA key, PEM")
+    vonage_from: str | None = None
+    vonage_receipts: bool = True
+    vonage_api_key: str | None = Field(default=None, description="the account that signs receipts")
+    vonage_signature_secret: SecretStr | None = None
     receipts_url: str | None = Field(default=None, description="base for receipt URLs, when not the public URL")
 
     smtp_host: str | None = None
@@ -49,31 +59,74 @@ class DeliverySettings(ServiceSettings):
             )
         if self.smtp_user and not self.smtp_password:
             raise ValueError("GATEPOST_SMTP_USER also needs GATEPOST_SMTP_PASSWORD(_FILE)")
-        if not self.twilio_account_sid and not self.smtp_host:
-            raise ValueError("no provider: set GATEPOST_TWILIO_ACCOUNT_SID or GATEPOST_SMTP_HOST")
+        self._check_vonage()
+        if not (self.twilio_account_sid or self.vonage_application_id or self.smtp_host):
+            raise ValueError(
+                "no provider: set GATEPOST_TWILIO_ACCOUNT_SID, GATEPOST_VONAGE_APPLICATION_ID or GATEPOST_SMTP_HOST"
+            )
         if insecure_providers(self) and "provider-loopback" not in self.allow_insecure:
             raise ValueError(
-                "GATEPOST_TWILIO_BASE_URL or GATEPOST_SMTP_HOST: a provider without TLS, on loopback or on a private"
-                " address (or GATEPOST_ALLOW_INSECURE=provider-loopback)"
+                "GATEPOST_TWILIO_BASE_URL, GATEPOST_VONAGE_BASE_URL or GATEPOST_SMTP_HOST: a provider without TLS, on"
+                " loopback or on a private address (or GATEPOST_ALLOW_INSECURE=provider-loopback)"
             )
         return self
+
+    def _check_vonage(self) -> None:
+        needed = (self.vonage_application_id, self.vonage_private_key, self.vonage_from)
+        if not any((*needed, self.vonage_api_key, self.vonage_signature_secret)):
+            return
+        if not all(needed):
+            raise ValueError(
+                "Vonage needs all of GATEPOST_VONAGE_APPLICATION_ID, GATEPOST_VONAGE_PRIVATE_KEY(_FILE) and"
+                " GATEPOST_VONAGE_FROM"
+            )
+        self.vonage_rsa_key()
+        if self.vonage_receipts and not (self.vonage_api_key and self.vonage_signature_secret):
+            raise ValueError(
+                "GATEPOST_VONAGE_RECEIPTS needs GATEPOST_VONAGE_API_KEY and GATEPOST_VONAGE_SIGNATURE_SECRET(_FILE),"
+                " or has to be false"
+            )
+
+    def vonage_rsa_key(self) -> RSAPrivateKey:
+        """Raises `ValueError` for anything but an RSA key in PEM."""
+        try:
+            key = load_pem_private_key(revealed(self.vonage_private_key).encode(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, RSAPrivateKey):
+            raise ValueError("GATEPOST_VONAGE_PRIVATE_KEY(_FILE): not an RSA private key in PEM without a passphrase")
+        return key
+
+    def receipts_at(self, provider: str) -> str:
+        """Where that provider sends receipts; it signs for exactly this address."""
+        return f"{(self.receipts_url or self.public_url).rstrip('/')}/v1/receipts/{provider}"
 
     @property
     def bound_host(self) -> str:
         return self.code_host or urlsplit(self.public_url).hostname or "localhost"
 
 
+def revealed(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
+
+
 def insecure_providers(settings: DeliverySettings) -> list[str]:
     """Providers that are acceptable on one machine only."""
     if not reaches_beyond(settings):
         return []
-    twilio = urlsplit(settings.twilio_base_url)
     found = []
-    if settings.twilio_account_sid and (twilio.scheme != "https" or is_private(twilio.hostname or "")):
+    if settings.twilio_account_sid and _is_insecure(settings.twilio_base_url):
         found.append("twilio")
+    if settings.vonage_application_id and _is_insecure(settings.vonage_base_url):
+        found.append("vonage")
     if settings.smtp_host and (settings.smtp_security == "none" or is_private(settings.smtp_host)):
         found.append("smtp")
     return found
+
+
+def _is_insecure(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme != "https" or is_private(parts.hostname or "")
 
 
 def is_private(host: str) -> bool:

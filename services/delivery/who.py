@@ -14,6 +14,7 @@ _REPLAY: Final = right("deliveries:replay", roles=("admin", "operator"), fresh=T
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/v1/deliveries"): _READ,
     ("GET", "/v1/deliveries/stream"): _READ,
+    ("GET", "/v1/deliveries/pauses"): _READ,
     ("POST", "/v1/deliveries/pause"): _OPERATE,
     ("POST", "/v1/deliveries/resume"): _OPERATE,
     ("GET", "/v1/timelines/{login_id}"): _READ,
@@ -23,6 +24,8 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/v1/dead-letters/{letter_id}/replay"): _INSTALLATION_FRESH,
     ("GET", "/v1/providers"): _INSTALLATION,
     ("PATCH", "/v1/providers/{provider}"): _INSTALLATION_FRESH,
+    ("GET", "/v1/routes"): _INSTALLATION,
+    ("PUT", "/v1/routes"): _INSTALLATION_FRESH,
     ("GET", "/v1/wordings/{account}"): _LOOK,
     ("PUT", "/v1/wordings/{account}"): _OPERATE,
     ("DELETE", "/v1/wordings/{account}"): _OPERATE,

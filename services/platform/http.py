@@ -17,6 +17,7 @@ from services.platform import metrics
 from services.platform.bad_bodies import told
 from services.platform.keys.keyring import KeyringError
 from services.platform.postgres import AWAY
+from services.platform.work import spare_the_collector
 
 log = structlog.get_logger()
 
@@ -258,6 +259,7 @@ async def serve(app: web.Application, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way; start-up and clean-up hooks are the app's own."""
     stopping = stop_signal()
     runner = await start(app, host, port)
+    spare_the_collector()
     log.info("listening", host=host, port=port)
     try:
         await stopping.wait()

@@ -1,6 +1,7 @@
 """What runs beside the requests, for as long as the process lives."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Coroutine
@@ -9,6 +10,14 @@ from typing import Any
 import structlog
 
 log = structlog.get_logger()
+
+
+def spare_the_collector() -> None:
+    """What a process holds once it has started stays: the garbage collector need not look through all of it again and
+    again, 15 to 30 ms each time, in which nobody is served.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def or_stop(name: str, work: Coroutine[Any, Any, None]) -> None:

@@ -11,7 +11,8 @@ import pytest
 from services.delivery import replay
 from services.delivery.messages.own import Wording
 from services.delivery.routes.api import RECEIPTS
-from services.delivery.routes.operating import PauseBody, ProviderBody
+from services.delivery.routes.operating import PauseBody
+from services.delivery.routes.providers import ProviderBody, RoutesBody
 from services.delivery.routes.wordings import PreviewBody
 from services.delivery.who import RIGHTS as DELIVERY
 from services.login_gateway.accounts import EditAccount, NewAccount
@@ -55,6 +56,7 @@ BODIES: Final[dict[tuple[str, str], Any]] = {
     ("POST", "/v1/deliveries/resume"): PauseBody,
     ("POST", "/v1/replays"): replay.Request,
     ("PATCH", "/v1/providers/{provider}"): ProviderBody,
+    ("PUT", "/v1/routes"): RoutesBody,
     ("PUT", "/v1/wordings/{account}"): Wording,
     ("POST", "/v1/wordings/{account}/preview"): PreviewBody,
 }

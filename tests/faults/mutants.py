@@ -31,7 +31,7 @@ def opened_again(on: Callable[[], bool]) -> None:
     """The row's state is not asked for, so a used code is taken again."""
     from services.login_gateway.postgres import tries
 
-    again = tries.COUNT_TRY.replace("l.state = 'pending' AND", "")
+    again = tries.COUNT_TRY.replace("l.state || '' = 'pending' AND", "")
     _sql_when(on, tries, "_count", tries, "COUNT_TRY", again)
 
 
@@ -204,6 +204,7 @@ def _swap(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
 def _sql_when(on: Callable[[], bool], owner: Any, function: str, module: Any, name: str, other: str) -> None:
     """While the function runs up to its first wait for the database, the statement is another one."""
     usual = getattr(module, name)
+    assert other != usual, f"{module.__name__}.{name} was written anew: so must its mutant be"
 
     def patched(real: Any) -> Any:
         async def run(*given: Any) -> Any:

@@ -18,6 +18,7 @@ from schemas import codec, topics
 from services.platform.kafka import Connection, cluster_id, follower, stop
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.keyring import Keyrings
+from services.platform.keys.tokens import ReceiptTokens
 from tests.faults.records import Offset, Record, Submission, Told
 from tests.faults.town import Town
 
@@ -97,11 +98,18 @@ async def collect(town: Town) -> None:
 async def _submissions(town: Town) -> list[Submission]:
     async with town.http.get(f"{town.inbox}/attempts") as answer:
         found = (await answer.json())["attempts"]
+    tokens = ReceiptTokens(Keyrings(town.site.stack.environment.keys / "delivery").secret("receipts"))
+    named = [(a, _row_of(a["ref"], tokens)) for a in found]
     return [
-        Submission(instant(a["came"]), a["channel"], a["ref"], a["code"], a["answered"], a["arrived"])
-        for a in found
-        if a["ref"] in town.record.ledger
+        Submission(instant(a["came"]), a["channel"], row, a["code"], a["answered"], a["arrived"])
+        for a, row in named
+        if row in town.record.ledger
     ]
+
+
+def _row_of(ref: str | None, tokens: ReceiptTokens) -> str:
+    """An e-mail names its row, an SMS a token that does."""
+    return str(tokens.read(ref)) if ReceiptTokens.is_one(ref) else ref or ""
 
 
 def instant(text: str) -> float:

@@ -11,6 +11,7 @@ from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Contacts
 from services.platform.keys.grants import Signer
 from services.platform.keys.keyring import Keyrings
+from services.platform.keys.tokens import ReceiptTokens
 from tests.integration.delivery.conftest import SCOPES, Place, client
 from tests.integration.delivery.world import World
 from tests.integration.gateway_login.world import Desk, Member, eventually
@@ -39,6 +40,7 @@ async def office(stack: Stack, desk: Desk, near: Store) -> World:
         codes=Codes(rings.secret("code")),
         signer=Signer(rings.secret("grants")),
         auth=auth,
+        tokens=ReceiptTokens(Keyrings(keys / "delivery").secret("receipts")),
     )
 
 

@@ -218,11 +218,16 @@ def test_handles_and_tokens_are_read_back_and_every_alteration_is_refused(keys):
     token, handle = sessions.make(login_id, 1_800_000_000, secret), handles.make(login_id)
     assert reader.read(token) == tokens.Token(login_id, 1_800_000_000, tokens.secret_hash(secret))
     assert handles.read(handle) == login_id
-    for good, read in ((token, reader.read), (handle, handles.read)):
+    receipts = tokens.ReceiptTokens(ring(keys, "delivery", "receipts"))
+    delivery_id = uuid4()
+    receipt = receipts.make(login_id, delivery_id)
+    assert receipts.read(receipt) == delivery_id
+    assert len(receipt) <= 100, "Vonage hands no longer reference back"
+    for good, read in ((token, reader.read), (handle, handles.read), (receipt, receipts.read)):
         for i in range(3, len(good)):
             with pytest.raises(tokens.BadToken):
                 read(good[:i] + ("A" if good[i] != "A" else "B") + good[i + 1 :])
-        for bad in (good[:-1], good + "A", "", "gp_", "lg_", good.upper(), handle if good == token else token):
+        for bad in (good[:-1], good + "A", "", "gp_", "lg_", "rc_", good.upper(), handle if good == token else token):
             with pytest.raises(tokens.BadToken):
                 read(bad)
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import aiosmtplib
 
-from services.delivery.provider import Message, Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Message, Permanent, Retryable, Unknown
 
 SEVEN_BITS: Final = SMTP.clone(cte_type="7bit")  # not every server takes more
 
@@ -111,5 +111,5 @@ def _refusal(code: int, step: str) -> Retryable | Permanent:
     if 400 <= code < 500:
         return Retryable("mailbox-busy" if step == "envelope" else "provider-error")
     if code in (530, 534, 535, 538):
-        return Permanent("provider-credentials")
-    return Permanent("invalid-address" if code in (550, 551, 553) else f"refused-{code}")
+        return Permanent("provider-credentials", Blame.PROVIDER)
+    return Permanent("invalid-address" if code in (550, 551, 553) else f"refused:{code}")

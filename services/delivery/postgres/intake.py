@@ -45,8 +45,8 @@ WITH given AS (
         country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient, state, due_at,
         sealed_event, sealed_cause, opened)
     SELECT id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country, locale, origin,
-        code_key_id, digits, begun_at, challenged_at, expires_at, recipient, 'queued', now(), sealed_event, cause,
-        opened
+        code_key_id, digits, begun_at, challenged_at, expires_at, recipient, 'queued',
+        due(account_id, channel, country, expires_at), sealed_event, cause, opened
     FROM given ORDER BY id
     ON CONFLICT (login_id, channel, cause) DO UPDATE SET
         (account_id, user_id, sealed, masked, masked_email, country, locale, origin, code_key_id, digits, begun_at,
@@ -55,7 +55,7 @@ WITH given AS (
          excluded.country, excluded.locale, excluded.origin, excluded.code_key_id, excluded.digits, excluded.begun_at,
          excluded.challenged_at, excluded.expires_at, excluded.recipient, true),
         state = CASE d.state WHEN 'sending' THEN d.state ELSE 'queued' END,
-        due_at = CASE d.state WHEN 'sending' THEN d.due_at ELSE now() END,
+        due_at = CASE d.state WHEN 'sending' THEN d.due_at ELSE excluded.due_at END,
         tries = CASE d.state WHEN 'sending' THEN d.tries ELSE 0 END
     WHERE excluded.opened AND NOT d.opened AND d.provider IS NULL
     RETURNING id, login_id, account_id, channel, cause
@@ -66,7 +66,8 @@ WITH given AS (
 SELECT id FROM made
 """
 WAKE_EMAILS: Final = """
-UPDATE deliveries d SET due_at = now() FROM unnest($1::uuid[], $2::text[]) e (login_id, cause)
+UPDATE deliveries d SET due_at = due(d.account_id, d.channel, d.country, d.expires_at)
+FROM unnest($1::uuid[], $2::text[]) e (login_id, cause)
 WHERE d.login_id = e.login_id AND d.channel = 'email' AND d.cause = e.cause AND d.state || '' = 'queued' AND d.tries = 0
 RETURNING d.id
 """

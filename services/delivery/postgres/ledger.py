@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -18,32 +18,35 @@ JOB: Final = """d.id, d.login_id, d.channel, d.cause, d.account_id, d.user_id, d
     CASE d.channel WHEN 'email' THEN (SELECT l.device FROM logins l WHERE l.login_id = d.login_id) END AS device,
     (SELECT why FROM login_states s WHERE s.login_id = d.login_id) AS why, now() AS now"""
 LEASE: Final = "state = 'sending', lease = $2, due_at = now() + interval '10 seconds', updated_at = now()"
-PAUSED: Final = """(d.expires_at > now() AND EXISTS (
-    SELECT FROM pauses p WHERE p.account_id IN ('*', d.account_id::text)))"""
-
-# A loose index scan finds the accounts; each is asked for its oldest rows in the order of its index, and they are taken
-# turn by turn. Whether it is paused is asked once: asked of each row, a claim read the whole queue.
+# A loose index scan finds the accounts and their channels; each of these queues is asked for its oldest rows in the
+# order of its index, and they are taken turn by turn. A channel without room is passed over: what waits for a slow
+# provider holds nobody else back. What is paused is not due.
 CLAIM: Final = f"""
-WITH RECURSIVE accounts AS (
-    (SELECT account_id FROM deliveries WHERE state = 'queued' ORDER BY account_id LIMIT 1)
+WITH RECURSIVE queues AS (
+    (SELECT account_id, channel FROM deliveries WHERE state = 'queued' ORDER BY account_id, channel LIMIT 1)
     UNION ALL
-    SELECT (SELECT d.account_id FROM deliveries d WHERE d.state = 'queued' AND d.account_id > a.account_id
-            ORDER BY d.account_id LIMIT 1)
-    FROM accounts a WHERE a.account_id IS NOT NULL
+    SELECT n.account_id, n.channel FROM queues q CROSS JOIN LATERAL (
+        SELECT d.account_id, d.channel FROM deliveries d
+        WHERE d.state = 'queued' AND (d.account_id, d.channel) > (q.account_id, q.channel)
+        ORDER BY d.account_id, d.channel LIMIT 1
+    ) n
 ), open AS MATERIALIZED (
-    SELECT account_id, EXISTS (SELECT FROM pauses p WHERE p.account_id IN ('*', a.account_id::text)) AS paused
-    FROM accounts a WHERE account_id IS NOT NULL
+    SELECT q.*, r.room FROM queues q JOIN unnest($3::text[], $4::int[]) AS r (channel, room) USING (channel)
+    WHERE r.room > 0
 ), oldest AS MATERIALIZED (
-    SELECT c.id, c.due_at, row_number() OVER (PARTITION BY o.account_id ORDER BY c.due_at) AS turn
+    SELECT c.id, c.due_at, o.channel, o.room,
+        row_number() OVER (PARTITION BY o.account_id, o.channel ORDER BY c.due_at) AS turn
     FROM open o CROSS JOIN LATERAL (
         SELECT d.id, d.due_at FROM deliveries d
-        WHERE d.account_id = o.account_id AND d.state = 'queued' AND d.due_at <= now()
-            AND (NOT o.paused OR d.expires_at <= now())
+        WHERE d.account_id = o.account_id AND d.channel = o.channel AND d.state = 'queued' AND d.due_at <= now()
         ORDER BY d.due_at LIMIT $1
     ) c
+), ranked AS (
+    SELECT id, turn, due_at, room, row_number() OVER (PARTITION BY channel ORDER BY turn, due_at) AS place FROM oldest
 ), picked AS (
-    SELECT q.id FROM oldest o JOIN deliveries q USING (id)
-    WHERE q.state = 'queued' AND q.due_at <= now() ORDER BY o.turn, o.due_at LIMIT $1 FOR UPDATE OF q SKIP LOCKED
+    SELECT q.id FROM ranked o JOIN deliveries q USING (id)
+    WHERE o.place <= o.room AND q.state || '' = 'queued' AND q.due_at <= now()
+    ORDER BY o.turn, o.due_at LIMIT $1 FOR UPDATE OF q SKIP LOCKED
 )
 UPDATE deliveries d SET {LEASE}, tries = tries + 1 WHERE d.id IN (SELECT id FROM picked)
 RETURNING {JOB}, 'queued' AS state
@@ -55,7 +58,7 @@ CLAIM_THESE: Final = f"""
 UPDATE deliveries d SET {LEASE}, tries = tries + 1 WHERE d.id IN (
     SELECT d.id FROM deliveries d
     WHERE d.id = ANY((SELECT $3::uuid[])::uuid[]) AND d.state || '' = 'queued' AND d.due_at <= now()
-        AND NOT {PAUSED} LIMIT $1 FOR UPDATE SKIP LOCKED
+    LIMIT $1 FOR UPDATE SKIP LOCKED
 ) RETURNING {JOB}, 'queued' AS state
 """  # noqa: S608
 OVERDUE: Final = f"""
@@ -97,8 +100,10 @@ class PostgresLedger:
         self._pool, self._publisher = pool, publisher
         self._results = Results(pool)
 
-    async def claim(self, slots: int) -> list[Job]:
-        return [job_of(row) for row in await self._pool.fetch(CLAIM, slots, uuid4())]
+    async def claim(self, slots: int, room: Mapping[str, int]) -> list[Job]:
+        """As many as there are slots, of each channel as many as it has room for."""
+        rows = await self._pool.fetch(CLAIM, slots, uuid4(), list(room), list(room.values()))
+        return [job_of(row) for row in rows]
 
     async def overdue(self, limit: int) -> list[Job]:
         return [job_of(row) for row in await self._pool.fetch(OVERDUE, limit, uuid4())]

@@ -1,4 +1,4 @@
-"""What operators read, and what they may change: lists, timelines, pauses, providers."""
+"""What operators read: lists and timelines."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from uuid import UUID
 import asyncpg
 
 from services.delivery.deliveries import Delivery, Step, Timeline, Wanted
-from services.delivery.routing import Provider
-from services.platform import audit
 
 SHOWN: Final = """id AS delivery_id, login_id, account_id AS account, user_id AS user, channel, cause, state, reason,
     provider, masked AS to, country, tries, created_at, updated_at, due_at, expires_at"""
 WANTED: Final = """($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR login_id = $2)
-    AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR reason = $4)
+    AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR $4 IN (reason, split_part(reason, ':', 1)))
     AND ($5::text IS NULL OR provider = $5) AND ($6::text IS NULL OR channel = $6)
     AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)"""
 PAGE: Final = f"""
@@ -24,7 +22,6 @@ SELECT {SHOWN} FROM deliveries WHERE {WANTED}
 ORDER BY created_at DESC, id DESC LIMIT $11
 """  # noqa: S608 - made of constants
 STEPS: Final = "id, at, what, login_id, delivery_id, account_id AS account, channel, cause, provider, reason, ms"
-PROVIDERS: Final = "SELECT name, channel, enabled, weight, position, slots FROM providers"
 
 
 def wanted(of: Wanted) -> tuple[Any, ...]:
@@ -70,52 +67,3 @@ class PostgresReading:
 
     async def last_step(self) -> int:
         return int(await self._pool.fetchval("SELECT coalesce(max(id), 0) FROM delivery_log"))
-
-
-class PostgresControls:
-    """Pauses and providers: each change is audited."""
-
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        self._pool = pool
-
-    async def pause(self, account: str, who: str) -> None:
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "INSERT INTO pauses (account_id, by) VALUES ($1, $2) ON CONFLICT DO NOTHING", account, who
-            )
-            await audit.record(connection, who, "deliveries.pause", _uuid_or_none(account), account)
-
-    async def resume(self, account: str, who: str) -> None:
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("DELETE FROM pauses WHERE account_id = $1", account)
-            await audit.record(connection, who, "deliveries.resume", _uuid_or_none(account), account)
-
-    async def paused(self) -> list[str]:
-        return [row["account_id"] for row in await self._pool.fetch("SELECT account_id FROM pauses ORDER BY 1")]
-
-    async def add_providers(self, names: list[tuple[str, str]]) -> None:
-        """Rows for the providers that the settings name; what an operator changed stays."""
-        await self._pool.executemany(
-            "INSERT INTO providers (name, channel) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING", names
-        )
-
-    async def providers(self) -> list[Provider]:
-        return [Provider(**dict(row)) for row in await self._pool.fetch(f"{PROVIDERS} ORDER BY channel, position")]
-
-    async def change_provider(self, name: str, change: dict[str, Any], who: str) -> Provider | None:
-        async with self._pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(
-                "UPDATE providers SET enabled = coalesce($2, enabled), weight = coalesce($3, weight),"
-                " position = coalesce($4, position), slots = coalesce($5, slots), updated_at = now() WHERE name = $1"
-                " RETURNING name, channel, enabled, weight, position, slots",
-                name,
-                *(change.get(field) for field in ("enabled", "weight", "position", "slots")),
-            )
-            if row is None:
-                return None
-            await audit.record(connection, who, "providers.change", None, name, change)
-        return Provider(**dict(row))
-
-
-def _uuid_or_none(account: str) -> UUID | None:
-    return None if account == "*" else UUID(account)

@@ -44,7 +44,8 @@ ORDER BY m.created_at DESC LIMIT $9
 AGAIN: Final = f"""
 INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed, sealed_event,
     sealed_cause, masked, country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient)
-SELECT g.new_id, login_id, channel, $3, account_id, user_id, 'queued', now(), sealed, sealed_event, sealed_cause,
+SELECT g.new_id, login_id, channel, $3, account_id, user_id, 'queued',
+    due(account_id, channel, country, expires_at), sealed, sealed_event, sealed_cause,
     masked, country, locale, origin, code_key_id, digits, begun_at, now(), expires_at, recipient
 FROM unnest($1::uuid[], $2::uuid[]) g (id, new_id) JOIN deliveries m USING (id)
 WHERE NOT EXISTS (SELECT FROM deliveries n WHERE n.login_id = m.login_id AND n.channel = m.channel

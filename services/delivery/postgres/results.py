@@ -42,7 +42,8 @@ EMAIL: Final = """
 WITH made AS (INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed,
     sealed_event, sealed_cause, masked, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at,
     recipient)
-SELECT $2, login_id, 'email', $3, account_id, user_id, 'queued', now() + interval '3 seconds', $4,
+SELECT $2, login_id, 'email', $3, account_id, user_id, 'queued',
+    greatest(due(account_id, 'email', NULL, expires_at), now() + interval '3 seconds'), $4,
     'EmailFallbackRequested', $3, $5, locale, origin, code_key_id, digits, begun_at, now(), expires_at, $6
 FROM deliveries WHERE id = $1 ON CONFLICT (login_id, channel, cause) DO NOTHING
 RETURNING login_id, id, account_id, channel, cause)

@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from services.delivery.routes import operating, reading, receipts, wordings
+from services.delivery.routes import operating, providers, reading, receipts, wordings
 from services.delivery.routes.parts import PARTS, Parts
 from services.delivery.who import RIGHTS
 from services.platform import auth
@@ -20,13 +20,16 @@ HANDLERS = {
     ("GET", "/v1/deliveries/stream"): reading.stream,
     ("POST", "/v1/deliveries/pause"): operating.pause,
     ("POST", "/v1/deliveries/resume"): operating.resume,
+    ("GET", "/v1/deliveries/pauses"): operating.pauses,
     ("GET", "/v1/timelines/{login_id}"): reading.timeline,
     ("POST", "/v1/replays"): operating.make_replay,
     ("GET", "/v1/replays/{replay_id}"): operating.find_replay,
     ("GET", "/v1/dead-letters"): operating.letters,
     ("POST", "/v1/dead-letters/{letter_id}/replay"): operating.replay_letter,
-    ("GET", "/v1/providers"): operating.providers,
-    ("PATCH", "/v1/providers/{provider}"): operating.change_provider,
+    ("GET", "/v1/providers"): providers.listed,
+    ("PATCH", "/v1/providers/{provider}"): providers.change,
+    ("GET", "/v1/routes"): providers.routes,
+    ("PUT", "/v1/routes"): providers.set_routes,
     ("GET", "/v1/wordings/{account}"): wordings.show,
     ("PUT", "/v1/wordings/{account}"): wordings.change,
     ("DELETE", "/v1/wordings/{account}"): wordings.take_back,

@@ -1,15 +1,20 @@
-"""What changes something: pause, resume, replays, dead letters, providers."""
+"""What changes something: pause, resume, replays, dead letters."""
 
 import re
+from collections.abc import Sequence
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
+from schemas.events import Channel
 from services.delivery import dead_letters, replay
 from services.delivery.deliveries import account_of
+from services.delivery.pauses import Pause
 from services.delivery.routes.parts import PARTS, caller, not_found, only_account, uuid_at
-from services.platform.auth import EVERY
+from services.platform.auth import EVERY, Who
 from services.platform.clock import new_id
 from services.platform.http import Problem, body, json_response, query, too_many
 from services.platform.keys.contacts import SealBroken
@@ -17,20 +22,18 @@ from services.platform.keys.keyring import UnknownKey
 
 
 class PauseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out is any. `country`: ISO 3166-1 of the phone number."""
+
     account: UUID | None = None
+    channel: Channel | None = None
+    country: Annotated[str, Meta(pattern=r"^[A-Z0-9]{2,3}$")] | None = None
+    provider: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
 class ReplayQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ids are an account's own: who may see several names one, or gets the newest."""
 
     account: UUID | None = None
-
-
-class ProviderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    enabled: bool | None = None
-    weight: int | None = None
-    position: int | None = None
-    slots: int | None = None
 
 
 async def pause(request: web.Request) -> web.Response:
@@ -47,11 +50,24 @@ async def _pausing(request: web.Request, stop: bool) -> web.Response:
     account = only_account(who, asked.account)
     parts = request.app[PARTS]
     change = parts.controls.pause if stop else parts.controls.resume
-    await change(str(account) if account else EVERY, who.name)
+    given = {"account": str(account) if account else None} | {
+        name: getattr(asked, name) for name in ("channel", "country", "provider")
+    }
+    await change(Pause(**{name: value for name, value in given.items() if value is not None}), who.name)
+    now = await parts.controls.paused()
+    parts.routing.hold(now)
     parts.sender.wake()
-    paused = await parts.controls.paused()
+    return json_response({"paused": _seen_by(who, now)})
+
+
+async def pauses(request: web.Request) -> web.Response:
+    who = await caller(request)
+    return json_response({"paused": _seen_by(who, await request.app[PARTS].controls.paused())})
+
+
+def _seen_by(who: Who, found: Sequence[Pause]) -> list[Pause]:
     own = account_of(who)
-    return json_response({"paused": [a for a in paused if own is None or a in (EVERY, str(own))]})
+    return [pause for pause in found if own is None or pause.account in (EVERY, str(own))]
 
 
 async def make_replay(request: web.Request) -> web.Response:
@@ -105,27 +121,3 @@ async def replay_letter(request: web.Request) -> web.Response:
         raise Problem(409, "dead-letter-unreadable", "The key that opens this dead letter is not here.") from None
     await parts.letters.mark(letter_id, who.name)
     return json_response({"id": letter_id, "taken": True}, 202)
-
-
-async def providers(request: web.Request) -> web.Response:
-    await caller(request)
-    return json_response({"providers": await request.app[PARTS].controls.providers()})
-
-
-async def change_provider(request: web.Request) -> web.Response:
-    who = await caller(request)
-    change = msgspec.to_builtins(await body(request, ProviderBody))
-    _check(change)
-    changed = await request.app[PARTS].controls.change_provider(request.match_info["provider"], change, who.name)
-    if changed is None:
-        raise not_found("There is no such provider.")
-    return json_response(changed)
-
-
-def _check(change: dict[str, int | bool]) -> None:
-    limits = {"weight": (0, 1000), "position": (0, 1000), "slots": (1, 1024)}
-    for name, (low, high) in limits.items():
-        if name in change and not low <= change[name] <= high:
-            raise Problem(400, "bad-request", f"{name} is a number from {low} to {high}.")
-    if not change:
-        raise Problem(400, "bad-request", "Name at least one of enabled, weight, position, slots.")

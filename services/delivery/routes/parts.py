@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,11 +13,14 @@ from aiohttp import web
 from services.delivery.compose import Secrets
 from services.delivery.deliveries import account_of
 from services.delivery.ingest import Ingest
+from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
-from services.delivery.postgres.reading import PostgresControls, PostgresReading
+from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.postgres.wordings import PostgresWordings
+from services.delivery.receipts import Reader
+from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
@@ -39,6 +42,7 @@ class Parts:
     letters: PostgresLetters
     wordings: PostgresWordings
     ledger: PostgresLedger
+    routing: Routing
     sender: Sender
     secrets: Secrets
     ingest: Ingest
@@ -46,6 +50,7 @@ class Parts:
     directory: ClientDirectory
     keys: Callable[[], dict[str, Any]]
     clock: Clock
+    readers: Mapping[str, Reader]
 
 
 PARTS = web.AppKey("parts", Parts)

@@ -23,6 +23,7 @@ from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Contacts
 from services.platform.keys.grants import Signer
 from services.platform.keys.keyring import Keyrings
+from services.platform.keys.tokens import ReceiptTokens
 from tests.integration.delivery.world import World
 
 SCOPES = ["deliveries:read", "deliveries:replay", "operate"]
@@ -66,6 +67,7 @@ async def world(place: Place) -> AsyncIterator[World]:
             codes=Codes(rings.secret("code")),
             signer=Signer(rings.secret("grants")),
             auth=auth,
+            tokens=ReceiptTokens(Keyrings(place.keys / "delivery").secret("receipts")),
         )
         await made.faults()
         yield made

@@ -27,7 +27,7 @@ async def own_house(stack: Stack, **changed: Any) -> AsyncIterator[House]:
     async with _database(stack) as dsn:
         house = await build(_settings(stack, database=dsn, instance_id=None, **changed))
         await house.controls.add_providers(house.routing.names())
-        house.routing.update(await house.controls.providers())
+        await house.refresh()
         try:
             yield house
         finally:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from deploy.local.stack import Stack
 from services.delivery import outcomes
 from services.delivery.house import House
+from services.delivery.pauses import Pause
 from services.delivery.ports import Consequences, EmailRow, Job, Result
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.routes.parts import PARTS
@@ -28,15 +29,15 @@ DELIVERED = Result(state=State.DELIVERED, provider="twilio")
 async def house(stack: Stack, world: World) -> AsyncIterator[House]:
     """Nobody sweeps it, and it calls nobody: its rows wait to be claimed by the test."""
     async with own_house(stack) as made:
-        await made.controls.pause("*", "test")
+        await made.controls.pause(Pause(), "test")
         yield made
 
 
 async def claimed(house: House, world: World, count: int) -> list[Job]:
     challenges = [record(world.challenge(Login())) for _ in range(count)]
     await house.ingest.challenges(challenges)
-    await house.controls.resume("*", "test")
-    jobs = await ledger(house).claim(count)
+    await house.controls.resume(Pause(), "test")
+    jobs = await ledger(house).claim(count, {"sms": count, "email": count})
     assert len(jobs) == count
     return jobs
 

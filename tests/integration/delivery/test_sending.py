@@ -1,9 +1,13 @@
 """From the challenge to the message, with everything that can go wrong at the providers."""
 
 import asyncio
+import json
 import re
+from base64 import b64decode
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -11,8 +15,10 @@ import pytest_asyncio
 
 from schemas import codec, topics
 from schemas.events import Event
+from services.delivery.channels import catalogue
 from services.platform.clock import event_id, new_id
 from services.platform.kafka import Connection, follower
+from tests.e2e.test_commands import Terminal
 from tests.integration.delivery.world import Login, World, until
 
 
@@ -49,7 +55,7 @@ async def test_sms_refused_sends_email_even_when_email_is_off(world: World):
     assert world.code(login, "sms") not in text
     sms = await world.row(login, "sms", "failed")
     mail = await world.row(login, "email", "sent")
-    assert (sms["reason"], mail["cause"]) == ("opted-out", "fallback:login")
+    assert (sms["reason"], mail["cause"]) == ("opted-out:21610", "fallback:login")
     whats = [step["what"] for step in (await world.timeline(login))["steps"]]
     assert whats == ["queued", "failed", "queued", "sent"]
 
@@ -69,13 +75,13 @@ async def test_no_email_on_file_ends_as_failed(world: World):
     login = Login(email=None)
     await world.faults(sms=at(login, mode="refuse"))
     await world.open(login)
-    assert (await world.row(login, "sms", "failed"))["reason"] == "invalid-number"
+    assert (await world.row(login, "sms", "failed"))["reason"] == "invalid-number:21211"
     assert len((await world.timeline(login))["deliveries"]) == 1
 
 
 async def test_a_provider_that_recovers_gets_the_same_sms_again(world: World):
     login = Login()
-    await world.faults(sms=at(login, mode="error", times=1))
+    await world.faults(sms=at(login, mode="error", status=503, times=1))
     await world.open(login)
     await world.message(login.phone)
     row = await world.row(login, "sms", "delivered")
@@ -105,7 +111,25 @@ async def test_an_sms_that_a_receipt_calls_undelivered_becomes_an_email(world: W
     await world.faults(sms=at(login, mode="undelivered"))
     await world.open(login)
     await world.message(login.email)
-    assert (await world.row(login, "sms", "undelivered"))["reason"] == "unreachable"
+    assert (await world.row(login, "sms", "undelivered"))["reason"] == "unreachable:30003"
+
+
+async def test_the_command_line_says_what_a_provider_s_code_means_and_what_to_do(world: World, tmp_path: Path):
+    login = Login()
+    await world.faults(sms=at(login, mode="undelivered"))
+    await world.open(login)
+    await world.row(login, "sms", "undelivered")
+    (tmp_path / "client").write_bytes(b64decode(world.auth["Authorization"].removeprefix("Basic ")))
+    places = {"GATEPOST_CLIENT_FILE": str(tmp_path / "client"), "GATEPOST_DELIVERY_URL": world.url, "COLUMNS": "250"}
+    terminal = Terminal(tmp_path, **places)
+    status, said = await terminal.run("deliveries", "show", str(login.login_id))
+    assert status == 0, said
+    known = catalogue.VENDORS["twilio"].of("30003")
+    assert known is not None
+    for wanted in ("unreachable:30003", known.meaning, known.next):
+        assert wanted in said, said
+    status, said = await terminal.run("providers", "errors", "--provider", "vonage", "--json")
+    assert (status, json.loads(said)) == (0, list(catalogue.rows("vonage")))
 
 
 async def test_a_forged_receipt_changes_nothing(world: World):
@@ -113,7 +137,7 @@ async def test_a_forged_receipt_changes_nothing(world: World):
     await world.faults(sms=at(login, mode="no_receipt"))
     await world.open(login)
     row = await world.row(login, "sms", "sent")
-    url = f"/v1/receipts/twilio?delivery={row['delivery_id']}"
+    url = f"/v1/receipts/twilio?token={world.tokens.make(login.login_id, UUID(row['delivery_id']))}"
     forged = {"MessageSid": "SM1", "MessageStatus": "undelivered", "ErrorCode": "30003"}
     await world.call("POST", url, 403, data=forged, headers={"X-Twilio-Signature": "AAAA"}, auth=None)
     await world.call("POST", url, 403, data=forged, auth=None)

@@ -24,6 +24,8 @@ BEFORE_THE_LEASE_IS_OVER = 6.0
 async def house(stack: Stack, world: World) -> AsyncIterator[House]:
     """With few slots; whatever the test told the provider to do is over afterwards."""
     async with own_house(stack, slots=SLOTS) as made:
+        await made.controls.change_provider("twilio", {"slots": SLOTS}, "test")
+        await made.refresh()
         yield made
     await world.faults()
 
@@ -58,15 +60,14 @@ async def test_there_are_never_more_calls_than_slots_however_many_claim_at_once(
     house: House, world: World, under_way: list[int]
 ):
     logins = [Login(email=None) for _ in range(20)]
-    await world.faults(sms={str(one.phone): {"mode": "hang", "seconds": 0.3} for one in logins})
+    await world.faults(sms={str(one.phone): {"mode": "slow_drip", "seconds": 0.3} for one in logins})
 
-    async def all_ended() -> Any:
-        return set(await states(house)) == {"failed"} or None
+    async def all_went() -> Any:
+        return set(await states(house)) <= {"sent", "delivered"} or None
 
     async with sweeping(house):
         await put(house, world, *logins)
-        await until(all_ended, 30, "twenty that failed")
-    assert await house.pool.fetchval("SELECT array_agg(DISTINCT reason) FROM deliveries") == ["provider-error"]
+        await until(all_went, 30, "twenty that went out")
     assert max(under_way) == SLOTS
 
 
@@ -122,7 +123,7 @@ async def claims_blocked(house: House) -> AsyncIterator[None]:
     async with house.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await connection.execute("LOCK TABLE pauses IN ACCESS EXCLUSIVE MODE")
+        await connection.execute("LOCK TABLE floors IN ACCESS EXCLUSIVE MODE")
         try:
             yield
         finally:

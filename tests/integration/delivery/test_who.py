@@ -21,7 +21,10 @@ from tests.integration.delivery.conftest import Place, client
 from tests.integration.delivery.world import Login, World, until
 
 ROLES = ("user", "admin", "operator")
-OF_NO_ACCOUNT = {("GET", "/v1/deliveries/stream")}  # it shows what the caller's own account did
+OF_NO_ACCOUNT = {
+    ("GET", "/v1/deliveries/stream"),
+    ("GET", "/v1/deliveries/pauses"),
+}  # they show the caller's own account
 
 Call = tuple[str, str]
 Headers = dict[str, str]
@@ -101,6 +104,8 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
         sent = {"json": {"enabled": True}}
     elif pattern.startswith("/v1/wordings") and method in ("PUT", "POST"):
         sent = {"json": {}}
+    elif method == "PUT":
+        sent = {"json": account | {"country": "ZZ", "providers": []}}
     async with world.http.request(method, f"{world.url}{path}", headers=headers, **sent) as answer:
         problem = (await answer.json())["type"] if answer.status >= 400 else ""
         return answer.status, problem.removeprefix("urn:gatepost:")

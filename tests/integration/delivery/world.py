@@ -19,6 +19,7 @@ from services.platform.kafka import Producer
 from services.platform.keys.codes import Codes
 from services.platform.keys.contacts import Bound, Contacts, LoginSecrets, mask_email, mask_phone, seal_login
 from services.platform.keys.grants import Signer
+from services.platform.keys.tokens import ReceiptTokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class World:
     codes: Codes
     signer: Signer
     auth: dict[str, str]
+    tokens: ReceiptTokens
 
     def challenge(self, login: Login, cause: str = "login", channel: str = "sms", **changes: Any) -> LoginChallenged:
         now = datetime.now(UTC)

@@ -9,11 +9,12 @@ import pytest
 from deploy.simulator.server import Running, Settings, running
 from deploy.simulator.smtp import MailLogin
 from tests.integration.simulator.drivers import SID, TOKEN, Callbacks, Inbox, callbacks_served
+from tests.integration.simulator.vonage_driver import VONAGE, Statuses, statuses_served
 
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Running]:
-    async with running(Settings(SID, TOKEN)) as served:
+    async with running(Settings(SID, TOKEN, vonage=VONAGE)) as served:
         yield served
 
 
@@ -26,6 +27,12 @@ async def inbox(simulator: Running) -> AsyncIterator[Inbox]:
 @pytest.fixture
 async def callbacks() -> AsyncIterator[Callbacks]:
     async with callbacks_served() as served:
+        yield served
+
+
+@pytest.fixture
+async def statuses() -> AsyncIterator[Statuses]:
+    async with statuses_served() as served:
         yield served
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from twilio.base.exceptions import TwilioRestException
+from vonage_http_client.errors import ServerError
 
 from deploy.simulator.server import Running
+from tests.integration.simulator import vonage_driver
 from tests.integration.simulator.drivers import OTHER, PHONE, SID, Inbox, send
 
 
@@ -34,12 +36,26 @@ async def test_a_fault_hits_its_recipient_and_only_so_often(simulator: Running, 
         ({"sms": {"*": {"mode": "refuse", "times": 0}}}, "times"),
         ({"sms": {"*": {"mode": "refuse", "colour": 1}}}, "colour"),
         ({"email": {"*": {"mode": "smtp_4xx", "code": 550}}}, "499"),
+        ({"sms": {"pigeon:*": {"mode": "refuse"}}}, "vonage"),
     ],
 )
 async def test_a_bad_fault_is_refused_with_what_is_allowed(inbox: Inbox, body: Any, named: str) -> None:
     status, answer = await inbox.put(body)
     assert status == 400
     assert named in answer["detail"]
+
+
+async def test_a_fault_may_be_of_one_provider_only(simulator: Running, inbox: Inbox) -> None:
+    await inbox.put({"sms": {"vonage:*": {"mode": "error"}, f"twilio:{OTHER}": {"mode": "error"}}})
+    with pytest.raises(ServerError):
+        await vonage_driver.send(simulator.http_url)
+    with pytest.raises(TwilioRestException):
+        await send(simulator.http_url, to=OTHER)
+    await send(simulator.http_url)
+    assert [(m["provider"], m["to"]) for m in await inbox.messages()] == [("twilio", PHONE)]
+    async with inbox.http.get("/attempts") as answer:
+        found = [(a["provider"], a["answered"]) for a in (await answer.json())["attempts"]]
+    assert found == [("vonage", "500"), ("twilio", "500"), ("twilio", "201")]
 
 
 async def test_faults_are_shown_and_taken_back(inbox: Inbox) -> None:

@@ -4,12 +4,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from services.delivery import replay
-from services.delivery.provider import Message
+from services.delivery.channels.vonage import ApplicationJwt
+from services.delivery.house import channels_of, readers_of
 from services.delivery.routes.api import HANDLERS
-from services.delivery.routing import Provider, Routing
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
 from services.platform.auth import SCOPES, Client, Right, User, Who, allow
@@ -100,35 +103,17 @@ def test_one_replay_gives_a_user_no_more_than_five():
     assert counts == {"replayed": 5, "limit": 3}
 
 
-class Nobody:
-    channel = "sms"
-    gives_receipts = False
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    async def send(self, message: Message, timeout: float) -> str:
-        return "x"
-
-    async def close(self) -> None:
-        return None
-
-
-def test_the_enabled_provider_of_the_lowest_position_is_asked():
-    routing = Routing([Nobody("a"), Nobody("b")])
-    rows = [
-        Provider(name=name, channel="sms", enabled=True, weight=1, position=place, slots=8)
-        for name, place in (("a", 2), ("b", 1))
-    ]
-    routing.update(rows)
-    chosen = routing.choose("sms")
-    assert chosen is not None
-    assert chosen.name == "b"
-    assert routing.choose("email") is None
-    routing.update([])
-    assert routing.choose("sms") is None
-
-
+KEY = rsa.generate_private_key(65537, 2048)
+PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+CURVE = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+VONAGE = {
+    "GATEPOST_VONAGE_APPLICATION_ID": "an application",
+    "GATEPOST_VONAGE_PRIVATE_KEY": PEM,
+    "GATEPOST_VONAGE_FROM": "Gatepost",
+    "GATEPOST_VONAGE_API_KEY": "a1b2c3d4",
+    "GATEPOST_VONAGE_SIGNATURE_SECRET": "a secret",
+}
+BEYOND = {"GATEPOST_PUBLIC_URL": "https://codes.example.com", "GATEPOST_SMTP_HOST": "mail.example.com"}
 GOOD = {
     "GATEPOST_KAFKA": "127.0.0.1:9092",
     "GATEPOST_DATABASE": "postgresql://d@127.0.0.1/d",
@@ -147,13 +132,53 @@ GOOD = {
         ({"GATEPOST_SLOTS": "0"}, "GATEPOST_SLOTS"),
         ({"GATEPOST_SMTP_PORT": "99999"}, "GATEPOST_SMTP_PORT"),
         ({"GATEPOST_PUBLIC_URL": "https://codes.example.com"}, "provider-loopback"),
+        (BEYOND | VONAGE | {"GATEPOST_VONAGE_BASE_URL": "http://api.nexmo.com"}, "GATEPOST_VONAGE_BASE_URL"),
+        (BEYOND | VONAGE | {"GATEPOST_VONAGE_BASE_URL": "https://10.0.0.1"}, "GATEPOST_VONAGE_BASE_URL"),
+        *((VONAGE | {name: ""}, name) for name in VONAGE),
+        *(({name: VONAGE[name]}, "GATEPOST_VONAGE_APPLICATION_ID") for name in VONAGE),
+        (VONAGE | {"GATEPOST_VONAGE_PRIVATE_KEY": "no key"}, "GATEPOST_VONAGE_PRIVATE_KEY.*RSA"),
+        (VONAGE | {"GATEPOST_VONAGE_PRIVATE_KEY": CURVE.decode()}, "GATEPOST_VONAGE_PRIVATE_KEY.*RSA"),
     ],
 )
 def test_a_setting_that_is_wrong_stops_the_start_by_its_name(monkeypatch, more, named):
     for name, value in (GOOD | more).items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(BadSettings, match=named):
+    with pytest.raises(BadSettings, match=named) as bad:
         load(DeliverySettings)
+    assert PEM.splitlines()[1] not in str(bad.value)
+
+
+@pytest.mark.parametrize("more", [{}, {"GATEPOST_VONAGE_RECEIPTS": "false", "GATEPOST_VONAGE_API_KEY": ""}, BEYOND])
+def test_vonage_is_a_provider_by_its_settings_and_its_key_may_stand_in_a_file(monkeypatch, tmp_path, more):
+    (tmp_path / "private.key").write_text(PEM)
+    given = GOOD | VONAGE | more | {"GATEPOST_VONAGE_PRIVATE_KEY_FILE": str(tmp_path / "private.key")}
+    del given["GATEPOST_VONAGE_PRIVATE_KEY"]
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = load(DeliverySettings)
+    assert settings.vonage_rsa_key().key_size == 2048
+    assert PEM not in repr(settings)
+    assert "vonage" in [channel.name for channel in channels_of(settings)]
+    assert list(readers_of(settings)) == ([] if "GATEPOST_VONAGE_RECEIPTS" in more else ["vonage"])
+
+
+def test_an_application_s_token_is_made_anew_before_it_ends_and_when_it_was_refused():
+    now = [1_800_000_000.0]
+    auth = ApplicationJwt("an application", KEY, lambda: now[0])
+    first = auth.token()
+    late = {"verify_iat": False, "verify_exp": False}
+    claims = jwt.decode(first, KEY.public_key(), algorithms=["RS256"], options=late)  # type: ignore[arg-type]
+    assert (claims["application_id"], claims["iat"], claims["exp"]) == ("an application", now[0], now[0] + 900)
+    now[0] += 599
+    assert auth.token() == first
+    now[0] += 1
+    second = auth.token()
+    assert second != first
+    now[0] -= 3600  # the clock was set back
+    assert auth.token() != second
+    third = auth.token()
+    auth.forget()
+    assert auth.token() != third
 
 
 def test_a_provider_on_loopback_beyond_loopback_can_be_allowed_by_name(monkeypatch):

@@ -5,11 +5,9 @@ from datetime import timedelta
 import pytest
 
 from services.delivery import deadlines
-from services.delivery.channels import twilio_receipts as receipts
-from services.delivery.channels.twilio import outcome
 from services.delivery.fallback import fallback_due
 from services.delivery.ports import LoginNow
-from services.delivery.provider import Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Permanent, Retryable, Unknown
 from services.delivery.states import MOVES, State, comes_from
 from tests.unit.delivery.jobs import NOW, job
 
@@ -117,6 +115,34 @@ def test_a_transient_error_is_tried_again_with_growing_pauses():
     assert pauses == [0.5, 1.0, 2.0]
 
 
+def test_another_provider_is_asked_at_once_whatever_the_first_one_said_about_later():
+    busy = deadlines.after_trouble(job(), Retryable("rate-limited", 60), NOW, True, another=True)
+    assert (busy.state, busy.pause) == (State.QUEUED, 0.0)
+    locked_out = Permanent("provider-credentials", Blame.PROVIDER)
+    assert deadlines.after_trouble(job(), locked_out, NOW, True, another=True).state == State.QUEUED
+    assert deadlines.after_trouble(job(), locked_out, NOW, True).state == State.FAILED
+    assert deadlines.after_trouble(job(), Permanent("invalid-number"), NOW, True, another=True).state == State.FAILED
+    assert deadlines.after_trouble(job(tries=4), Retryable("x"), NOW, True, another=True).state == State.FAILED
+
+
+@pytest.mark.parametrize(
+    ("which", "down", "after", "has_email", "state", "reason"),
+    [
+        ("sms", True, 0, True, State.FAILED, "providers-down"),
+        ("sms", True, 0, False, State.QUEUED, "providers-down"),
+        ("sms", False, 9, True, State.QUEUED, "providers-busy"),
+        ("sms", False, 10, True, State.FAILED, "providers-busy"),
+        ("sms", False, 60, False, State.QUEUED, "providers-busy"),
+        ("email", True, 60, True, State.QUEUED, "providers-down"),
+    ],
+)
+def test_what_no_provider_takes_goes_by_the_next_channel_or_waits(which, down, after, has_email, state, reason):
+    now = NOW + timedelta(seconds=after)
+    result = deadlines.without_lane(job(channel=which), 0.25, down, now, has_email)
+    assert (result.state, result.reason, result.untried) == (state, reason, True)
+    assert result.pause == (0.25 if state == State.QUEUED else None)
+
+
 def test_an_sms_whose_tries_are_used_up_failed():
     assert deadlines.after_trouble(job(tries=4), Retryable("x"), NOW, True).state == State.FAILED
 
@@ -164,63 +190,3 @@ def test_a_receipt_is_awaited_25_s_from_the_challenge_and_10_s_from_the_hand_ove
     assert deadlines.after_success(job(), NOW + timedelta(seconds=1), "SM1", True).pause == 24
     assert deadlines.after_success(job(), NOW + timedelta(seconds=60), "SM1", True).pause == 10
     assert deadlines.after_success(job(), NOW, "SM1", False).pause is None
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "error", "reason"),
-    [
-        (400, b'{"code": 21211, "status": 400}', Permanent, "invalid-number"),
-        (400, b'{"code": 21610}', Permanent, "opted-out"),
-        (400, b'{"code": 99999}', Permanent, "refused-99999"),
-        (401, b'{"code": 20003}', Permanent, "provider-credentials"),
-        (429, b'{"code": 20429}', Retryable, "rate-limited"),
-        (400, b'{"code": 21611}', Retryable, "queue-full"),
-        (500, b"<html>", Retryable, "provider-error"),
-        (503, b"", Retryable, "provider-error"),
-        (201, b"{", Unknown, "provider-answer-unreadable"),
-        (201, b'{"sid": "SM1", "status": "failed", "error_code": 30003}', Permanent, "unreachable"),
-        (302, b"", Permanent, "refused"),
-    ],
-)
-def test_what_twilio_answers_means(status, body, error, reason):
-    with pytest.raises(error) as raised:
-        outcome(status, None, body)
-    assert raised.value.reason == reason
-
-
-def test_a_taken_message_gives_its_sid():
-    assert outcome(201, None, b'{"sid": "SM1", "status": "queued"}') == "SM1"
-
-
-def test_twilios_own_example_signature_is_genuine():
-    form = [
-        ("CallSid", "CA1234567890ABCDE"),
-        ("Caller", "+14158675310"),
-        ("Digits", "1234"),
-        ("From", "+14158675310"),
-        ("To", "+18005551212"),
-    ]
-    url = "https://example.com/myapp.php?foo=1&bar=2"
-    signature = receipts.twilio_signature("12345", url, form)
-    assert receipts.genuine("12345", url, form, signature)
-    assert not receipts.genuine("12345", url, form[:-1], signature)
-    assert not receipts.genuine("12345", url, form, "")
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "state", "reason"),
-    [
-        ("delivered", None, State.DELIVERED, None),
-        ("undelivered", "30003", State.UNDELIVERED, "unreachable"),
-        ("failed", "x", State.UNDELIVERED, "refused"),
-    ],
-)
-def test_a_receipt_moves_forward(status, code, state, reason):
-    found = receipts.result_of(status, code)
-    assert found is not None
-    assert (found.state, found.reason) == (state, reason)
-
-
-@pytest.mark.parametrize("status", ["queued", "sending", "sent", "", "nonsense"])
-def test_a_receipt_that_says_nothing_yet_changes_nothing(status):
-    assert receipts.result_of(status, None) is None

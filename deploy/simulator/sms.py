@@ -1,0 +1,168 @@
+"""What every simulated SMS provider does: faults, what arrived, receipts. How each speaks stands in its own file."""
+
+import asyncio
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+import phonenumbers
+from aiohttp import web
+
+from deploy.simulator.faults import Fault, Faults
+from deploy.simulator.store import Attempt, Message, Store, code_in, now
+
+NOT_TAKEN: Final = ("refuse", "error", "rate_limit", "hang", "reset")
+# What an attempt shows as the answer where the client may never see one.
+UNANSWERED: Final = {"hang": "hang", "slow_drip": "slow", "reset": "cut"}
+SEND_SECONDS: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sms:
+    """A submission, whatever its provider calls its fields. `ref` is the sender's own name for it."""
+
+    to: str
+    sender: str
+    text: str
+    ref: str | None
+    receipts_at: str | None
+
+
+class SmsProvider(ABC):
+    """Holds what is under way; `finals` are the provider's words for delivered and undelivered."""
+
+    name: str
+    sent_word: str
+    finals: tuple[str, str]
+    success: int
+
+    def __init__(self, store: Store, faults: Faults) -> None:
+        self._store = store
+        self._faults = faults
+        self._receipts: set[asyncio.Task[None]] = set()
+
+    @abstractmethod
+    def resource(self, sms: Sms) -> dict[str, Any]:
+        """What the provider keeps of it, and tells in receipts."""
+
+    @abstractmethod
+    def answer(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """The body of its success."""
+
+    @abstractmethod
+    def refusal(self, fault: Fault) -> web.Response: ...
+
+    @abstractmethod
+    def receipt(self, url: str, resource: dict[str, Any], status: str, forged: bool) -> tuple[bytes, dict[str, str]]:
+        """Body and headers, signed."""
+
+    async def take(self, request: web.Request, sms: Sms, refused: web.Response | None) -> web.StreamResponse:
+        """Answer a submission, `refused` where it is wrong in itself."""
+        came = now()
+        if refused is not None:
+            await self._tried(sms, None, str(refused.status), came, arrived=False)
+            return refused
+        fault = self._faults.take("sms", sms.to, self.name)
+        mode = fault.mode if fault else None
+        arrived = mode not in NOT_TAKEN
+        if mode in UNANSWERED:
+            await self._tried(sms, mode, UNANSWERED[mode], came, arrived)
+        answer = await self._answered(request, sms, fault)
+        if mode not in UNANSWERED:
+            await self._tried(sms, mode, str(answer.status), came, arrived)
+        return answer
+
+    async def _tried(self, sms: Sms, mode: str | None, answered: str, came: str, arrived: bool) -> None:
+        code = code_in(sms.text)
+        attempt = Attempt("sms", sms.to, mode, answered, arrived, code, sms.ref, came, provider=self.name)
+        await self._store.tried(attempt)
+
+    async def close(self) -> None:
+        for task in self._receipts:
+            task.cancel()
+        await asyncio.gather(*self._receipts, return_exceptions=True)
+
+    async def _answered(self, request: web.Request, sms: Sms, fault: Fault | None) -> web.StreamResponse:
+        if fault is None or fault.mode.endswith("_receipt") or fault.mode == "undelivered":
+            return web.json_response(await self._taken(sms, fault), status=self.success)
+        match fault.mode:
+            case "reset":
+                return _cut(request)
+            case "slow_drip":
+                return await _drip(request, await self._taken(sms, fault), self.success, fault.seconds)
+            case "hang":
+                await asyncio.sleep(fault.seconds)
+            case "error_after_accept":
+                await self._accept(sms, fault, accepted=False)
+        return self.refusal(fault)
+
+    async def _taken(self, sms: Sms, fault: Fault | None) -> dict[str, Any]:
+        resource = await self._accept(sms, fault)
+        self._soon(self._progress(sms.receipts_at, resource, fault))
+        return dict(self.answer(resource))
+
+    async def _accept(self, sms: Sms, fault: Fault | None, accepted: bool = True) -> dict[str, Any]:
+        message = Message("sms", sms.to, sms.sender, sms.text)
+        message.accepted, message.fault, message.provider = accepted, fault.mode if fault else None, self.name
+        await self._store.add(message)
+        return self.resource(sms)
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._receipts.add(task)
+        task.add_done_callback(self._receipts.discard)
+
+    async def _progress(self, url: str | None, resource: dict[str, Any], fault: Fault | None) -> None:
+        """Sent, then delivered or not; each told to `url` unless the fault says otherwise."""
+        mode = fault.mode if fault else None
+        if fault and mode == "late_receipt":
+            await asyncio.sleep(fault.seconds)
+        final = self.finals[mode == "undelivered"]
+        for status in (self.sent_word, final, *((final,) if mode == "double_receipt" else ())):
+            self.changed(resource, status)
+            if url and mode != "no_receipt":
+                await _post(url, *self.receipt(url, resource, status, mode == "forged_receipt"))
+
+    def changed(self, resource: dict[str, Any], status: str) -> None:
+        resource["status"] = status
+
+
+def possible(number: str) -> bool:
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+async def _post(url: str, body: bytes, headers: dict[str, str]) -> None:
+    timeout = aiohttp.ClientTimeout(total=SEND_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(url, data=body, headers=headers) as answer,
+        ):
+            await answer.read()
+    except (aiohttp.ClientError, TimeoutError):
+        return
+
+
+def _cut(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
+
+
+async def _drip(request: web.Request, answer: dict[str, Any], status: int, seconds: float) -> web.StreamResponse:
+    """The whole answer, in ten pieces over `seconds`."""
+    response = web.StreamResponse(status=status, headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    body = json.dumps(answer).encode()
+    size = len(body) // 10 + 1
+    for start in range(0, len(body), size):
+        await asyncio.sleep(seconds / 10)
+        await response.write(body[start : start + size])
+    await response.write_eof()
+    return response

@@ -1,0 +1,34 @@
+"""Every vendor's errors in one list: for the command line, and for docs/operations.md."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from services.delivery.channels import twilio_errors, vonage_errors
+from services.delivery.vendor_errors import VendorError
+
+VENDORS: Final = {errors.vendor: errors for errors in (twilio_errors.ERRORS, vonage_errors.ERRORS)}
+
+
+def rows(vendor: str | None = None) -> Iterator[dict[str, Any]]:
+    for name, errors in VENDORS.items():
+        if vendor in (None, name):
+            for error in errors:
+                yield row(name, error)
+
+
+def row(vendor: str, error: VendorError) -> dict[str, Any]:
+    return {
+        "provider": vendor,
+        "code": error.code,
+        "reason": error.word,
+        "class": error.kind,
+        "means": error.meaning,
+        "next": error.next,
+    }
+
+
+def explained(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The errors that these deliveries or steps name, each once."""
+    named = dict.fromkeys((one.get("provider"), (one.get("reason") or "").partition(":")[2]) for one in found)
+    known = ((vendor, VENDORS[vendor].of(code)) for vendor, code in named if vendor in VENDORS)
+    return [row(vendor, error) for vendor, error in known if error]

@@ -1,0 +1,86 @@
+"""Providers and routes: who sends what, in which order; live in every worker within two seconds."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
+
+from services.delivery.lanes import Lane
+from services.delivery.pauses import ANY
+from services.delivery.postgres.controls import NoSuchProvider
+from services.delivery.routes.parts import PARTS, caller, not_found
+from services.delivery.routing import Route
+from services.platform.http import Problem, body, json_response
+
+Place = Annotated[int, Meta(ge=0, le=1000)]
+Slots = Annotated[int, Meta(ge=1, le=1024)]
+Rate = Annotated[float, Meta(ge=0.01, le=100_000)]
+Region = Annotated[str, Meta(pattern=r"^[A-Z0-9]{2,3}$")]
+
+
+class ProviderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`slots` and `per_second` are limits of each worker; null takes the limit away."""
+
+    enabled: bool | UnsetType = UNSET
+    weight: Place | UnsetType = UNSET
+    position: Place | UnsetType = UNSET
+    slots: Slots | UnsetType | None = UNSET
+    per_second: Rate | UnsetType | None = UNSET
+
+
+class RouteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    provider: str
+    position: Place = 0
+    weight: Place = 1
+
+
+class RoutesBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All routes of one account, one country (ISO 3166-1), or both; none: the next closest ones count again."""
+
+    providers: Annotated[tuple[RouteBody, ...], Meta(max_length=20)]
+    account: UUID | None = None
+    country: Region | None = None
+
+
+async def listed(request: web.Request) -> web.Response:
+    await caller(request)
+    parts = request.app[PARTS]
+    here = {lane.channel.name: _in_this_worker(lane) for lane in parts.routing.lanes()}
+    rows = [msgspec.to_builtins(row) | here.get(row.name, {}) for row in await parts.controls.providers()]
+    return json_response({"providers": rows})
+
+
+def _in_this_worker(lane: Lane) -> dict[str, Any]:
+    return {"breaker": lane.breaker.state, "under_way": lane.under_way}
+
+
+async def change(request: web.Request) -> web.Response:
+    who = await caller(request)
+    wanted: dict[str, Any] = msgspec.to_builtins(await body(request, ProviderBody))
+    if not wanted:
+        raise Problem(400, "bad-request", "Name at least one of enabled, weight, position, slots, per_second.")
+    changed = await request.app[PARTS].controls.change_provider(request.match_info["provider"], wanted, who.name)
+    if changed is None:
+        raise not_found("There is no such provider.")
+    return json_response(changed)
+
+
+async def routes(request: web.Request) -> web.Response:
+    await caller(request)
+    return json_response({"routes": await request.app[PARTS].controls.routes()})
+
+
+async def set_routes(request: web.Request) -> web.Response:
+    who = await caller(request)
+    asked = await body(request, RoutesBody)
+    account, country = str(asked.account) if asked.account else ANY, asked.country or ANY
+    if len({each.provider for each in asked.providers}) < len(asked.providers):
+        raise Problem(400, "bad-request", "A provider may stand in providers once.")
+    wanted = [Route(account=account, country=country, **msgspec.to_builtins(each)) for each in asked.providers]
+    try:
+        await request.app[PARTS].controls.set_routes(account, country, wanted, who.name)
+    except NoSuchProvider:
+        raise Problem(400, "bad-request", "providers names one that GET /v1/providers does not list.") from None
+    return json_response({"routes": wanted})

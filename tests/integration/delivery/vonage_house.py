@@ -1,0 +1,44 @@
+"""A delivery whose SMS provider is Vonage: the simulator in this process, webhooks over HTTP, all else real."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from deploy.local.ports import free_ports
+from deploy.local.stack import Stack
+from deploy.simulator.server import Settings, running
+from services.delivery.house import House
+from services.platform import http
+from tests.integration.delivery.house import own_house, sweeping
+from tests.integration.simulator.drivers import SID, TOKEN, Inbox
+from tests.integration.simulator.vonage_driver import API_KEY, APPLICATION, KEY, SECRET, VONAGE, pem
+
+
+@asynccontextmanager
+async def vonage_house(stack: Stack, **changed: Any) -> AsyncIterator[tuple[House, Inbox]]:
+    """Swept, its receipts' address open; and the inbox of its providers."""
+    port = free_ports().delivery
+    async with running(Settings(SID, TOKEN, vonage=VONAGE)) as simulator:
+        settings = {
+            "vonage_base_url": simulator.http_url,
+            "vonage_application_id": APPLICATION,
+            "vonage_private_key": pem(KEY),
+            "vonage_from": "Gatepost",
+            "vonage_api_key": API_KEY,
+            "vonage_signature_secret": SECRET,
+            "twilio_account_sid": None,
+            "smtp_port": simulator.smtp_port,
+            "receipts_url": f"http://127.0.0.1:{port}",
+        }
+        async with (
+            own_house(stack, **settings | changed) as house,
+            aiohttp.ClientSession(simulator.http_url) as session,
+        ):
+            runner = await http.start(house.site, "127.0.0.1", port)
+            try:
+                async with sweeping(house):
+                    yield house, Inbox(session)
+            finally:
+                await runner.cleanup()
