@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.delivery.breaker import Breaker, End
-from services.delivery.provider import Blame, Channel, Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Channel, Permanent, Retryable, SenderRefused, Unknown
 
 FULL_PAUSE: Final = 0.25
 BURST_SECONDS: Final = 1.0
@@ -76,5 +76,7 @@ def end_of(trouble: Permanent | Retryable | Unknown) -> tuple[End, float | None]
     """What an error says about the provider, and how long it asked to be left alone."""
     if isinstance(trouble, Permanent):
         return (End.FAILED if trouble.blame is Blame.PROVIDER else End.ANSWERED), None
+    if isinstance(trouble, SenderRefused):
+        return End.ANSWERED, None
     after = trouble.after if isinstance(trouble, Retryable) else None
     return (End.TIMEOUT if trouble.reason in SILENT else End.FAILED), after

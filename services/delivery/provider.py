@@ -13,6 +13,10 @@ class Retryable(Exception):
         self.reason, self.after = reason, after
 
 
+class SenderRefused(Retryable):
+    """An account's own sender is not for this number; the provider's own is taken for the next try."""
+
+
 class Blame(Enum):
     """What a refusal is about: this number, which nobody reaches; this provider's way to it; the provider itself."""
 

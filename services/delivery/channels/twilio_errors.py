@@ -63,6 +63,7 @@ ERRORS: Final = VendorErrors(
         VendorError("21606", "bad-sender", PERMANENT, "The sender cannot write to this number.", CHECK_FROM),
         VendorError("21611", "queue-full", RETRYABLE, "Too many messages of this sender wait.", SLOWER),
         VendorError("21612", "no-route", PERMANENT, "No route from this sender to this number.", CHECK_FROM),
+        VendorError("21657", "bad-sender", PERMANENT, "The sender is not known in this country.", REGISTER),
         VendorError("21659", "bad-sender", PERMANENT, "The sender is no number of Twilio.", CHECK_FROM),
         VendorError("21660", "bad-sender", PERMANENT, "The sender belongs to another account.", CHECK_FROM),
         VendorError("21661", "bad-sender", PERMANENT, "The sender cannot send SMS.", CHECK_FROM),

@@ -29,7 +29,7 @@ from tests.integration.simulator.drivers import TOKEN as TWILIO_TOKEN
 from tests.integration.simulator.vonage_driver import API_KEY, APPLICATION, KEY, SECRET
 
 TOKEN: Final = "rc_" + "A" * 67
-MESSAGE: Final = Message("an id", PHONE, "a subject", "Your code is 123456", TOKEN)
+MESSAGE: Final = Message("an id", PHONE, "a subject", "Your code is 123456", token=TOKEN)
 BASE: Final = "https://codes.example.com/gatepost"
 NOW: Final = 1_800_000_000.0
 Json = dict[str, Any]

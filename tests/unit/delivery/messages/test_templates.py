@@ -95,6 +95,7 @@ REFUSED = [
     ("de/code.txt", "Hello\n\n{{ code }}", 1, "has no subject"),
     ("de/code.txt", "Subject: {{ code }}\n\n{{ code }}", 1, "shows the code in its subject"),
     ("de/code.txt", "Subject: S\n\nIt is {{ code }}.", 1, "Let {{ code }} stand once between two empty lines"),
+    ("de/code.txt", "Subject: S\n\n{{ code }}\n\n{{ code }}", 1, "stand once"),
     ("de/code.txt", GOOD_MAIL + "\nwww.x.example", 9, "holds a link"),
     ("email.html", "<p>{{ code }}</p>\n<p><a href='x'>{{ code }}</a></p>", 2, "holds <a>"),
     ("email.html", "<p>{{ code }}</p>\n\n<img alt='' src='x'>", 3, "holds <img>"),
