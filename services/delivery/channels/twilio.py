@@ -5,18 +5,16 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
-from cachetools import TTLCache
 
 from services.delivery.channels.calling import UNREADABLE, Answer, Caller, refusal
+from services.delivery.channels.senders import Senders
 from services.delivery.channels.twilio_errors import ERRORS
-from services.delivery.provider import Message, Permanent, Retryable, Unknown
+from services.delivery.provider import Message, Permanent, Unknown
 from services.delivery.vendor_errors import code_in, error_of
 
 FORM: Final = "application/x-www-form-urlencoded"
 SID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
-# An account's own sender that is not known there, not registered or not ours: the default one is taken instead.
-SENDER_REFUSED: Final = {"21212", "21606", "21612", "21657", "21659", "21660"}
-REMEMBERED_SECONDS: Final = 3600
+SENDER_REFUSED: Final = frozenset({"21212", "21606", "21612", "21657", "21659", "21660"})
 
 
 class Twilio:
@@ -29,31 +27,18 @@ class Twilio:
         self._url = f"{base_url.rstrip('/')}/2010-04-01/Accounts/{sid}/Messages.json"
         headers = {"Authorization": aiohttp.encode_basic_auth(sid, token), "Content-Type": FORM}
         self._caller = Caller(headers, connections)
-        self._sender = sender
+        self._senders = Senders(sender, SENDER_REFUSED)
         self._callback = callback
-        self._refused: TTLCache[tuple[str, str], bool] = TTLCache(4096, REMEMBERED_SECONDS)
         self.gives_receipts = callback is not None
 
     async def send(self, message: Message, timeout: float) -> str:
-        form = {"To": message.to, "From": self._sender_of(message), "Body": message.text}
+        form = {"To": message.to, "From": self._senders.of(message), "Body": message.text}
         if self._callback:
             form["StatusCallback"] = f"{self._callback}?token={message.token}"
         body = urlencode(form).encode()  # aiohttp's own form takes twice as long
         answer = await self._caller.post(self._url, body, timeout)
-        self._learn(message, answer)
+        self._senders.learn(message, code_in(answer.said.get("code")))
         return outcome(answer)
-
-    def _sender_of(self, message: Message) -> str:
-        """The account's own, but where Twilio refused it lately: by the first digits, which say the country."""
-        own = message.sender
-        return self._sender if own is None or (own, message.to[:4]) in self._refused else own
-
-    def _learn(self, message: Message, answer: Answer) -> None:
-        """Raises `Retryable` for a message that the default sender can carry."""
-        own = self._sender_of(message)
-        if own != self._sender and code_in(answer.said.get("code")) in SENDER_REFUSED:
-            self._refused[own, message.to[:4]] = True
-            raise Retryable("sender-refused", 0.0)
 
     async def close(self) -> None:
         await self._caller.close()

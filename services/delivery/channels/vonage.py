@@ -14,6 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from services.delivery.channels.calling import UNREADABLE, Answer, Caller, refusal
+from services.delivery.channels.senders import Senders
 from services.delivery.channels.vonage_errors import ERRORS
 from services.delivery.provider import Message, Unknown
 from services.delivery.vendor_errors import code_in, error_of
@@ -21,6 +22,7 @@ from services.platform.clock import new_id
 
 JWT_SECONDS: Final = 900
 JWT_USED_SECONDS: Final = 600
+SENDER_REFUSED: Final = frozenset({"1120", "1420", "1481"})
 UUID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
@@ -53,12 +55,12 @@ class Vonage:
         self._url = f"{base_url.rstrip('/')}/v1/messages"
         self._auth = auth
         self._caller = Caller({"Content-Type": "application/json", "Accept": "application/json"}, connections)
-        self._sender = sender
+        self._senders = Senders(sender, SENDER_REFUSED)
         self._callback = callback
         self.gives_receipts = callback is not None
 
     async def send(self, message: Message, timeout: float) -> str:
-        asked = {"channel": "sms", "message_type": "text", "from": self._sender, "text": message.text}
+        asked = {"channel": "sms", "message_type": "text", "from": self._senders.of(message), "text": message.text}
         asked["to"] = message.to.removeprefix("+")
         asked["client_ref"] = message.token  # handed back with every status, whoever's URL that goes to
         if self._callback:
@@ -67,6 +69,7 @@ class Vonage:
         answer = await self._caller.post(self._url, msgspec.json.encode(asked), timeout, headers)
         if answer.status == 401:
             self._auth.forget()
+        self._senders.learn(message, error_code(answer.said))
         return outcome(answer)
 
     async def close(self) -> None:

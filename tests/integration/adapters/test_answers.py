@@ -6,6 +6,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import pytest
 
 from deploy.simulator.certificate import make_tls
 from deploy.simulator.server import Running, Settings, running
-from services.delivery.provider import Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Permanent, Retryable, Unknown
 from services.delivery.vendor_errors import VendorError
 from tests.integration.adapters.serving import Answer, dripping, endless, nothing, raw, reset, says, served
 from tests.integration.adapters.vendors import BASE, MESSAGE, TOKEN, VENDORS, Vendor, clock
@@ -104,6 +105,46 @@ async def test_a_status_without_a_readable_body_speaks_for_itself(
     vendor: Vendor, status: int, kind: type[Exception], reason: str, body: bytes
 ):
     assert (await trouble(vendor, says(status, body)))[:2] == (kind, reason)
+
+
+@every_vendor
+async def test_a_refusal_says_who_is_to_blame(vendor: Vendor):
+    for status, blame in ((401, Blame.PROVIDER), (403, Blame.PROVIDER), (404, Blame.NUMBER)):
+        assert await blamed(vendor, says(status)) is blame
+    for word, blame in (
+        ("no-credit", Blame.PROVIDER),
+        ("account-suspended", Blame.PROVIDER),
+        ("no-route", Blame.ROUTE),
+    ):
+        for known in vendor.errors:
+            if known.word == word:
+                status, body = vendor.refusal(known.code)
+                assert await blamed(vendor, says(status, written(body))) is blame, known.code
+
+
+async def blamed(vendor: Vendor, answer: Answer) -> Blame:
+    async with served(answer) as server:
+        with pytest.raises(Permanent) as caught:
+            await sent(vendor, server.url)
+    return caught.value.blame
+
+
+@every_vendor
+async def test_an_account_s_own_sender_gives_way_where_the_provider_refuses_it(vendor: Vendor):
+    """For that country only, and without another call for the next message there."""
+    status, body = vendor.refusal(vendor.sender_refused)
+    own, abroad = replace(MESSAGE, sender="EXAMPLE"), replace(MESSAGE, sender="EXAMPLE", to="+33612345678")
+    async with served(says(status, written(body))) as server:
+        channel = vendor.channel(server.url)
+        with pytest.raises(Retryable, match="sender-refused"):
+            await channel.send(own, 5)
+        for again in (own, MESSAGE):
+            with pytest.raises(Permanent):
+                await channel.send(again, 5)
+        with pytest.raises(Retryable, match="sender-refused"):
+            await channel.send(abroad, 5)
+        await channel.close()
+    assert [b"EXAMPLE" in asked for _, asked in server.requests] == [True, False, False, True]
 
 
 @every_vendor

@@ -29,7 +29,7 @@ from tests.integration.simulator.drivers import TOKEN as TWILIO_TOKEN
 from tests.integration.simulator.vonage_driver import API_KEY, APPLICATION, KEY, SECRET
 
 TOKEN: Final = "rc_" + "A" * 67
-MESSAGE: Final = Message("an id", PHONE, "a subject", "Your code is 123456", TOKEN)
+MESSAGE: Final = Message("an id", PHONE, "", "Your code is 123456", token=TOKEN)
 BASE: Final = "https://codes.example.com/gatepost"
 NOW: Final = 1_800_000_000.0
 Json = dict[str, Any]
@@ -56,6 +56,7 @@ class Vendor:
     not_delivered: tuple[str, ...]
     quiet: tuple[str, ...]
     default_fault: tuple[str, str]
+    sender_refused: str
 
     def __repr__(self) -> str:
         return self.name
@@ -147,6 +148,7 @@ VENDORS: Final = (
         not_delivered=("undelivered", "failed"),
         quiet=("queued", "sending", "sent", "", "nonsense"),
         default_fault=("21211", "30003"),
+        sender_refused="21212",
     ),
     Vendor(
         name="vonage",
@@ -162,6 +164,7 @@ VENDORS: Final = (
         not_delivered=("rejected", "undeliverable"),
         quiet=("submitted", "", "nonsense"),
         default_fault=("1120", "1180"),
+        sender_refused="1120",
     ),
 )
 SIGNED: Final = [(vendor, form) for vendor in VENDORS for form in vendor.receipts]
