@@ -3,15 +3,20 @@
 import os
 import secrets
 import sys
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from deploy.local.ports import Ports
 from deploy.local.postgres import DATABASES, Postgres
 
 PORT_OF: Final = {"gateway": "gateway", "delivery": "delivery", "session-store": "session_store"}
 TWILIO_FROM: Final = "+15005550006"
+VONAGE_FROM: Final = "Gatepost"
 
 
 class Environment:
@@ -49,7 +54,7 @@ class Environment:
         }
         if self.client_file(service).exists():
             found["GATEPOST_CLIENT_FILE"] = str(self.client_file(service))
-        return found | (self._providers() if service == "delivery" else {}) | self._extra
+        return found | (self.providers() if service == "delivery" else {}) | self._extra
 
     def of_simulator(self) -> dict[str, str]:
         return {
@@ -57,14 +62,10 @@ class Environment:
             "GATEPOST_SIM_SMTP_PORT": str(self.ports.smtp),
             "GATEPOST_SIM_TWILIO_SID": self._kept("twilio.sid", "AC" + secrets.token_hex(16)),
             "GATEPOST_SIM_TWILIO_TOKEN_FILE": self._kept_file("twilio.token", secrets.token_hex(16)),
-        }
+        } | (self._vonage("GATEPOST_SIM", "PUBLIC_KEY") if by_vonage() else {})
 
-    def _providers(self) -> dict[str, str]:
-        return {
-            "GATEPOST_TWILIO_BASE_URL": f"http://127.0.0.1:{self.ports.inbox}",
-            "GATEPOST_TWILIO_ACCOUNT_SID": self._kept("twilio.sid", "AC" + secrets.token_hex(16)),
-            "GATEPOST_TWILIO_AUTH_TOKEN_FILE": self._kept_file("twilio.token", secrets.token_hex(16)),
-            "GATEPOST_TWILIO_FROM": TWILIO_FROM,
+    def providers(self) -> dict[str, str]:
+        return (self._by_vonage() if by_vonage() else self._by_twilio()) | {
             "GATEPOST_SMTP_HOST": "127.0.0.1",
             "GATEPOST_SMTP_PORT": str(self.ports.smtp),
             "GATEPOST_SMTP_SECURITY": "none",
@@ -72,6 +73,33 @@ class Environment:
             "GATEPOST_INSTANCE_ID": "delivery-1",
             "GATEPOST_ALLOW_INSECURE": "provider-loopback",
         }
+
+    def _by_twilio(self) -> dict[str, str]:
+        return {
+            "GATEPOST_TWILIO_BASE_URL": f"http://127.0.0.1:{self.ports.inbox}",
+            "GATEPOST_TWILIO_ACCOUNT_SID": self._kept("twilio.sid", "AC" + secrets.token_hex(16)),
+            "GATEPOST_TWILIO_AUTH_TOKEN_FILE": self._kept_file("twilio.token", secrets.token_hex(16)),
+            "GATEPOST_TWILIO_FROM": TWILIO_FROM,
+        }
+
+    def _by_vonage(self) -> dict[str, str]:
+        more = {"BASE_URL": f"http://127.0.0.1:{self.ports.inbox}", "FROM": VONAGE_FROM}
+        return {f"GATEPOST_VONAGE_{name}": value for name, value in more.items()} | self._vonage(
+            "GATEPOST", "PRIVATE_KEY"
+        )
+
+    def _vonage(self, prefix: str, key: str) -> dict[str, str]:
+        """What delivery and the simulator both know of one application, and each one's half of its key."""
+        if not (self.folder / "secrets" / "vonage.PRIVATE_KEY").exists():
+            for name, pem in new_key_pair().items():
+                self._secret(f"vonage.{name}", pem)
+        told = {
+            "APPLICATION_ID": self._kept("vonage.application", str(uuid.uuid4())),
+            "API_KEY": self._kept("vonage.account", secrets.token_hex(4)),
+            "SIGNATURE_SECRET_FILE": self._kept_file("vonage.signature", secrets.token_hex(32)),
+            f"{key}_FILE": str(self.folder / "secrets" / f"vonage.{key}"),
+        }
+        return {f"{prefix}_VONAGE_{name}": value for name, value in told.items()}
 
     def _kept(self, name: str, fresh: str) -> str:
         return Path(self._kept_file(name, fresh)).read_text()
@@ -87,6 +115,18 @@ class Environment:
         with os.fdopen(handle, "w") as out:
             out.write(value)
         return str(path)
+
+
+def by_vonage() -> bool:
+    """`GATEPOST_LOCAL_SMS=vonage` sends by Vonage's API instead of Twilio's; both are the simulator's."""
+    return os.environ.get("GATEPOST_LOCAL_SMS") == "vonage"
+
+
+def new_key_pair() -> dict[str, str]:
+    key = rsa.generate_private_key(65537, 2048)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return {"PRIVATE_KEY": private.decode(), "PUBLIC_KEY": public.decode()}
 
 
 def gatepost(*arguments: str) -> list[str]:

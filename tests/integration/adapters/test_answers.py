@@ -13,7 +13,7 @@ import pytest
 
 from deploy.simulator.certificate import make_tls
 from deploy.simulator.server import Running, Settings, running
-from services.delivery.provider import Permanent, Retryable, Unknown
+from services.delivery.provider import Blame, Permanent, Retryable, Unknown
 from services.delivery.vendor_errors import VendorError
 from tests.integration.adapters.serving import Answer, dripping, endless, nothing, raw, reset, says, served
 from tests.integration.adapters.vendors import BASE, MESSAGE, TOKEN, VENDORS, Vendor, clock
@@ -104,6 +104,28 @@ async def test_a_status_without_a_readable_body_speaks_for_itself(
     vendor: Vendor, status: int, kind: type[Exception], reason: str, body: bytes
 ):
     assert (await trouble(vendor, says(status, body)))[:2] == (kind, reason)
+
+
+@every_vendor
+async def test_a_refusal_says_who_is_to_blame(vendor: Vendor):
+    for status, blame in ((401, Blame.PROVIDER), (403, Blame.PROVIDER), (404, Blame.NUMBER)):
+        assert await blamed(vendor, says(status)) is blame
+    for word, blame in (
+        ("no-credit", Blame.PROVIDER),
+        ("account-suspended", Blame.PROVIDER),
+        ("no-route", Blame.ROUTE),
+    ):
+        for known in vendor.errors:
+            if known.word == word:
+                status, body = vendor.refusal(known.code)
+                assert await blamed(vendor, says(status, written(body))) is blame, known.code
+
+
+async def blamed(vendor: Vendor, answer: Answer) -> Blame:
+    async with served(answer) as server:
+        with pytest.raises(Permanent) as caught:
+            await sent(vendor, server.url)
+    return caught.value.blame
 
 
 @every_vendor

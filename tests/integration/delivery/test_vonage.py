@@ -180,9 +180,21 @@ async def test_a_failure_of_another_provider_is_not_this_submissions(house: Hous
 
 
 async def test_both_sms_providers_are_rows_of_providers(stack: Stack):
-    async with vonage_house(stack, twilio_account_sid="AC1") as (both, _):
+    async with vonage_house(stack, twilio=True) as (both, _):
         found = [(one.name, one.channel, one.enabled) for one in await both.controls.providers()]
     assert sorted(found) == [("smtp", "email", True), ("twilio", "sms", True), ("vonage", "sms", True)]
+
+
+async def test_what_one_provider_is_too_busy_for_goes_out_by_the_other(stack: Stack, world: World):
+    login = Login()
+    async with vonage_house(stack, twilio=True) as (house, inbox):
+        await inbox.fault("sms", "rate_limit", to="twilio:*")
+        await opened(house, world, login)
+        found = await row(house, login, "sms", "delivered")
+        assert (found["provider"], found["tries"]) == ("vonage", 2)
+        assert await steps(house, login) == ["queued", "queued", "sent", "delivered"]
+        [message] = await inbox.messages(to=str(login.phone))
+    assert (message["provider"], message["code"]) == ("vonage", world.code(login, "sms"))
 
 
 async def test_without_vonage_its_receipts_have_no_address(stack: Stack):

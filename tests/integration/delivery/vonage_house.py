@@ -17,8 +17,8 @@ from tests.integration.simulator.vonage_driver import API_KEY, APPLICATION, KEY,
 
 
 @asynccontextmanager
-async def vonage_house(stack: Stack, **changed: Any) -> AsyncIterator[tuple[House, Inbox]]:
-    """Swept, its receipts' address open; and the inbox of its providers."""
+async def vonage_house(stack: Stack, twilio: bool = False, **changed: Any) -> AsyncIterator[tuple[House, Inbox]]:
+    """Swept, its receipts' address open; and the inbox of its providers. With `twilio` that one too, asked first."""
     port = free_ports().delivery
     async with running(Settings(SID, TOKEN, vonage=VONAGE)) as simulator:
         settings = {
@@ -28,7 +28,9 @@ async def vonage_house(stack: Stack, **changed: Any) -> AsyncIterator[tuple[Hous
             "vonage_from": "Gatepost",
             "vonage_api_key": API_KEY,
             "vonage_signature_secret": SECRET,
-            "twilio_account_sid": None,
+            "twilio_account_sid": SID if twilio else None,
+            "twilio_auth_token": TOKEN,
+            "twilio_base_url": simulator.http_url,
             "smtp_port": simulator.smtp_port,
             "receipts_url": f"http://127.0.0.1:{port}",
         }
@@ -36,6 +38,9 @@ async def vonage_house(stack: Stack, **changed: Any) -> AsyncIterator[tuple[Hous
             own_house(stack, **settings | changed) as house,
             aiohttp.ClientSession(simulator.http_url) as session,
         ):
+            if twilio:
+                await house.controls.change_provider("vonage", {"position": 1}, "test")
+                house.routing.update(await house.controls.providers())
             runner = await http.start(house.site, "127.0.0.1", port)
             try:
                 async with sweeping(house):

@@ -1,7 +1,8 @@
 """Vonage's Messages API, driven by Vonage's own package."""
 
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 from uuid import UUID
 
 import aiohttp
@@ -9,7 +10,11 @@ import pytest
 import requests
 from vonage_http_client.errors import AuthenticationError, HttpRequestError, RateLimitedError, ServerError
 
+from deploy.local.environment import Environment
+from deploy.local.ports import Ports
 from deploy.simulator.server import BadSettings, Running, Settings
+from services.delivery.settings import DeliverySettings, revealed
+from services.platform.settings import load
 from tests.integration.simulator.drivers import OTHER, PHONE, Inbox
 from tests.integration.simulator.vonage_driver import KEY, Statuses, foreign_key, pem, send, vonage
 
@@ -150,3 +155,23 @@ def test_a_half_given_application_stops_the_start(
         monkeypatch.setenv(f"GATEPOST_SIM_{name}", value)
     with pytest.raises(BadSettings, match=named):
         Settings.from_environment()
+
+
+def test_the_local_system_tells_both_sides_of_the_same_application(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GATEPOST_LOCAL_SMS", "vonage")
+    local = Environment(tmp_path, Ports(), cast(Any, None))  # no database is needed to tell providers
+    kept = local.of_simulator()
+    assert local.of_simulator() == kept, "a second start finds what the first one made"
+    for name, value in kept.items():
+        monkeypatch.setenv(name, value)
+    told = {"GATEPOST_KAFKA": "127.0.0.1:9092", "GATEPOST_DATABASE": "postgresql://d@127.0.0.1/d", "GATEPOST_KEYS": "."}
+    for name, value in (told | local.providers()).items():
+        monkeypatch.setenv(name, value)
+    simulated, settings = Settings.from_environment().vonage, load(DeliverySettings)
+    assert simulated is not None
+    assert settings.vonage_rsa_key().public_key() == simulated.public_key
+    told_both = (settings.vonage_application_id, settings.vonage_api_key, revealed(settings.vonage_signature_secret))
+    assert told_both == (simulated.application_id, simulated.api_key, simulated.signature_secret)
+    assert settings.twilio_account_sid is None
