@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from deploy.local.postgres import OWNER
 from deploy.local.stack import Stack
 from services.delivery.postgres import intake, ledger, results
 from services.login_gateway.postgres import logins, tries, upkeep
@@ -49,3 +50,18 @@ async def plan_of(connection: asyncpg.Connection[asyncpg.Record], statement: str
 def used(plan: dict[str, Any]) -> set[str]:
     """The indexes of a plan and of all that is under it."""
     return {plan.get("Index Name", "")}.union(*map(used, plan.get("Plans", [])))
+
+
+@pytest.mark.parametrize("service", ["gateway", "delivery", "session-store"])
+async def test_the_planner_keeps_no_copies_of_events_and_of_the_hashes_of_clients(stack: Stack, service: str) -> None:
+    owner = await asyncpg.connect(stack.dsn(service, OWNER))
+    try:
+        await owner.execute("INSERT INTO outbox (id, topic, key, value) SELECT gen_random_uuid(), 't', 'k', 'v'")
+        await owner.execute("ANALYZE outbox, clients")
+        kept = await owner.fetch("SELECT attname FROM pg_stats WHERE tablename IN ('outbox', 'clients')")
+        await owner.execute("DELETE FROM outbox WHERE topic = 't'")
+    finally:
+        await owner.close()
+    names = {row["attname"] for row in kept}
+    assert "topic" in names
+    assert not names & {"value", "headers", "secret_hash"}
