@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections import Counter
 from collections.abc import AsyncIterator, MutableMapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -63,7 +64,7 @@ class ClientDirectory:
         self._pool = pool
         self._rows: TTLCache[str, Row] = TTLCache(1024, CACHE_SECONDS)
         self._known: dict[str, Row] = {}
-        self._changes = 0
+        self._changes: Counter[str] = Counter()
         self._unwritten: dict[str, Row] = {}
         self._some_unwritten = asyncio.Event()
 
@@ -76,7 +77,7 @@ class ClientDirectory:
 
     def forget(self, client_id: str) -> None:
         """It was changed: the next check asks the table."""
-        self._changes += 1
+        self._changes[client_id] += 1
         self._rows.pop(client_id, None)
 
     async def apply(self, event: ClientChanged) -> None:
@@ -106,12 +107,12 @@ class ClientDirectory:
         await self._look_up(row.client_id)
 
     async def _look_up(self, client_id: str) -> Row | None:
-        before, row = self._changes, await self._read(client_id)
+        before, row = self._changes[client_id], await self._read(client_id)
         if row is None:
             return None
         known = self._known.get(client_id, row)  # the topic may be ahead of a table that was away
         row = known if known.revision > row.revision else row
-        if before == self._changes:  # what was read before a change is not remembered after it
+        if before == self._changes[client_id]:  # what was read before a change is not remembered after it
             self._rows[client_id] = self._known[client_id] = row
         return row
 

@@ -1,6 +1,7 @@
 """The `clients` topic as a service reads it: from its start after every loss, and no forgery is reported twice."""
 
 import asyncio
+import base64
 from typing import Any
 from uuid import uuid4
 
@@ -67,3 +68,22 @@ def changed(client_id: str) -> ClientChanged:
         enabled=False,
         revision=1,
     )
+
+
+class Away:
+    async def fetchrow(self, *_: Any) -> Any:
+        raise ConnectionRefusedError
+
+
+async def test_who_was_looked_up_while_another_client_changed_is_known_when_postgres_goes_away(world: World):
+    headers, pool = await world.client("*", "introspect"), world.app[STORE].pool
+    client_id, secret = base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode().split(":")
+    directory = clients.ClientDirectory(pool)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE clients IN ACCESS EXCLUSIVE MODE")
+        asked = asyncio.create_task(directory.check(client_id, secret))
+        await asyncio.sleep(0)  # it waits for the lock
+        directory.forget("another")
+    assert await asked
+    directory._pool, directory._rows = Away(), {}  # type: ignore[assignment]
+    assert await directory.check(client_id, secret)
