@@ -3,13 +3,7 @@
 import pytest
 
 from services.delivery.breaker import Breaker, End
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.unit.delivery.clocks import Clock
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from services.delivery.lanes import FULL_PAUSE, Lane, Provider
 from services.delivery.pauses import Pause
 from services.delivery.provider import Blame, Message, Permanent, Retryable, Unknown
 from services.delivery.routing import NoLane, Route, Routing
+from tests.unit.delivery.clocks import Clock
 from tests.unit.delivery.jobs import job
 
 ACCOUNT = UUID(int=3)
@@ -26,13 +27,6 @@ class Nobody:
 
     async def close(self) -> None:
         return None
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
