@@ -68,10 +68,10 @@ async def receive(received: Received, secrets: Secrets, delivery_id: UUID, resul
     """
     for _ in range(TRIES):
         job = await _sent(received, delivery_id)
-        if job is not None and not _counts(job, result):
+        if job is None or not _counts(job, result):
             return False
-        then = await _consequences(received, secrets, job, result) if job is not None else None
-        if job is None or then is None:
+        then = await _consequences(received, secrets, job, result)
+        if then is None:
             return False
         if await received.try_settle(job, result, then):
             return True

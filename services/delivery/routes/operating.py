@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from schemas.events import Channel
+from schemas.events import Channel, Country
 from services.delivery import dead_letters, replay
 from services.delivery.deliveries import account_of
 from services.delivery.pauses import Pause
@@ -26,7 +26,7 @@ class PauseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     account: UUID | None = None
     channel: Channel | None = None
-    country: Annotated[str, Meta(pattern=r"^[A-Z0-9]{2,3}$")] | None = None
+    country: Country | None = None
     provider: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 

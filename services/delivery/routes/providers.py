@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
+from schemas.events import Country
 from services.delivery.lanes import Lane
 from services.delivery.pauses import ANY
 from services.delivery.postgres.controls import NoSuchProvider
@@ -17,7 +18,6 @@ from services.platform.http import Problem, body, json_response
 Place = Annotated[int, Meta(ge=0, le=1000)]
 Slots = Annotated[int, Meta(ge=1, le=1024)]
 Rate = Annotated[float, Meta(ge=0.01, le=100_000)]
-Region = Annotated[str, Meta(pattern=r"^[A-Z0-9]{2,3}$")]
 
 
 class ProviderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -41,7 +41,7 @@ class RoutesBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     providers: Annotated[tuple[RouteBody, ...], Meta(max_length=20)]
     account: UUID | None = None
-    country: Region | None = None
+    country: Country | None = None
 
 
 async def listed(request: web.Request) -> web.Response:
