@@ -20,6 +20,8 @@ from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.postgres.wordings import PostgresWordings
 from services.delivery.receipts import Reader
+from services.delivery.replay import Limits
+from services.delivery.replaying import Replayer
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
@@ -39,6 +41,8 @@ class Parts:
     reading: PostgresReading
     controls: PostgresControls
     replays: PostgresReplays
+    replayer: Replayer
+    limits: Limits
     letters: PostgresLetters
     wordings: PostgresWordings
     ledger: PostgresLedger
