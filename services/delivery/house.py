@@ -21,6 +21,7 @@ from services.delivery.channels.twilio_receipts import TwilioReceipts
 from services.delivery.channels.vonage import ApplicationJwt, Vonage
 from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.compose import Secrets
+from services.delivery.dead_letters import Taker
 from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
@@ -175,8 +176,9 @@ def _wired(
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
     verifier = Verifier(rings.secret("grants.pub"))
     ingest = Ingest(PostgresIntake(pool), sender, secrets, verifier, dead_letters, clock)
-    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "ingest": ingest}
-    parts = _parts(settings, rings, pool, clock=clock, **built)
+    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets}
+    taker = Taker(DeadLetterOpener(rings.secret("dead-letters")), ingest, producer.send)
+    parts = _parts(settings, rings, pool, clock=clock, taker=taker, **built)
     return House(
         settings=settings,
         pool=pool,
@@ -211,7 +213,6 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         limits=limits,
         letters=PostgresLetters(pool),
         wordings=PostgresWordings(pool),
-        opener=DeadLetterOpener(rings.secret("dead-letters")),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,
         readers=readers_of(settings),

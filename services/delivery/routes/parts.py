@@ -11,8 +11,8 @@ import asyncpg
 from aiohttp import web
 
 from services.delivery.compose import Secrets
+from services.delivery.dead_letters import Taker
 from services.delivery.deliveries import account_of
-from services.delivery.ingest import Ingest
 from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
@@ -31,7 +31,6 @@ from services.platform.auth import Who
 from services.platform.clients import ClientDirectory
 from services.platform.clock import Clock
 from services.platform.http import Problem
-from services.platform.keys.deadletters import DeadLetterOpener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +48,7 @@ class Parts:
     routing: Routing
     sender: Sender
     secrets: Secrets
-    ingest: Ingest
-    opener: DeadLetterOpener
+    taker: Taker
     directory: ClientDirectory
     keys: Callable[[], dict[str, Any]]
     clock: Clock

@@ -103,7 +103,7 @@ async def _found(request: web.Request, account: UUID | None) -> replay.Replay:
 
 
 def _cursor(last: replay.Replay) -> str:
-    return f"{last.at.isoformat()}~{last.account}~{last.replay_id}"
+    return f"{last.at.isoformat().replace('+00:00', 'Z')}~{last.account}~{last.replay_id}"
 
 
 def _before(cursor: str | None) -> tuple[datetime, str, str]:

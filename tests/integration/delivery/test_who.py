@@ -102,6 +102,8 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
         sent = {"params": account}
     elif pattern.startswith(("/v1/deliveries/", "/v1/replays")) and method == "POST":
         sent = {"json": account | ({"dry_run": True} if pattern == "/v1/replays" else {})}
+    elif pattern.startswith("/v1/dead-letters") and method == "POST":
+        sent = {"json": {"dry_run": True} if pattern == "/v1/dead-letters/replay" else {"reason": "of no use"}}
     elif method == "PATCH":
         sent = {"json": {"enabled": True}}
     elif pattern.startswith("/v1/wordings") and method in ("PUT", "POST"):
