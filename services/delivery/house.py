@@ -21,11 +21,13 @@ from services.delivery.channels.twilio_receipts import TwilioReceipts
 from services.delivery.channels.vonage import ApplicationJwt, Vonage
 from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.compose import Secrets
+from services.delivery.health import Checkup
 from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
 from services.delivery.messages.words import Words
 from services.delivery.postgres.controls import PostgresControls
+from services.delivery.postgres.health import PostgresVitals
 from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
 from services.delivery.postgres.ledger import PostgresLedger
@@ -40,6 +42,7 @@ from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings, revealed
+from services.delivery.tail import Tail
 from services.delivery.watchdog import Agents, Pulse, Seen, Stall, Watch, end_worker, keep_watch
 from services.platform import clients, http
 from services.platform.clock import SystemClock
@@ -82,11 +85,13 @@ class House:
     verifier: Verifier
     codes: Codes
     site: web.Application
+    checkup: Checkup
     runner: web.AppRunner | None = None
 
     async def start(self, agents: Agents, seen: Callable[[], Seen]) -> Sequence[Coroutine[Any, Any, None]]:
         await self.controls.add_providers(self.routing.names())
         await self.refresh()
+        self.checkup.seen = seen
         self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
         spare_the_collector()
         log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
@@ -190,14 +195,19 @@ def _wired(
         verifier=verifier,
         codes=secrets.codes,
         site=api.build(parts),
+        checkup=parts.checkup,
     )
 
 
 def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[asyncpg.Record], **more: Any) -> Parts:
+    reading = PostgresReading(pool)
+    routing: Routing = more["routing"]
     return Parts(
         settings=settings,
         pool=pool,
-        reading=PostgresReading(pool),
+        reading=reading,
+        tail=Tail(reading, SystemClock().monotonic),
+        checkup=Checkup(PostgresVitals(pool), routing.lanes, SystemClock()),
         controls=PostgresControls(pool),
         replays=PostgresReplays(pool),
         letters=PostgresLetters(pool),

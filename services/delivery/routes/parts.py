@@ -12,6 +12,7 @@ from aiohttp import web
 
 from services.delivery.compose import Secrets
 from services.delivery.deliveries import account_of
+from services.delivery.health import Checkup
 from services.delivery.ingest import Ingest
 from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.ledger import PostgresLedger
@@ -23,6 +24,7 @@ from services.delivery.receipts import Reader
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
+from services.delivery.tail import Tail
 from services.delivery.who import RIGHTS
 from services.platform import auth
 from services.platform.auth import Who
@@ -37,6 +39,8 @@ class Parts:
     settings: DeliverySettings
     pool: asyncpg.Pool[asyncpg.Record]
     reading: PostgresReading
+    tail: Tail
+    checkup: Checkup
     controls: PostgresControls
     replays: PostgresReplays
     letters: PostgresLetters
