@@ -22,11 +22,13 @@ from services.delivery.channels.vonage import ApplicationJwt, Vonage
 from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.compose import Secrets
 from services.delivery.dead_letters import Taker
+from services.delivery.health import Checkup
 from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
 from services.delivery.messages.words import Words
 from services.delivery.postgres.controls import PostgresControls
+from services.delivery.postgres.health import PostgresVitals
 from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
 from services.delivery.postgres.ledger import PostgresLedger
@@ -43,6 +45,7 @@ from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings, revealed
+from services.delivery.tail import Tail
 from services.delivery.watchdog import Agents, Pulse, Seen, Stall, Watch, end_worker, keep_watch
 from services.platform import clients, http
 from services.platform.clock import SystemClock
@@ -86,11 +89,13 @@ class House:
     verifier: Verifier
     codes: Codes
     site: web.Application
+    checkup: Checkup
     runner: web.AppRunner | None = None
 
     async def start(self, agents: Agents, seen: Callable[[], Seen]) -> Sequence[Coroutine[Any, Any, None]]:
         await self.controls.add_providers(self.routing.names())
         await self.refresh()
+        self.checkup.seen = seen
         self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
         spare_the_collector()
         log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
@@ -165,10 +170,7 @@ def _wired(
     lock: InstanceLock,
     pool: asyncpg.Pool[asyncpg.Record],
 ) -> House:
-    clock, contacts = SystemClock(), Contacts(rings.secret("contacts"))
-    tokens = ReceiptTokens(rings.secret("receipts"))
-    words = Words(library, settings.bound_host)
-    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), words, tokens)
+    clock, secrets = SystemClock(), _secrets(settings, rings, library)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), _routing(settings, clock)
@@ -190,23 +192,34 @@ def _wired(
         ingest=ingest,
         routing=routing,
         controls=parts.controls,
-        words=words,
+        words=secrets.words,
         wordings=parts.wordings,
         directory=parts.directory,
         dead_letters=dead_letters,
         verifier=verifier,
         codes=secrets.codes,
         site=api.build(parts),
+        checkup=parts.checkup,
     )
+
+
+def _secrets(settings: DeliverySettings, rings: Keyrings, library: Library) -> Secrets:
+    contacts, codes = Contacts(rings.secret("contacts")), Codes(rings.secret("code"))
+    words, tokens = Words(library, settings.bound_host), ReceiptTokens(rings.secret("receipts"))
+    return Secrets(contacts, codes, rings.secret("search"), words, tokens)
 
 
 def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[asyncpg.Record], **more: Any) -> Parts:
     limits = Limits(settings.sends_per_hour, settings.sends_per_day)
     replays = PostgresReplays(pool, limits)
+    reading = PostgresReading(pool)
+    routing: Routing = more["routing"]
     return Parts(
         settings=settings,
         pool=pool,
-        reading=PostgresReading(pool),
+        reading=reading,
+        tail=Tail(reading, SystemClock().monotonic),
+        checkup=Checkup(PostgresVitals(pool), routing.lanes, SystemClock()),
         controls=PostgresControls(pool),
         replays=replays,
         replayer=Replayer(replays, more["sender"].wake),

@@ -13,6 +13,7 @@ from aiohttp import web
 from services.delivery.compose import Secrets
 from services.delivery.dead_letters import Taker
 from services.delivery.deliveries import account_of
+from services.delivery.health import Checkup
 from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
@@ -25,6 +26,7 @@ from services.delivery.replaying import Replayer
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
+from services.delivery.tail import Tail
 from services.delivery.who import RIGHTS
 from services.platform import auth
 from services.platform.auth import Who
@@ -38,6 +40,8 @@ class Parts:
     settings: DeliverySettings
     pool: asyncpg.Pool[asyncpg.Record]
     reading: PostgresReading
+    tail: Tail
+    checkup: Checkup
     controls: PostgresControls
     replays: PostgresReplays
     replayer: Replayer
