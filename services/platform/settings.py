@@ -1,6 +1,7 @@
 """The environment is read here, once. `GATEPOST_<NAME>`; a secret also as `GATEPOST_<NAME>_FILE`."""
 
 import os
+import re
 import ssl
 import sys
 from ipaddress import ip_address
@@ -17,6 +18,8 @@ from services.platform import failpoints
 log = structlog.get_logger()
 
 PREFIX = "GATEPOST_"
+_NAME = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_NAME}(?:\.{_NAME})*\.[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
 
 
 class KafkaSettings(BaseSettings):
@@ -68,6 +71,7 @@ class ServiceSettings(KafkaSettings):
     public_url: str = Field(default="http://127.0.0.1", description="where users and providers reach this service")
     session_store_url: str | None = None
     client: SecretStr | None = Field(default=None, description="this service's own client, client_id:secret")
+    cookie_domain: str | None = Field(default=None, description="sibling hosts below it share the session's cookie")
     allow_insecure: Annotated[frozenset[str], NoDecode] = frozenset()
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     fail_at: Annotated[failpoints.FailAt | None, NoDecode] = Field(default=None, description="tests only: where to die")
@@ -81,6 +85,14 @@ class ServiceSettings(KafkaSettings):
     @classmethod
     def _points(cls, value: object) -> object:
         return (failpoints.parsed(value) if value else None) if isinstance(value, str) else value
+
+    @field_validator("cookie_domain")
+    @classmethod
+    def _domain(cls, value: str | None) -> str | None:
+        """Browsers refuse a cookie for a whole top level such as `com`, and for an address."""
+        if value is not None and not _DOMAIN.fullmatch(value):
+            raise ValueError("a domain of two names at least, in small letters and without a leading dot")
+        return value
 
     def client_pair(self) -> tuple[str, str] | None:
         """client_id and secret, or None where no client was given."""

@@ -54,6 +54,9 @@ def pair(tmp_path: Path) -> dict[str, str]:
         ({"GATEPOST_KAFKA_SECURITY": "SSL", "GATEPOST_KAFKA_CA_FILE": "/no/such"}, ["GATEPOST_KAFKA_CA_FILE"]),
         (BEYOND, ["kafka-plaintext"]),
         (BEYOND | {"GATEPOST_KAFKA_SECURITY": "SSL"}, ["kafka-anonymous", "GATEPOST_KAFKA_CERT_FILE"]),
+        ({"GATEPOST_COOKIE_DOMAIN": ".example.com"}, ["GATEPOST_COOKIE_DOMAIN"]),
+        ({"GATEPOST_COOKIE_DOMAIN": "com"}, ["GATEPOST_COOKIE_DOMAIN"]),
+        ({"GATEPOST_COOKIE_DOMAIN": "192.0.2.1"}, ["GATEPOST_COOKIE_DOMAIN"]),
         ({"GATEPOST_ALLOW_INSECURE": "kafka-plain"}, ["GATEPOST_ALLOW_INSECURE: kafka-plain", "kafka-plaintext"]),
     ],
 )
