@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from services.platform import auth, clients, http, migrate
+from services.platform.cookies import session_cookie
 from services.platform.dead_letters import DeadLetters
 from services.platform.kafka import Connection, Producer
 from services.platform.keys.deadletters import DeadLetterSeal
@@ -25,7 +26,7 @@ from services.session_store.neighbours import Neighbours
 from services.session_store.openapi import DOCUMENT
 from services.session_store.purge import Purge
 from services.session_store.reader import Reader
-from services.session_store.routes import sessions
+from services.session_store.routes import check, sessions
 from services.session_store.settings import SessionStoreSettings
 from services.session_store.store import STORE, Store
 from services.session_store.writer import Writer
@@ -60,7 +61,8 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
         or_stop("clients", clients.follow(directory, connection, verifier, letters, NAME)),
     )
     tasks = [asyncio.create_task(each) for each in work]
-    store = Store(pool, clock, reader, SessionTokens(rings.secret("session")), verifier, outbox, settings.issuer)
+    tokens, cookie = SessionTokens(rings.secret("session")), session_cookie(settings.cookie_domain)
+    store = Store(pool, clock, reader, tokens, verifier, outbox, settings.issuer, cookie)
     try:
         yield build_app(store, directory, rings, await migrate.missing(pool, NAME))
     finally:
@@ -91,6 +93,7 @@ def build_app(
     app[auth.CHECK_CLIENT] = directory.check
     app[auth.INTROSPECT] = _introspector(store)
     sessions.add_routes(app)
+    check.add_routes(app)
     return app
 
 

@@ -19,7 +19,8 @@ import structlog
 
 from schemas.events import ExpireAll, SessionPolicyChanged, SessionRevoked, Verified
 from services.platform.postgres import AWAY
-from services.session_store.memory import REVOKED_SECONDS, Change
+from services.session_store.memory import REVOKED_SECONDS, Change, Memory, Rules
+from services.session_store.policy import Policy
 
 log = structlog.get_logger()
 
@@ -159,3 +160,17 @@ class Neighbours:
             known = Known(floors, policies, stopped, await connection.fetch(REVOKED_OF, named))
         self._as_of = now
         return known
+
+
+def remember(memory: Memory, known: Known, now: float) -> None:
+    fill(memory.rules, known.floors, known.policies, known.stopped)
+    for row in known.revoked:
+        memory.revoke(row["login_id"], now)
+
+
+def fill(rules: Rules, floors: Any, policies: Any, stopped: Any) -> None:
+    for row in floors:
+        rules.raise_floor(row["scope"], row["id"], row["floor"])
+    for row in policies:
+        rules.add_policy(row["account_id"], Policy(row["effective_at"].timestamp(), row["max_age"]))
+    rules.stopped.update(row["account_id"] for row in stopped)

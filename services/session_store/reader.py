@@ -16,6 +16,7 @@ import asyncpg
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from cachetools import TTLCache
 
 from schemas import codec
 from schemas.events import SessionRevoked, Verified
@@ -29,8 +30,7 @@ from services.session_store.arrivals import AGAIN_SECONDS, NEAR_SECONDS, Arrival
 from services.session_store.clock import DatabaseClock
 from services.session_store.feed import Freshness
 from services.session_store.memory import Change, Memory, Place, Rules, Session
-from services.session_store.neighbours import RULES_OF, Known, Neighbours, everything_known
-from services.session_store.policy import Policy
+from services.session_store.neighbours import RULES_OF, Known, Neighbours, everything_known, fill, remember
 from services.session_store.writer import STORED, TOPIC, read_record
 
 log = structlog.get_logger()
@@ -39,6 +39,9 @@ YOUNG_SECONDS: Final = 10.0
 WAIT_SECONDS: Final = 2.0
 FORGET_SECONDS: Final = 10.0
 FETCH_MS: Final = 400
+MISSED: Final = 20_000
+MISSED_SECONDS: Final = 1.0
+"""Whoever holds a token that is dead and forgotten makes the database look for it once in this time."""
 FIND: Final = """
 SELECT s.*, r.login_id IS NOT NULL AS revoked FROM (SELECT $1::uuid AS login_id) asked
 LEFT JOIN sessions s USING (login_id) LEFT JOIN revocations r USING (login_id)
@@ -86,6 +89,7 @@ class Reader:
         self._cluster = ""
         self._feed: Freshness | None = None
         self._arrivals = Arrivals()
+        self._missed: TTLCache[UUID, Found] = TTLCache(MISSED, MISSED_SECONDS)
         self.away = False
         """Whether Kafka was asked in vain, and not since answered."""
 
@@ -118,7 +122,7 @@ class Reader:
     def learn(self, known: Known) -> None:
         """What neighbours have committed, likewise."""
         for memory in self._memories():
-            _remember(memory, known, self._clock.now())
+            remember(memory, known, self._clock.now())
 
     def _memories(self) -> list[Memory]:
         return [self.memory] if self._coming is None else [self.memory, self._coming]
@@ -200,6 +204,7 @@ class Reader:
 
     def _tell(self, change: Change) -> None:
         if isinstance(change, Verified | SessionRevoked):
+            self._missed.pop(UUID(change.login_id), None)
             self._arrivals.told(UUID(change.login_id))
 
     async def _snapshot(self, cluster: str, memory: Memory) -> dict[int, int]:
@@ -207,14 +212,19 @@ class Reader:
         async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
             stored = await connection.fetch(STORED, cluster, TOPIC)
             known = await everything_known(connection, await connection.fetchval("SELECT now()"))
-        _remember(memory, known, self._clock.now())
+        remember(memory, known, self._clock.now())
         return {row["partition"]: row["next_offset"] for row in stored}
 
     async def _look_up(self, token: Token) -> tuple[Session | None, Rules]:
         memory, login_id = self.memory, token.login_id
         if self._young(token) and login_id not in memory.sessions and login_id not in memory.rules.revoked:
             return await self._awaited(token)
+        missed = None if login_id in memory.sessions else self._missed.get(login_id)
+        if missed is not None:
+            return missed.session, memory.rules
         found, rules = await self._look_once(login_id)
+        if found.session is None:
+            self._missed[login_id] = found
         return found.session, rules
 
     async def _awaited(self, token: Token) -> tuple[Session | None, Rules]:
@@ -279,21 +289,7 @@ class Reader:
     async def _rules_of(self, ids: list[UUID]) -> Rules:
         rules = Rules()
         try:
-            _fill(rules, *[await self._pool.fetch(query, ids) for query in RULES_OF])
+            fill(rules, *[await self._pool.fetch(query, ids) for query in RULES_OF])
         except AWAY:
             raise Unknown("neither memory nor the database can tell") from None
         return rules
-
-
-def _remember(memory: Memory, known: Known, now: float) -> None:
-    _fill(memory.rules, known.floors, known.policies, known.stopped)
-    for row in known.revoked:
-        memory.revoke(row["login_id"], now)
-
-
-def _fill(rules: Rules, floors: Any, policies: Any, stopped: Any) -> None:
-    for row in floors:
-        rules.raise_floor(row["scope"], row["id"], row["floor"])
-    for row in policies:
-        rules.add_policy(row["account_id"], Policy(row["effective_at"].timestamp(), row["max_age"]))
-    rules.stopped.update(row["account_id"] for row in stopped)

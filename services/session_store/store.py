@@ -16,6 +16,7 @@ from schemas import codec, topics
 from schemas.events import SessionRevoked, Verified
 from services.platform import metrics
 from services.platform.clock import event_id
+from services.platform.cookies import session_cookie
 from services.platform.http import Problem
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.tokens import BadToken, SessionTokens, Token
@@ -46,6 +47,8 @@ class Store:
     verifier: Verifier
     outbox: Outbox
     issuer: str | None = None
+    cookie: str = session_cookie(None)
+    """The browser's cookie that forward auth reads."""
 
     def read(self, token: str) -> Token | None:
         """A true token of ours, or None for a forged one; no lookup is made for it."""

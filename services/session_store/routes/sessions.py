@@ -1,4 +1,4 @@
-"""Introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), forward auth, lists, the second road."""
+"""Introspection (RFC 7662), revocation (RFC 7009), metadata (RFC 8414), lists, the second road."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -15,7 +15,6 @@ from services.session_store.memory import Session
 from services.session_store.store import STORE, SentEvent
 from services.session_store.who import caller
 
-COOKIES: Final = ("__Host-gatepost", "__Secure-gatepost")
 INACTIVE: Final = {"active": False}
 
 
@@ -24,12 +23,6 @@ class Page(msgspec.Struct, forbid_unknown_fields=True):
     user: UUID | None = None
     cursor: UUID | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
-
-
-class CheckQuery(msgspec.Struct, forbid_unknown_fields=True):
-    account: UUID
-    role: str | None = None
-    acr: str | None = None
 
 
 class Sent(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,7 +34,6 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post("/v1/revoke", revoke)
     app.router.add_get("/v1/sessions", listed)
     app.router.add_delete("/v1/sessions/{login_id}", end)
-    app.router.add_get("/v1/check", check)
     app.router.add_post("/v1/events", events)
     app.router.add_get("/.well-known/oauth-authorization-server", metadata)
 
@@ -84,22 +76,6 @@ async def end(request: web.Request) -> web.Response:
     if session is None or own_account(who) not in (None, str(session.account_id)):
         raise Problem(404, "not-found", "There is no such session.")
     return json_response({"effective": await store.revoke(session, who.name)})
-
-
-async def check(request: web.Request) -> web.Response:
-    """Forward auth: 200 with who it is, 401 without a live session, 403 for another account, role or strength."""
-    store, wanted = request.app[STORE], query(request, CheckQuery)
-    alive = await store.alive(_presented(request))
-    if alive is None or alive.session.aud != "apps":
-        raise Problem(401, "not-signed-in", "Sign in first.", {"WWW-Authenticate": "Bearer"})
-    session = alive.session
-    if wanted.account != session.account_id:
-        raise Problem(403, "forbidden", "This session belongs to another account.")
-    if wanted.role not in (None, session.role) or wanted.acr not in (None, session.acr):
-        raise Problem(403, "forbidden", "This session has another role or was opened another way.")
-    names = {"User": session.user_id, "Account": session.account_id, "Role": session.role}
-    headers = {f"X-Gatepost-{name}": str(value) for name, value in names.items()}
-    return web.Response(headers=headers | {"Cache-Control": "no-store"})
 
 
 async def events(request: web.Request) -> web.Response:
@@ -175,10 +151,3 @@ async def _token(request: web.Request) -> str:
     if not token:
         raise Problem(400, "bad-request", "The form field token is missing.")
     return token
-
-
-def _presented(request: web.Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip()
-    return next((request.cookies[name] for name in COOKIES if name in request.cookies), "")

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
@@ -280,59 +279,6 @@ async def test_ending_what_is_not_there_and_what_is_anothers_are_the_same_404(wo
         answer = await ask(world, "DELETE", f"/v1/sessions/{login_id}", headers=headers)
         assert (answer.status, answer.data["detail"]) == (404, "There is no such session.")
     assert await world.active(made) is True
-
-
-async def test_forward_auth_tells_who_it_is_by_bearer_or_by_cookie(world: World, made: Made):
-    path = f"/v1/check?account={made.event.account_id}"
-    for headers in (
-        bearer(made.token),
-        {"Cookie": f"__Host-gatepost={made.token}"},
-        {"Cookie": f"__Secure-gatepost={made.token}"},
-    ):
-        answer = await ask(world, "GET", path, headers=headers)
-        assert answer.status == 200
-        told = {name: answer.headers[f"X-Gatepost-{name}"] for name in ("User", "Account", "Role")}
-        assert told == {"User": made.event.user_id, "Account": made.event.account_id, "Role": "admin"}
-        assert answer.headers["Cache-Control"] == "no-store"
-
-
-SMS, MAIL = quote("urn:gatepost:acr:pwd+sms"), quote("urn:gatepost:acr:pwd+email")
-
-
-@pytest.mark.parametrize(
-    ("asked", "status", "problem"),
-    [
-        ("account={own}&role=admin", 200, None),
-        ("account={own}&acr=" + SMS, 200, None),
-        ("account={own}&role=admin&acr=" + SMS, 200, None),
-        ("account={own}&role=user", 403, "forbidden"),
-        ("account={own}&acr=" + MAIL, 403, "forbidden"),
-        ("account={own}&role=admin&acr=" + MAIL, 403, "forbidden"),
-        ("account={other}", 403, "forbidden"),
-        ("account=demo", 400, "bad-request"),
-        ("", 400, "bad-request"),
-        ("role=admin", 400, "bad-request"),
-        ("account={own}&account={own}", 400, "bad-request"),
-        ("account={own}&group=x", 400, "bad-request"),
-    ],
-)
-async def test_forward_auth_lets_in_who_the_proxy_asked_for(
-    world: World, made: Made, asked: str, status: int, problem: str | None
-):
-    path = "/v1/check?" + asked.format(own=made.event.account_id, other=uuid4())
-    answer = await ask(world, "GET", path, headers=bearer(made.token))
-    assert answer.status == status
-    if problem:
-        assert answer.problem == problem
-        assert "X-Gatepost-User" not in answer.headers
-
-
-@pytest.mark.parametrize(
-    "given", [{}, {"Authorization": "Bearer gp_x"}, {"Cookie": "__Host-gatepost=x"}, {"Cookie": "a"}]
-)
-async def test_forward_auth_without_a_live_session_is_a_401(world: World, made: Made, given: dict[str, str]):
-    answer = await ask(world, "GET", f"/v1/check?account={made.event.account_id}", headers=given)
-    assert (answer.status, answer.problem, answer.headers["WWW-Authenticate"]) == (401, "not-signed-in", "Bearer")
 
 
 @pytest.mark.parametrize(
