@@ -80,10 +80,9 @@ def word_of(event: CodeSent | CodeDelivered | DeliveryFailed) -> dict[str, Any]:
             return {"state": state, "reason": event.reason, "next": event.next, **said}
 
 
-def changed(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> bool:
-    """Whether a client should hear of it."""
-    names = ("status", "delivery", "attempts_left", "resend_at")
-    return before is None or any(before[name] != now[name] for name in names)
+def heard(view_now: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a client that follows the login should hear of when it changes."""
+    return tuple(view_now[name] for name in ("status", "delivery", "attempts_left", "resend_at"))
 
 
 def ends(view_now: Mapping[str, Any]) -> bool:
