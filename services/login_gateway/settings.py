@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from services.platform.settings import ServiceSettings, is_loopback
+from services.platform.settings import ServiceSettings, stays_here
 
 
 class GatewaySettings(ServiceSettings):
@@ -44,7 +44,7 @@ class GatewaySettings(ServiceSettings):
             url = urlsplit(origin)
             if url.scheme not in ("http", "https") or not url.hostname or origin != f"{url.scheme}://{url.netloc}":
                 raise ValueError(f"{origin} is no origin such as https://app.example.com")
-            if url.scheme == "http" and not _stays_here(url.hostname):
+            if url.scheme == "http" and not stays_here(url.hostname):
                 raise ValueError(f"{origin}: another host needs https")
         return value
 
@@ -56,7 +56,3 @@ class GatewaySettings(ServiceSettings):
                 f"GATEPOST_COOKIE_DOMAIN: the host of GATEPOST_PUBLIC_URL is not {self.cookie_domain} or below"
             )
         return self
-
-
-def _stays_here(host: str) -> bool:
-    return is_loopback(host) or host.endswith(".localhost")

@@ -86,7 +86,7 @@ async def accessible(page: Page) -> None:
         await page.evaluate(AXE)
         found = await page.evaluate("axe.run().then(r => r.violations)")
         wrong = [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
-        assert wrong == [], (page.url, scheme)
+        assert wrong == [], (page.url, scheme, wrong)
 
 
 async def fits(page: Page) -> None:
