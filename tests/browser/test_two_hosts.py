@@ -4,32 +4,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
 import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from playwright.async_api import expect
 
-from services.login_gateway.app import built
-from services.login_gateway.settings import GatewaySettings
-from services.platform.settings import load
 from tests.browser.chromium import Visitor
+from tests.browser.gateways import gateway
 from tests.browser.site import Site
 from tests.browser.test_sign_in import enter
 
 # Chromium finds names below .localhost on this machine, and takes `Secure` cookies from them without TLS.
 DOMAIN = "gatepost.localhost"
-
-
-@asynccontextmanager
-async def gateway(site: Site, port: int, **settings: str) -> AsyncIterator[str]:
-    """A gateway beside the one that runs, with other settings."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (site.stack.environment.of_service("gateway") | settings).items():
-            patch.setenv(name, value)
-        loaded = load(GatewaySettings)
-    async with built(loaded) as app, TestServer(app, port=port):
-        yield f"http://login.{DOMAIN}:{port}"
 
 
 @asynccontextmanager

@@ -85,9 +85,11 @@ async def test_assets_are_named_by_their_content_and_kept_for_a_year(client: Any
 async def test_a_problem_is_a_page_for_browsers_below_the_prefix_and_a_document_for_all_others(client: Any):
     page = await client.get("/here/busy", headers=BROWSER)
     assert (page.status, page.content_type, page.headers["Retry-After"]) == (503, "text/html", "1")
+    assert page.headers["Refresh"] == "5"  # it mends itself, without JavaScript too
     assert "Wait &lt;a moment&gt;." in await page.text()
     missing = await client.get("/here/nothing", headers=BROWSER)
     assert (missing.status, missing.content_type) == (404, "text/html")
+    assert "Refresh" not in missing.headers
     for path, headers in (("/here/busy", {}), ("/v1/busy", BROWSER), ("/hereafter", BROWSER)):
         assert (await client.get(path, headers=headers)).content_type == "application/problem+json"
 

@@ -30,6 +30,7 @@ WORDS: Final = {
     "database-unavailable": "We cannot look anything up at the moment. Nothing is lost: try again in a few seconds.",
     "session-store-unavailable": "We cannot tell at the moment who is signed in. Try again in a few seconds.",
 }
+REFRESH_SECONDS: Final = 5
 TITLES: Final = {
     400: "That did not work",
     401: "Please sign in",
@@ -96,8 +97,15 @@ def shown(request: web.Request, problem: Problem) -> web.Response | None:
     below = any(request.path == prefix or request.path.startswith(f"{prefix}/") for prefix in ui.prefixes)
     if not below or "text/html" not in request.headers.get("Accept", ""):
         return None
-    title = TITLES.get(problem.status, "Something went wrong")
-    words = WORDS.get(problem.name, problem.detail)
-    answer = page(request, "problem.html", problem.status, title=title, words=words, home=ui.home)
+    again = str(request.rel_url) if problem.status == 503 and request.method == "GET" else None
+    told: dict[str, Any] = {
+        "title": TITLES.get(problem.status, "Something went wrong"),
+        "words": WORDS.get(problem.name, problem.detail),
+        "home": ui.home,
+        "again": again,
+    }
+    answer = page(request, "problem.html", problem.status, **told)
     answer.headers.update(problem.headers)
+    if again is not None:
+        answer.headers["Refresh"] = str(REFRESH_SECONDS)
     return answer
