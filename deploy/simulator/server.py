@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from deploy.simulator.app import build_simulator
 from deploy.simulator.certificate import make_tls
 from deploy.simulator.faults import Faults
+from deploy.simulator.ses import Ses, SesAccount
 from deploy.simulator.smtp import MailLogin, listen
 from deploy.simulator.store import Store
+from deploy.simulator.submissions import HttpProvider
 from deploy.simulator.twilio import Twilio
 from deploy.simulator.vonage import Vonage, VonageAccount
 
@@ -34,6 +36,7 @@ class Settings:
     cert_file: Path | None = None
     mail_login: MailLogin | None = None
     vonage: VonageAccount | None = None
+    ses: SesAccount | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -47,6 +50,7 @@ class Settings:
             cert_file=Path(cert) if cert else None,
             mail_login=MailLogin(user, _secret("GATEPOST_SIM_SMTP_PASSWORD")) if user else None,
             vonage=_vonage(),
+            ses=_ses(),
         )
 
 
@@ -75,9 +79,20 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await runner.cleanup()
 
 
-def _providers(settings: Settings, store: Store, faults: Faults) -> list[Twilio | Vonage]:
-    found: list[Twilio | Vonage] = [Twilio(store, faults, settings.twilio_sid, settings.twilio_token)]
-    return found + ([Vonage(store, faults, settings.vonage)] if settings.vonage else [])
+def _providers(settings: Settings, store: Store, faults: Faults) -> list[HttpProvider]:
+    found: list[HttpProvider] = [Twilio(store, faults, settings.twilio_sid, settings.twilio_token)]
+    if settings.vonage:
+        found.append(Vonage(store, faults, settings.vonage))
+    if settings.ses:
+        found.append(Ses(store, faults, settings.ses))
+    return found
+
+
+def _ses() -> SesAccount | None:
+    """Only where a key is named."""
+    if not (key_id := os.environ.get("GATEPOST_SIM_SES_ACCESS_KEY_ID")):
+        return None
+    return SesAccount(_needed("GATEPOST_SIM_SES_REGION"), key_id, _secret("GATEPOST_SIM_SES_SECRET_ACCESS_KEY"))
 
 
 def _vonage() -> VonageAccount | None:

@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
+from services.delivery.channels.ses import Ses
 from services.delivery.channels.smtp import Smtp, SmtpServer
 from services.delivery.channels.twilio import Twilio
 from services.delivery.channels.twilio_receipts import TwilioReceipts
@@ -222,6 +223,8 @@ def channels_of(settings: DeliverySettings) -> list[Channel]:
         found.append(_vonage(settings, settings.vonage_application_id))
     if settings.smtp_host:
         found.append(Smtp(_smtp(settings, settings.smtp_host)))
+    if settings.ses_region:
+        found.append(_ses(settings, settings.ses_region))
     return found
 
 
@@ -253,6 +256,18 @@ def _vonage(settings: DeliverySettings, application_id: str) -> Vonage:
         auth=ApplicationJwt(application_id, settings.vonage_rsa_key()),
         sender=settings.vonage_from or "",
         callback=settings.receipts_at("vonage") if settings.vonage_receipts else None,
+        connections=settings.slots,
+    )
+
+
+def _ses(settings: DeliverySettings, region: str) -> Ses:
+    return Ses(
+        region=region,
+        key_id=settings.ses_access_key_id or "",
+        secret=revealed(settings.ses_secret_access_key),
+        sender=settings.ses_from or "",
+        base_url=settings.ses_base_url,
+        configuration_set=settings.ses_configuration_set,
         connections=settings.slots,
     )
 

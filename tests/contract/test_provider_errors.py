@@ -27,7 +27,7 @@ def test_the_page_shows_the_tables_as_they_are():
 @pytest.mark.parametrize("vendor", catalogue.VENDORS)
 def test_a_code_stands_once_and_fits_into_an_event_and_a_filter(vendor: str):
     text = (CHANNELS / f"{vendor}_errors.py").read_text()
-    written = re.findall(r'VendorError\("([^"]+)"', text)
+    written = re.findall(r'VendorError\(\s*"([^"]+)"', text)
     assert len(written) == len(set(written)) == len(list(catalogue.VENDORS[vendor]))
     for error in catalogue.VENDORS[vendor]:
         assert code_in(error.code) == error.code

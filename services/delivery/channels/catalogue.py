@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from services.delivery.channels import twilio_errors, vonage_errors
+from services.delivery.channels import ses_errors, twilio_errors, vonage_errors
 from services.delivery.vendor_errors import VendorError
 
-VENDORS: Final = {errors.vendor: errors for errors in (twilio_errors.ERRORS, vonage_errors.ERRORS)}
+VENDORS: Final = {errors.vendor: errors for errors in (twilio_errors.ERRORS, vonage_errors.ERRORS, ses_errors.ERRORS)}
 
 
 def rows(vendor: str | None = None) -> Iterator[dict[str, Any]]:
