@@ -11,6 +11,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from deploy.local import webhooks
 from deploy.local.ports import Ports
 from deploy.local.postgres import DATABASES, Postgres
 
@@ -18,7 +19,7 @@ PORT_OF: Final = {"gateway": "gateway", "delivery": "delivery", "session-store":
 TWILIO_FROM: Final = "+15005550006"
 VONAGE_FROM: Final = "Gatepost"
 MAIL_FROM: Final = "codes@gatepost.example"
-CHOICES: Final = {"SMS": ("twilio", "vonage"), "EMAIL": ("smtp", "ses")}
+CHOICES: Final = {"SMS": ("twilio", "vonage", "webhook"), "EMAIL": ("smtp", "ses", "webhook")}
 
 
 class Environment:
@@ -66,13 +67,39 @@ class Environment:
             "GATEPOST_SIM_TWILIO_TOKEN_FILE": self._kept_file("twilio.token", secrets.token_hex(16)),
             **(self._vonage("GATEPOST_SIM", "PUBLIC_KEY") if by("SMS", "vonage") else {}),
             **(self._ses("GATEPOST_SIM") if by("EMAIL", "ses") else {}),
+            **(self._webhook_secrets() if by("SMS", "webhook") or by("EMAIL", "webhook") else {}),
         }
 
     def providers(self) -> dict[str, str]:
-        sms = self._by_vonage() if by("SMS", "vonage") else self._by_twilio()
-        email = self._by_ses() if by("EMAIL", "ses") else self._by_smtp()
-        always = {"GATEPOST_INSTANCE_ID": "delivery-1", "GATEPOST_ALLOW_INSECURE": "provider-loopback"}
-        return sms | email | always
+        found = {"GATEPOST_INSTANCE_ID": "delivery-1", "GATEPOST_ALLOW_INSECURE": "provider-loopback"}
+        ways = {
+            "SMS": {"twilio": self._by_twilio, "vonage": self._by_vonage},
+            "EMAIL": {"smtp": self._by_smtp, "ses": self._by_ses},
+        }
+        for channel, providers in ways.items():
+            for name, way in providers.items():
+                found |= way() if by(channel, name) else {}
+        channels = [channel.lower() for channel in CHOICES if by(channel, "webhook")]
+        return found | (self._by_webhook(channels) if channels else {})
+
+    def _by_webhook(self, channels: list[str]) -> dict[str, str]:
+        """A folder with a file for each channel, made anew."""
+        folder, at = self.folder / "webhooks", f"http://127.0.0.1:{self.ports.inbox}"
+        signing, receipts = self._webhook_secrets().values()
+        folder.mkdir(parents=True, exist_ok=True)
+        for channel, name in webhooks.NAMES.items():
+            file = folder / f"{name}.toml"
+            file.unlink(missing_ok=True)
+            if channel in channels:
+                file.write_text(webhooks.file_for(channel, at, signing, receipts, MAIL_FROM))
+        return {"GATEPOST_WEBHOOKS": str(folder)}
+
+    def _webhook_secrets(self) -> dict[str, str]:
+        """What delivery and the simulator both know: one signs messages, one receipts."""
+        return {
+            f"GATEPOST_SIM_WEBHOOK_{name}_FILE": self._kept_file(f"webhook.{name}", webhooks.new_secret())
+            for name in ("SECRET", "RECEIPTS_SECRET")
+        }
 
     def _by_smtp(self) -> dict[str, str]:
         return {

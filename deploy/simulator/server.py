@@ -19,6 +19,7 @@ from deploy.simulator.store import Store
 from deploy.simulator.submissions import HttpProvider
 from deploy.simulator.twilio import Twilio
 from deploy.simulator.vonage import Vonage, VonageAccount
+from deploy.simulator.webhook import Webhook, WebhookAccount
 
 
 class BadSettings(ValueError):
@@ -37,6 +38,7 @@ class Settings:
     mail_login: MailLogin | None = None
     vonage: VonageAccount | None = None
     ses: SesAccount | None = None
+    webhook: WebhookAccount | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -51,6 +53,7 @@ class Settings:
             mail_login=MailLogin(user, _secret("GATEPOST_SIM_SMTP_PASSWORD")) if user else None,
             vonage=_vonage(),
             ses=_ses(),
+            webhook=_webhook(),
         )
 
 
@@ -85,7 +88,16 @@ def _providers(settings: Settings, store: Store, faults: Faults) -> list[HttpPro
         found.append(Vonage(store, faults, settings.vonage))
     if settings.ses:
         found.append(Ses(store, faults, settings.ses))
+    if settings.webhook:
+        found += [Webhook(store, faults, settings.webhook, channel) for channel in ("sms", "email")]
     return found
+
+
+def _webhook() -> WebhookAccount | None:
+    """Only where a secret is given."""
+    if not os.environ.get("GATEPOST_SIM_WEBHOOK_SECRET_FILE", os.environ.get("GATEPOST_SIM_WEBHOOK_SECRET")):
+        return None
+    return WebhookAccount(_secret("GATEPOST_SIM_WEBHOOK_SECRET"), _secret("GATEPOST_SIM_WEBHOOK_RECEIPTS_SECRET"))
 
 
 def _ses() -> SesAccount | None:

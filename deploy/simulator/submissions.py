@@ -24,7 +24,9 @@ SEND_SECONDS: Final = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """An SMS or an e-mail, whatever its provider calls its fields. `ref` is the sender's own name for it."""
+    """An SMS or an e-mail, whatever its provider calls its fields. `ref` is the sender's own name for it, `key`
+    that by which a repeated one is known.
+    """
 
     to: str
     sender: str
@@ -34,6 +36,7 @@ class Submission:
     subject: str | None = None
     html: str | None = None
     headers: dict[str, str] | None = None
+    key: str | None = None
 
 
 class HttpProvider(ABC):

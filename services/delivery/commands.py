@@ -1,10 +1,12 @@
 """`gatepost deliveries`, `replays`, `dead-letters`, `providers`."""
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from services.delivery.channels import catalogue
+from services.delivery.channels.webhooks import judging
 from services.delivery.commands_wordings import wordings
 from services.delivery.states import State
 from services.platform.cli import account_id, call, part, show
@@ -36,6 +38,10 @@ Account = Annotated[str | None, typer.Option(help="Name or id of an account; wit
 StateOption = Annotated[State | None, typer.Option(help="Where the delivery stands.")]
 Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt.")]
 Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
+Webhooks = Annotated[
+    Path | None, typer.Option(envvar="GATEPOST_WEBHOOKS", help="Those of the webhooks in this folder too.")
+]
+WebhookFolder = Annotated[Path, typer.Argument(help="What GATEPOST_WEBHOOKS is to be.")]
 Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
 ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
 Since = Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")]
@@ -158,9 +164,21 @@ def list_providers(as_json: Json = False) -> None:
 
 
 @providers.command("errors")
-def list_errors(provider: Provider = None, as_json: Json = False) -> None:
+def list_errors(provider: Provider = None, webhooks: Webhooks = None, as_json: Json = False) -> None:
     """What the codes of providers mean, and what to do."""
-    show(list(catalogue.rows(provider)), as_json, ERRORS)
+    own = [row for row in catalogue.rows_of(judging.load(webhooks, local=True)) if provider in (None, row["provider"])]
+    show([*catalogue.rows(provider), *own], as_json, ERRORS)
+
+
+@providers.command("check")
+def check_webhooks(folder: WebhookFolder, as_json: Json = False) -> None:
+    """Judge webhooks as delivery does when it starts: every fault with file, line and what to do."""
+    found = judging.load(folder, local=True)
+    rows = [
+        {"name": one.name, "channel": one.source.webhook.channel, "receipts": one.source.receipts is not None}
+        for one in found
+    ]
+    show(rows, as_json)
 
 
 @providers.command("set")

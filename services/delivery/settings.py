@@ -44,6 +44,8 @@ class DeliverySettings(ServiceSettings):
     vonage_signature_secret: SecretStr | None = None
     receipts_url: str | None = Field(default=None, description="base for receipt URLs, when not the public URL")
 
+    webhooks: Path | None = Field(default=None, description="folder with a file for each provider by webhook")
+
     smtp_host: str | None = None
     smtp_port: int = Field(default=587, ge=1, le=65535)
     smtp_security: Literal["none", "starttls", "tls"] = "starttls"
@@ -67,10 +69,11 @@ class DeliverySettings(ServiceSettings):
             raise ValueError("GATEPOST_SMTP_USER also needs GATEPOST_SMTP_PASSWORD(_FILE)")
         self._check_vonage()
         self._check_ses()
-        if not (self.twilio_account_sid or self.vonage_application_id or self.smtp_host or self.ses_region):
+        given = (self.twilio_account_sid, self.vonage_application_id, self.smtp_host, self.ses_region, self.webhooks)
+        if not any(given):
             raise ValueError(
-                "no provider: set GATEPOST_TWILIO_ACCOUNT_SID, GATEPOST_VONAGE_APPLICATION_ID, GATEPOST_SMTP_HOST or"
-                " GATEPOST_SES_REGION"
+                "no provider: set GATEPOST_TWILIO_ACCOUNT_SID, GATEPOST_VONAGE_APPLICATION_ID, GATEPOST_SMTP_HOST,"
+                " GATEPOST_SES_REGION or GATEPOST_WEBHOOKS"
             )
         if insecure_providers(self) and "provider-loopback" not in self.allow_insecure:
             raise ValueError(
@@ -132,18 +135,18 @@ def insecure_providers(settings: DeliverySettings) -> list[str]:
     if not reaches_beyond(settings):
         return []
     found = []
-    if settings.twilio_account_sid and _is_insecure(settings.twilio_base_url):
+    if settings.twilio_account_sid and is_insecure(settings.twilio_base_url):
         found.append("twilio")
-    if settings.vonage_application_id and _is_insecure(settings.vonage_base_url):
+    if settings.vonage_application_id and is_insecure(settings.vonage_base_url):
         found.append("vonage")
     if settings.smtp_host and (settings.smtp_security == "none" or is_private(settings.smtp_host)):
         found.append("smtp")
-    if settings.ses_region and settings.ses_base_url and _is_insecure(settings.ses_base_url):
+    if settings.ses_region and settings.ses_base_url and is_insecure(settings.ses_base_url):
         found.append("ses")
     return found
 
 
-def _is_insecure(url: str) -> bool:
+def is_insecure(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme != "https" or is_private(parts.hostname or "")
 

@@ -47,7 +47,7 @@ def test_every_reason_of_our_own_is_explained():
 def _raised() -> set[str]:
     """Words that adapters give of themselves: what they raise, and constants in capitals."""
     found = set()
-    for file in CHANNELS.glob("*.py"):
+    for file in CHANNELS.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RAISED:
                 found |= set(_constants(node))

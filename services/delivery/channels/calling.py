@@ -67,7 +67,7 @@ class Caller:
         async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
             failpoints.reached("delivery.during-call")
             said = await _read(answer.content)
-            return Answer(answer.status, _seconds(answer.headers.get("Retry-After")), _json(said), answer.headers)
+            return Answer(answer.status, _seconds(answer.headers.get("Retry-After")), json_object(said), answer.headers)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -107,7 +107,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     return bytes(read)
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
     try:
         said = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,9 +1,10 @@
 """Every vendor's errors in one list: for the command line, and for docs/operations.md."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from services.delivery.channels import ses_errors, twilio_errors, vonage_errors
+from services.delivery.channels.webhooks.judging import Loaded
 from services.delivery.vendor_errors import VendorError
 
 VENDORS: Final = {errors.vendor: errors for errors in (twilio_errors.ERRORS, vonage_errors.ERRORS, ses_errors.ERRORS)}
@@ -14,6 +15,14 @@ def rows(vendor: str | None = None) -> Iterator[dict[str, Any]]:
         if vendor in (None, name):
             for error in errors:
                 yield row(name, error)
+
+
+def rows_of(webhooks: Iterable[Loaded]) -> Iterator[dict[str, Any]]:
+    """What the files of webhooks say."""
+    for name, webhook in ((one.name, one.source.webhook) for one in webhooks):
+        receipts = webhook.receipts.errors if webhook.receipts is not None else ()
+        for rule in (*webhook.answer.errors, *receipts):
+            yield row(name, rule.shown())
 
 
 def row(vendor: str, error: VendorError) -> dict[str, Any]:

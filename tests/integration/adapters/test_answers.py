@@ -21,6 +21,7 @@ from tests.integration.simulator.drivers import SID, Inbox
 from tests.integration.simulator.drivers import TOKEN as TWILIO_TOKEN
 from tests.integration.simulator.ses_driver import SES
 from tests.integration.simulator.vonage_driver import VONAGE
+from tests.integration.simulator.webhook_driver import WEBHOOK
 
 CLASSES: Final = {"retryable": Retryable, "permanent": Permanent, "unknown": Unknown}
 TIMEOUT: Final = 0.5
@@ -251,7 +252,7 @@ async def test_a_provider_that_nobody_reaches_may_be_tried_again(vendor: Vendor)
 
 @asynccontextmanager
 async def simulated() -> AsyncIterator[Running]:
-    async with running(Settings(SID, TWILIO_TOKEN, vonage=VONAGE, ses=SES)) as simulator:
+    async with running(Settings(SID, TWILIO_TOKEN, vonage=VONAGE, ses=SES, webhook=WEBHOOK)) as simulator:
         yield simulator
 
 

@@ -15,7 +15,7 @@ from tests.integration.adapters.vendors import BY_SMS, MESSAGE, VENDORS, Vendor
 from tests.integration.simulator.drivers import FROM
 
 OWN = replace(MESSAGE, sender="EXAMPLE")
-DEFAULT = {"twilio": FROM.replace("+", "%2B"), "vonage": "Gatepost"}
+DEFAULT = {"twilio": FROM.replace("+", "%2B"), "vonage": "Gatepost", "webhook": "Gatepost"}
 every_vendor = pytest.mark.parametrize("vendor", BY_SMS, ids=repr)
 every_refusal = pytest.mark.parametrize(
     ("vendor", "code"),

@@ -25,16 +25,15 @@ from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.provider import Channel, Message
 from services.delivery.receipts import Given, Reader
 from services.delivery.vendor_errors import VendorErrors
+from tests.integration.adapters import webhook_files
+from tests.integration.adapters.webhook_files import BASE, NOW, TOKEN
 from tests.integration.simulator.drivers import FROM, MAIL, PHONE, SID
 from tests.integration.simulator.drivers import TOKEN as TWILIO_TOKEN
 from tests.integration.simulator.ses_driver import KEY_ID, REGION, SES_SECRET
 from tests.integration.simulator.vonage_driver import API_KEY, APPLICATION, KEY, SECRET
 
-TOKEN: Final = "rc_" + "A" * 67
 MESSAGE: Final = Message("an id", PHONE, "a subject", "Your code is 123456", token=TOKEN)
 MAILED: Final = Message("an id", MAIL, "Your code", "Your code is 123456", "<p>Your code is 123456</p>", token=TOKEN)
-BASE: Final = "https://codes.example.com/gatepost"
-NOW: Final = 1_800_000_000.0
 Json = dict[str, Any]
 
 
@@ -46,7 +45,9 @@ class Signs(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Vendor:
-    """`asks` stands in every request, `ref` is what the simulator finds as the sender's own name for a message."""
+    """`asks` stands in every request, `ref` is what the simulator finds as the sender's own name for a message,
+    `signature` is the header of a receipt's.
+    """
 
     name: str
     errors: VendorErrors
@@ -55,6 +56,7 @@ class Vendor:
     asks: tuple[str, ...]
     ref: str | None = TOKEN
     failed_word: str = "unknown-number"
+    signature: str = "Authorization"
     reader: Callable[[], Reader] | None = None
     receipts: dict[str, Signs]
     taken: tuple[int, Json]
@@ -169,6 +171,7 @@ VENDORS: Final = (
         receipts={"form": twilio_form, "json": twilio_json},
         taken=(201, {"sid": "SM" + "1" * 32, "status": "queued", "error_code": None}),
         refs="sid",
+        signature="X-Twilio-Signature",
         refusal=twilio_refusal,
         failed_inside={"sid": "SM1", "status": "failed", "error_code": 30005},
         delivered=("delivered", "read"),
@@ -206,6 +209,36 @@ VENDORS: Final = (
         failed_inside={"__type": "AccountSuspendedException", "message": "…"},
         failed_word="account-suspended",
         default_fault="MessageRejected",
+    ),
+    Vendor(
+        name="webhook",
+        errors=webhook_files.ERRORS,
+        channel=webhook_files.by_sms,
+        reader=webhook_files.reader,
+        receipts={"json": webhook_files.signed},
+        signature="webhook-signature",
+        asks=(PHONE, TOKEN, f"{BASE}/v1/receipts/webhook"),
+        taken=webhook_files.TAKEN,
+        refs="id",
+        refusal=webhook_files.refusal,
+        failed_inside=webhook_files.FAILED_INSIDE,
+        delivered=("delivered", "7", "true"),
+        not_delivered=("undelivered", "expired"),
+        quiet=("sent", "", "nonsense"),
+        default_fault="1001",
+    ),
+    Vendor(
+        name="webhook-email",
+        errors=webhook_files.ERRORS,
+        channel=webhook_files.by_email,
+        message=MAILED,
+        receipts={},
+        asks=(MAIL, TOKEN, "Your code is 123456", "<p>Your code is 123456</p>", "codes@gatepost.example"),
+        taken=webhook_files.TAKEN,
+        refs="id",
+        refusal=webhook_files.refusal,
+        failed_inside=webhook_files.FAILED_INSIDE,
+        default_fault="1001",
     ),
 )
 BY_SMS: Final = [vendor for vendor in VENDORS if vendor.medium == "sms"]

@@ -11,11 +11,12 @@ from deploy.simulator.smtp import MailLogin
 from tests.integration.simulator.drivers import SID, TOKEN, Callbacks, Inbox, callbacks_served
 from tests.integration.simulator.ses_driver import SES
 from tests.integration.simulator.vonage_driver import VONAGE, Statuses, statuses_served
+from tests.integration.simulator.webhook_driver import WEBHOOK
 
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Running]:
-    async with running(Settings(SID, TOKEN, vonage=VONAGE, ses=SES)) as served:
+    async with running(Settings(SID, TOKEN, vonage=VONAGE, ses=SES, webhook=WEBHOOK)) as served:
         yield served
 
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from services.delivery import replay
 from services.delivery.channels.vonage import ApplicationJwt
-from services.delivery.house import channels_of, readers_of
+from services.delivery.providers import channels_of, readers_of
 from services.delivery.routes.api import HANDLERS
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
