@@ -26,6 +26,7 @@ PROVIDERS: Final = [
     "under_way",
 ]
 ERRORS: Final = ["provider", "code", "reason", "class", "means", "next"]
+WEBHOOKS: Final = ["name", "channel", "receipts"]
 LETTERS: Final = ["at", "id", "topic", "partition", "offset", "reason", "service", "replayed_at"]
 
 deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume, pauses.")
@@ -39,7 +40,7 @@ StateOption = Annotated[State | None, typer.Option(help="Where the delivery stan
 Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt.")]
 Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
 Webhooks = Annotated[
-    Path | None, typer.Option(envvar="GATEPOST_WEBHOOKS", help="Those of the webhooks in this folder too.")
+    Path | None, typer.Option(envvar="GATEPOST_WEBHOOKS", help="What the webhooks in this folder say of theirs too.")
 ]
 WebhookFolder = Annotated[Path, typer.Argument(help="What GATEPOST_WEBHOOKS is to be.")]
 Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
@@ -65,7 +66,7 @@ def list_deliveries(
 
 
 @deliveries.command("show")
-def show_login(login_id: str, as_json: Json = False) -> None:
+def show_login(login_id: str, webhooks: Webhooks = None, as_json: Json = False) -> None:
     """One login's timeline, from the first byte to the last."""
     found = call(SERVICE, "GET", f"/v1/timelines/{part(login_id)}")
     if as_json:
@@ -73,7 +74,8 @@ def show_login(login_id: str, as_json: Json = False) -> None:
     show({name: found[name] for name in ("login_id", "account", "user", "closed", "expires_at")}, as_json)
     show(found["deliveries"], as_json, COLUMNS)
     show(found["steps"], as_json, STEPS)
-    if explained := catalogue.explained([*found["deliveries"], *found["steps"]]):
+    own = judging.load(webhooks, local=True)
+    if explained := catalogue.explained([*found["deliveries"], *found["steps"]], own):
         show(explained, as_json, ERRORS)
     return None
 
@@ -178,7 +180,7 @@ def check_webhooks(folder: WebhookFolder, as_json: Json = False) -> None:
         {"name": one.name, "channel": one.source.webhook.channel, "receipts": one.source.receipts is not None}
         for one in found
     ]
-    show(rows, as_json)
+    show(rows, as_json, WEBHOOKS)
 
 
 @providers.command("set")

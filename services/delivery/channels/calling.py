@@ -45,12 +45,12 @@ class Caller:
         return await self.call("POST", url, body, timeout, headers)
 
     async def call(
-        self, method: str, url: str, body: bytes, timeout: float, headers: dict[str, str] | None = None
+        self, method: str, url: str | URL, body: bytes, timeout: float, headers: dict[str, str] | None = None
     ) -> Answer:
-        """As `post`; the URL goes out as it stands."""
+        """As `post`."""
         try:
             async with asyncio.timeout(timeout):
-                return await self._call(method, URL(url, encoded=True), body, headers)
+                return await self._call(method, url, body, headers)
         except aiohttp.ClientSSLError:
             raise Retryable("provider-certificate") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
@@ -62,7 +62,7 @@ class Caller:
         except (aiohttp.ClientError, OSError):
             raise Unknown("connection-lost") from None
 
-    async def _call(self, method: str, url: URL, body: bytes, headers: dict[str, str] | None) -> Answer:
+    async def _call(self, method: str, url: str | URL, body: bytes, headers: dict[str, str] | None) -> Answer:
         session = self._opened()
         async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
             failpoints.reached("delivery.during-call")

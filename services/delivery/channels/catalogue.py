@@ -36,8 +36,17 @@ def row(vendor: str, error: VendorError) -> dict[str, Any]:
     }
 
 
-def explained(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def explained(found: list[dict[str, Any]], webhooks: Iterable[Loaded] = ()) -> list[dict[str, Any]]:
     """The errors that these deliveries or steps name, each once."""
-    named = dict.fromkeys((one.get("provider"), (one.get("reason") or "").partition(":")[2]) for one in found)
-    known = ((vendor, VENDORS[vendor].of(code)) for vendor, code in named if vendor in VENDORS)
-    return [row(vendor, error) for vendor, error in known if error]
+    named = dict.fromkeys((one.get("provider"), one.get("reason") or "") for one in found)
+    known = ((vendor, VENDORS[vendor].of(reason.partition(":")[2])) for vendor, reason in named if vendor in VENDORS)
+    rows = [row(vendor, error) for vendor, error in known if error]
+    files = {one.name: one for one in webhooks}
+    return rows + [each for name, reason in named if name in files for each in _of_file(files[name], reason)]
+
+
+def _of_file(webhook: Loaded, reason: str) -> Iterator[dict[str, Any]]:
+    word, _, code = reason.partition(":")
+    for found in rows_of([webhook]):
+        if found["reason"] == word and code in found["code"].split(", "):
+            yield found | {"code": code}

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from yarl import URL
+
 from services.delivery.channels.calling import UNREADABLE, Answer, Caller, refusal
 from services.delivery.channels.senders import Senders
 from services.delivery.channels.webhooks.answers import field, first, reference_in, text_of, texts
@@ -38,8 +40,8 @@ class Webhook:
         headers = request.headers | {"Idempotency-Key": message.delivery_id}
         if self._source.signing is not None:
             headers |= self._source.signing.headers(message.delivery_id, self._now(), request.body)
-        method = self._webhook.request.method
-        answer = await self._caller.call(method, request.url, request.body, timeout, headers)
+        method, url = self._webhook.request.method, URL(request.url, encoded=True)  # as it was written
+        answer = await self._caller.call(method, url, request.body, timeout, headers)
         return self._outcome(message, answer)
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -82,13 +83,14 @@ class Fault(NamedTuple):
     line: int = 1
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Source:
     """A file that was read. `secrets` are those that the request may name."""
 
     path: Path
-    text: str
+    text: str = field(repr=False)
     webhook: Webhook
-    secrets: dict[str, str]
+    secrets: dict[str, str] = field(repr=False)
     signing: Secret | None
     receipts: Secret | None
 
@@ -163,13 +165,13 @@ def _with_secrets(path: Path, text: str, webhook: Webhook) -> Source | str:
 
 
 def secret_in(path: Path) -> str:
-    """One line. Raises `OSError` or `ValueError`; neither shows it."""
+    """One line of ASCII. Raises `OSError` or `ValueError`; neither shows it."""
     try:
         text = path.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
         text = ""
-    if not text or not text.isprintable():
-        raise ValueError("not one line of text")
+    if not text or not (text.isascii() and text.isprintable()):
+        raise ValueError("not one line of ASCII")
     return text
 
 

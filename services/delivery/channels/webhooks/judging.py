@@ -178,11 +178,14 @@ def _written(
     every: tuple[dict[str, str], ...],
     fits: Callable[[str], str],
 ) -> tuple[list[str], list[Fault]]:
-    """A text for each set of values; or what is wrong. Whatever a template does wrong is its author's to mend."""
-    found = list[str]()
+    """A text for each set of values; or what is wrong. Whatever a template does wrong is its author's to mend.
+
+    Secrets are not shown to it: an error might quote one.
+    """
+    found, secrets = list[str](), {name: f"secret-{name}" for name in source.secrets}
     for values in every:
         try:
-            found.append(fits(template.render(values | {"secrets": source.secrets})))
+            found.append(fits(template.render(values | {"secrets": secrets})))
         except NotToBeWritten as bad:
             return found, [Fault(f"{bad}. Mend the template.", where)]
         except jinja2.UndefinedError as bad:

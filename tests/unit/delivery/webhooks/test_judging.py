@@ -70,6 +70,7 @@ def test_a_good_file_is_loaded_under_its_name(tmp_path: Path):
     [found] = judging.load(tmp_path, False)
     assert (found.name, found.source.webhook.channel, found.source.secrets) == ("gateway", "sms", {"key": "a key"})
     assert SECRET not in repr(found)
+    assert "a key" not in repr(found)
 
 
 @pytest.mark.parametrize("channel", ["sms", "email"])
@@ -103,6 +104,7 @@ WRONG: Final = [
     ('"Bearer {{ secrets.key }}"', '"Bearer {{ secrets.other }}"', "gateway.toml:21: 'dict object' has no attribute"),
     ('"Bearer {{ secrets.key }}"', '"Bearer {{ k }}"', "gateway.toml:21: 'k' is undefined."),
     ('"Bearer {{ secrets.key }}"', r'"Bearer\nX: y"', "gateway.toml:21: a header takes one line of ASCII."),
+    ('"Bearer {{ secrets.key }}"', '"{{ secrets[secrets.key] }}"', "gateway.toml:21: 'dict object' has no attribute"),
     ("Authorization =", "webhook-id =", "gateway.toml:21: the header webhook-id is written by Gatepost. Leave it out."),
     ("Authorization =", "Host =", "gateway.toml:21: the header Host is written by Gatepost."),
     ("Authorization =", '"X Y" =', "gateway.toml:20: Expected `str` matching regex"),
