@@ -52,19 +52,19 @@ def values_of(message: Message, sender: str, receipts_url: str) -> dict[str, Any
 
 def compiled(url: str, headers: Mapping[str, str], body: str, form: bool) -> Parts:
     """Raises `jinja2.TemplateSyntaxError`."""
-    written = {name: compile_url_or_header(text, str) for name, text in headers.items()}
+    written = {name: template_of(text, str) for name, text in headers.items()}
     escape = quote_plus if form else in_json
-    return Parts(compile_url_or_header(url, in_address), written, environment(escape).from_string(body), form)
+    return Parts(template_of(url, in_address), written, environment(escape).from_string(body), form)
 
 
-def compile_url_or_header(text: str, escape: Callable[[str], str]) -> jinja2.Template:
+def template_of(text: str, escape: Callable[[str], str]) -> jinja2.Template:
     return environment(escape).from_string(text)
 
 
 def environment(escape: Callable[[str], str]) -> jinja2.Environment:
     return ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined,
-        autoescape=False,
+        autoescape=False,  # not HTML: `finalize` escapes each value for its place, and no filter turns it off
         finalize=lambda value: escape(str(value)),
         keep_trailing_newline=True,
     )
