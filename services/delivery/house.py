@@ -17,11 +17,14 @@ from aiokafka.errors import KafkaError
 
 from services.delivery.channels.webhooks.judging import Loaded
 from services.delivery.compose import Secrets
+from services.delivery.dead_letters import Taker
+from services.delivery.health import Checkup
 from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
 from services.delivery.messages.words import Words
 from services.delivery.postgres.controls import PostgresControls
+from services.delivery.postgres.health import PostgresVitals
 from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
 from services.delivery.postgres.ledger import PostgresLedger
@@ -30,11 +33,14 @@ from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.postgres.wordings import PostgresWordings
 from services.delivery.providers import channels_of, readers_of, webhooks_of
+from services.delivery.replay import Limits
+from services.delivery.replaying import Replayer
 from services.delivery.routes import api
 from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
+from services.delivery.tail import Tail
 from services.delivery.watchdog import Agents, Pulse, Seen, Stall, Watch, end_worker, keep_watch
 from services.platform import clients, http
 from services.platform.clock import SystemClock
@@ -67,6 +73,7 @@ class House:
     producer: Producer
     outbox: Outbox
     sender: Sender
+    replayer: Replayer
     ingest: Ingest
     routing: Routing
     controls: PostgresControls
@@ -77,11 +84,13 @@ class House:
     verifier: Verifier
     codes: Codes
     site: web.Application
+    checkup: Checkup
     runner: web.AppRunner | None = None
 
     async def start(self, agents: Agents, seen: Callable[[], Seen]) -> Sequence[Coroutine[Any, Any, None]]:
         await self.controls.add_providers(self.routing.names())
         await self.refresh()
+        self.checkup.seen = seen
         self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
         spare_the_collector()
         log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
@@ -89,7 +98,8 @@ class House:
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
         rolling = roll_daily(self.codes, SystemClock())
         watching = self._watch(agents, seen)
-        return [self.sender.run(), self.outbox.run(), follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
+        working = [self.sender.run(), self.outbox.run(), self.replayer.run()]
+        return [*working, follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
 
     async def _watch(self, agents: Agents, seen: Callable[[], Seen]) -> None:
         pulse = Pulse(end_worker)
@@ -157,10 +167,7 @@ def _wired(
     lock: InstanceLock,
     pool: asyncpg.Pool[asyncpg.Record],
 ) -> House:
-    clock, contacts = SystemClock(), Contacts(rings.secret("contacts"))
-    tokens = ReceiptTokens(rings.secret("receipts"))
-    words = Words(library, settings.bound_host)
-    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), words, tokens)
+    clock, secrets = SystemClock(), _secrets(settings, rings, library)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), _routing(settings, webhooks, clock)
@@ -168,8 +175,10 @@ def _wired(
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
     verifier = Verifier(rings.secret("grants.pub"))
     ingest = Ingest(PostgresIntake(pool), sender, secrets, verifier, dead_letters, clock)
-    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "ingest": ingest}
-    parts = _parts(settings, rings, pool, readers=readers_of(settings, webhooks), clock=clock, **built)
+    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets}
+    taker = Taker(DeadLetterOpener(rings.secret("dead-letters")), ingest, producer.send)
+    readers = readers_of(settings, webhooks)
+    parts = _parts(settings, rings, pool, readers=readers, clock=clock, taker=taker, **built)
     return House(
         settings=settings,
         pool=pool,
@@ -177,29 +186,44 @@ def _wired(
         producer=producer,
         outbox=outbox,
         sender=sender,
+        replayer=parts.replayer,
         ingest=ingest,
         routing=routing,
         controls=parts.controls,
-        words=words,
+        words=secrets.words,
         wordings=parts.wordings,
         directory=parts.directory,
         dead_letters=dead_letters,
         verifier=verifier,
         codes=secrets.codes,
         site=api.build(parts),
+        checkup=parts.checkup,
     )
 
 
+def _secrets(settings: DeliverySettings, rings: Keyrings, library: Library) -> Secrets:
+    contacts, codes = Contacts(rings.secret("contacts")), Codes(rings.secret("code"))
+    words, tokens = Words(library, settings.bound_host), ReceiptTokens(rings.secret("receipts"))
+    return Secrets(contacts, codes, rings.secret("search"), words, tokens)
+
+
 def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[asyncpg.Record], **more: Any) -> Parts:
+    limits = Limits(settings.sends_per_hour, settings.sends_per_day)
+    replays = PostgresReplays(pool, limits)
+    reading = PostgresReading(pool)
+    routing: Routing = more["routing"]
     return Parts(
         settings=settings,
         pool=pool,
-        reading=PostgresReading(pool),
+        reading=reading,
+        tail=Tail(reading, SystemClock().monotonic),
+        checkup=Checkup(PostgresVitals(pool), routing.lanes, SystemClock()),
         controls=PostgresControls(pool),
-        replays=PostgresReplays(pool),
+        replays=replays,
+        replayer=Replayer(replays, more["sender"].wake),
+        limits=limits,
         letters=PostgresLetters(pool),
         wordings=PostgresWordings(pool),
-        opener=DeadLetterOpener(rings.secret("dead-letters")),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,
         **more,

@@ -4,11 +4,11 @@ from typing import Any
 
 from aiohttp import web
 
-from services.delivery.routes import operating, providers, reading, receipts, wordings
+from services.delivery.routes import health, letters, operating, providers, reading, receipts, replays, wordings
 from services.delivery.routes.parts import PARTS, Parts
 from services.delivery.who import RIGHTS
 from services.platform import auth
-from services.platform.http import NotReady, base_app
+from services.platform.http import MEASURE, NotReady, base_app
 from services.platform.introspection import Introspection
 from services.platform.openapi import document
 
@@ -18,14 +18,21 @@ RECEIPTS = ("POST", "/v1/receipts/{provider}")
 HANDLERS = {
     ("GET", "/v1/deliveries"): reading.listed,
     ("GET", "/v1/deliveries/stream"): reading.stream,
+    ("GET", "/v1/deliveries/health"): health.health,
     ("POST", "/v1/deliveries/pause"): operating.pause,
     ("POST", "/v1/deliveries/resume"): operating.resume,
     ("GET", "/v1/deliveries/pauses"): operating.pauses,
     ("GET", "/v1/timelines/{login_id}"): reading.timeline,
-    ("POST", "/v1/replays"): operating.make_replay,
-    ("GET", "/v1/replays/{replay_id}"): operating.find_replay,
-    ("GET", "/v1/dead-letters"): operating.letters,
-    ("POST", "/v1/dead-letters/{letter_id}/replay"): operating.replay_letter,
+    ("GET", "/v1/replays"): replays.listed,
+    ("POST", "/v1/replays"): replays.create,
+    ("GET", "/v1/replays/{replay_id}"): replays.show,
+    ("POST", "/v1/replays/{replay_id}/stop"): replays.stop,
+    ("GET", "/v1/dead-letters"): letters.listed,
+    ("POST", "/v1/dead-letters/replay"): letters.many_again,
+    ("GET", "/v1/dead-letters/{letter_id}"): letters.show,
+    ("GET", "/v1/dead-letters/{letter_id}/record"): letters.export,
+    ("POST", "/v1/dead-letters/{letter_id}/replay"): letters.again,
+    ("POST", "/v1/dead-letters/{letter_id}/discard"): letters.discard,
     ("GET", "/v1/providers"): providers.listed,
     ("PATCH", "/v1/providers/{provider}"): providers.change,
     ("GET", "/v1/routes"): providers.routes,
@@ -41,14 +48,20 @@ def build(parts: Parts) -> web.Application:
     described = document("Gatepost delivery", {**RIGHTS, RECEIPTS: None})
     app = base_app("delivery", _ready(parts), described)
     app[PARTS] = parts
+    app[MEASURE] = parts.checkup.health
     app[auth.CHECK_CLIENT] = parts.directory.check
     introspection = Introspection(parts.settings)
     app[auth.INTROSPECT] = introspection.user
     app.on_cleanup.append(introspection.close)
+    app.on_shutdown.append(_end_streams)
     for (method, path), handler in HANDLERS.items():
         app.router.add_route(method, path, handler)
     app.router.add_route(*RECEIPTS, receipts.receive)
     return app
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[PARTS].tail.end()
 
 
 def _ready(parts: Parts) -> Any:
