@@ -1,17 +1,19 @@
-"""`gatepost deliveries`, `replays`, `dead-letters`, `providers`."""
+"""`gatepost replays`, `dead-letters`, `providers`; and where the others are mounted."""
 
 from typing import Annotated, Any, Final
 
 import typer
 
 from services.delivery.channels import catalogue
+from services.delivery.commands_deliveries import deliveries
+from services.delivery.commands_doctor import doctor
+from services.delivery.commands_probe import probe
+from services.delivery.commands_watch import watch
 from services.delivery.commands_wordings import wordings
 from services.delivery.states import State
 from services.platform.cli import account_id, call, part, show
 
 SERVICE: Final = "delivery"
-COLUMNS: Final = ["created_at", "login_id", "channel", "cause", "state", "reason", "provider", "to", "tries"]
-STEPS: Final = ["at", "what", "channel", "cause", "provider", "reason", "ms"]
 PROVIDERS: Final = [
     "name",
     "channel",
@@ -26,7 +28,6 @@ PROVIDERS: Final = [
 ERRORS: Final = ["provider", "code", "reason", "class", "means", "next"]
 LETTERS: Final = ["at", "id", "topic", "partition", "offset", "reason", "service", "replayed_at"]
 
-deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume, pauses.")
 replays = typer.Typer(no_args_is_help=True, help="Send again what failed and can still be used.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Records that could not be used: list, replay.")
 providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route; what their errors mean.")
@@ -37,80 +38,8 @@ StateOption = Annotated[State | None, typer.Option(help="Where the delivery stan
 Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt.")]
 Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
 Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
-ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
 Since = Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")]
 Until = Annotated[str | None, typer.Option(help="RFC 3339; before this instant.")]
-
-
-@deliveries.command("list")
-def list_deliveries(
-    account: Account = None,
-    state: StateOption = None,
-    reason: Reason = None,
-    provider: Provider = None,
-    since: Since = None,
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
-    as_json: Json = False,
-) -> None:
-    """Deliveries, newest first."""
-    asked = {"account": account_id(account), "state": state, "reason": reason, "provider": provider, "since": since}
-    found = call(SERVICE, "GET", "/v1/deliveries", limit=limit, **asked)
-    show(found if as_json else found["deliveries"], as_json, COLUMNS)
-
-
-@deliveries.command("show")
-def show_login(login_id: str, as_json: Json = False) -> None:
-    """One login's timeline, from the first byte to the last."""
-    found = call(SERVICE, "GET", f"/v1/timelines/{part(login_id)}")
-    if as_json:
-        return show(found, as_json)
-    show({name: found[name] for name in ("login_id", "account", "user", "closed", "expires_at")}, as_json)
-    show(found["deliveries"], as_json, COLUMNS)
-    show(found["steps"], as_json, STEPS)
-    if explained := catalogue.explained([*found["deliveries"], *found["steps"]]):
-        show(explained, as_json, ERRORS)
-    return None
-
-
-@deliveries.command("pause")
-def pause(
-    account: Account = None,
-    channel: ChannelOption = None,
-    country: Country = None,
-    provider: Provider = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Keep codes back: of an account, a channel, a country, a provider, of all; they wait in the ledger."""
-    where = _without_none(account=account_id(account), channel=channel, country=country, provider=provider)
-    if not where and not yes:
-        typer.confirm(
-            "No code of ANY account that you may pause goes out until you resume. Go on?", abort=True, err=True
-        )
-    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/pause", where), as_json)
-
-
-@deliveries.command("resume")
-def resume(
-    account: Account = None,
-    channel: ChannelOption = None,
-    country: Country = None,
-    provider: Provider = None,
-    as_json: Json = False,
-) -> None:
-    """End exactly that pause, and send what waited as far as its codes still live; shows what is still paused."""
-    where = _without_none(account=account_id(account), channel=channel, country=country, provider=provider)
-    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/resume", where), as_json)
-
-
-@deliveries.command("pauses")
-def pauses(as_json: Json = False) -> None:
-    """What is kept back now; * is any."""
-    _show_pauses(call(SERVICE, "GET", "/v1/deliveries/pauses"), as_json)
-
-
-def _show_pauses(found: Any, as_json: bool) -> None:
-    show(found if as_json else found["paused"], as_json, ["account", "channel", "country", "provider"])
 
 
 @replays.command("create")
@@ -223,3 +152,4 @@ GROUPS: Final = {
     "providers": providers,
     "wordings": wordings,
 }
+COMMANDS: Final = {"watch": watch, "doctor": doctor, "probe": probe}

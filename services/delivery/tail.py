@@ -48,13 +48,15 @@ class InOrder:
 class Follower:
     """What is for one reader and not read yet; `too_slow` once that was more than fits."""
 
-    def __init__(self, asked: StreamQuery, since: int) -> None:
+    def __init__(self, asked: StreamQuery, since: int, seen: int | None) -> None:
+        """`since` is where the tail stands, a little before the newest line; the reader may be further."""
         self.asked, self.since = asked, since
+        self._seen = seen if seen is not None and seen <= since + AT_ONCE else 0
         self.too_slow = self.over = False
         self._waiting: asyncio.Queue[Step | None] = asyncio.Queue(MOST_WAITING)
 
     def give(self, step: Step) -> None:
-        if self.asked.takes(step) and not self.too_slow:
+        if step.id > self._seen and self.asked.takes(step) and not self.too_slow:
             try:
                 self._waiting.put_nowait(step)
             except asyncio.QueueFull:
@@ -92,13 +94,13 @@ class Tail:
             return self._order.last
 
     @contextmanager
-    def follow(self, asked: StreamQuery) -> Iterator[Follower]:
-        """After `begin`. Raises `TooManyFollowers`."""
+    def follow(self, asked: StreamQuery, seen: int | None = None) -> Iterator[Follower]:
+        """After `begin`; `seen` is the last line that the reader has. Raises `TooManyFollowers`."""
         if len(self._followers) >= MOST_FOLLOWERS:
             raise TooManyFollowers
         order = self._order
         assert order is not None  # noqa: S101 - `begin` comes first
-        follower = Follower(asked, order.last)
+        follower = Follower(asked, order.last, seen)
         self._followers.add(follower)
         self._work = self._work or asyncio.get_running_loop().create_task(self._run(order))
         try:

@@ -1,0 +1,158 @@
+"""`gatepost deliveries`: what became of messages; keeping them back."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, get_args
+from uuid import UUID
+
+import typer
+
+from services.delivery.deliveries import CauseKind
+from services.delivery.states import State
+from services.platform.cli import account_id, call, part, show
+
+SERVICE: Final = "delivery"
+COLUMNS: Final = ["created_at", "login_id", "channel", "cause", "state", "reason", "provider", "to", "tries"]
+PAGE: Final = 200
+
+deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume, pauses.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Account = Annotated[str | None, typer.Option(help="Name or id of an account; without it all that you may see.")]
+Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
+Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
+ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
+
+
+def _cause(given: str | None) -> str | None:
+    if given is not None and given not in get_args(CauseKind):
+        raise typer.BadParameter(f"one of {', '.join(get_args(CauseKind))}")
+    return given
+
+
+@deliveries.command("list")
+def list_deliveries(  # noqa: PLR0913, PLR0917 - one option a filter
+    account: Account = None,
+    user: Annotated[UUID | None, typer.Option(help="Id of a user; `gatepost users show` tells it.")] = None,
+    login: Annotated[UUID | None, typer.Option(help="Only this login.")] = None,
+    state: Annotated[State | None, typer.Option(help="Where the delivery stands.")] = None,
+    reason: Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt.")] = None,
+    provider: Provider = None,
+    channel: ChannelOption = None,
+    country: Country = None,
+    cause: Annotated[
+        str | None, typer.Option(callback=_cause, help=f"Why it was sent: {', '.join(get_args(CauseKind))}.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="RFC 3339; before this instant.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=PAGE)] = 50,
+    every: Annotated[bool, typer.Option("--all", help="All that match; with --json one object a line.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Deliveries, newest first."""
+    asked: dict[str, Any] = {"account": account_id(account), "user": user, "login_id": login, "state": state}
+    asked |= {"reason": reason, "provider": provider, "channel": channel, "country": country, "cause": cause}
+    asked |= {"since": since, "until": until}
+    if every:
+        return _list_all(asked, as_json)
+    found, more = _first(asked, limit)
+    if as_json:
+        return show({"deliveries": found, "next": more}, as_json)
+    show(found, as_json, COLUMNS)
+    if not found:
+        typer.echo("Nothing matches. Without filters the list shows what there is.", err=True)
+    elif more is not None:
+        typer.echo(f"The newest {len(found)}; --all shows all of them.", err=True)
+    return None
+
+
+def _pages(asked: dict[str, Any], limit: int) -> Iterator[dict[str, Any]]:
+    """A page may be short: what is rare is looked for page by page."""
+    cursor: str | None = None
+    while True:
+        page: dict[str, Any] = call(SERVICE, "GET", "/v1/deliveries", limit=limit, cursor=cursor, **asked)
+        yield page
+        if (cursor := page["next"]) is None:
+            return
+
+
+def _first(asked: dict[str, Any], limit: int) -> tuple[list[dict[str, Any]], str | None]:
+    found: list[dict[str, Any]] = []
+    for page in _pages(asked, limit):
+        found += page["deliveries"]
+        if len(found) >= limit:
+            return found[:limit], page["next"] or (None if len(found) == limit else "")
+    return found, None
+
+
+def _list_all(asked: dict[str, Any], as_json: bool) -> None:
+    count = 0
+    for page in _pages(asked, PAGE):
+        count += len(page["deliveries"])
+        if as_json:
+            for row in page["deliveries"]:
+                typer.echo(json.dumps(row, ensure_ascii=False))
+        elif page["deliveries"]:
+            show(page["deliveries"], as_json, COLUMNS)
+    if not as_json:
+        typer.echo(f"{count} deliveries", err=True)
+
+
+@deliveries.command("show")
+def show_login(login_id: str, as_json: Json = False) -> None:
+    """One login's timeline: every attempt, what the provider said, what to do next."""
+    found = call(SERVICE, "GET", f"/v1/timelines/{part(login_id)}")
+    if as_json:
+        return show(found, as_json)
+    from rich.console import Console
+
+    from services.delivery.terminal.timeline import picture
+
+    out = Console()
+    return out.print(picture(found)) if out.is_terminal else Console(width=200).print(picture(found))
+
+
+@deliveries.command("pause")
+def pause(
+    account: Account = None,
+    channel: ChannelOption = None,
+    country: Country = None,
+    provider: Provider = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Keep codes back: of an account, a channel, a country, a provider, of all; they wait in the ledger."""
+    where = _where(account, channel, country, provider)
+    if not where and not yes:
+        typer.confirm(
+            "No code of ANY account that you may pause goes out until you resume. Go on?", abort=True, err=True
+        )
+    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/pause", where), as_json)
+
+
+@deliveries.command("resume")
+def resume(
+    account: Account = None,
+    channel: ChannelOption = None,
+    country: Country = None,
+    provider: Provider = None,
+    as_json: Json = False,
+) -> None:
+    """End exactly that pause, and send what waited as far as its codes still live; shows what is still paused."""
+    where = _where(account, channel, country, provider)
+    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/resume", where), as_json)
+
+
+@deliveries.command("pauses")
+def pauses(as_json: Json = False) -> None:
+    """What is kept back now; * is any."""
+    _show_pauses(call(SERVICE, "GET", "/v1/deliveries/pauses"), as_json)
+
+
+def _show_pauses(found: Any, as_json: bool) -> None:
+    show(found if as_json else found["paused"], as_json, ["account", "channel", "country", "provider"])
+
+
+def _where(account: str | None, channel: str | None, country: str | None, provider: str | None) -> dict[str, str]:
+    given = {"account": account_id(account), "channel": channel, "country": country, "provider": provider}
+    return {name: value for name, value in given.items() if value is not None}
