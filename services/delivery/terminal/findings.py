@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 GUIDE: Final = "docs/operations.md"
 FEW: Final = 5  # a share of fewer says nothing
+MANY: Final = 20  # a percentile of fewer is one slow call
 
 
 class Status(StrEnum):

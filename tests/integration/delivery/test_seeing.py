@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import json
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +17,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 from prometheus_client import generate_latest
+from yarl import URL
 
+from deploy.local.postgres import OWNER
 from deploy.local.stack import Stack
 from services.delivery import deliveries
 from services.delivery.deliveries import ListQuery
@@ -302,3 +306,62 @@ async def test_a_list_of_everything_is_paged_without_a_gap(full: House):
         wanted = msgspec.structs.replace(wanted, cursor=page.next)
         await asyncio.sleep(0)
     assert seen == 4000
+
+
+MANY = 60_000
+FLOOD = """
+INSERT INTO delivery_log (login_id, account_id, what, channel, cause, provider, reason)
+SELECT gen_random_uuid(), $1, 'sent', 'sms', 'login', 'twilio', repeat('x', 60) FROM generate_series(1, $2)
+"""
+
+
+async def test_who_does_not_read_is_dropped_and_goes_on_without_a_gap(world: World, stack: Stack):
+    account = new_id()
+    reader, writer = await raw_stream(world, account)
+    await by_owner(stack, FLOOD, account, MANY)
+    log = stack.folder / "logs" / "delivery.log"
+    await until(lambda: said(log, "stream_reader_too_slow", "stream_reader_stuck"), 40, "the reader is dropped")
+    numbers = [int(line[4:]) for line in await rest(reader) if line.startswith("id: ")]
+    writer.close()
+    assert len(numbers) < MANY
+    async with streaming(world, last=str(numbers[-1]), account=str(account)) as events:
+        numbers += [(await anext(events))["id"] for _ in range(MANY - len(numbers))]
+    await by_owner(stack, "DELETE FROM delivery_log WHERE account_id = $1", account)
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == MANY
+
+
+async def by_owner(stack: Stack, statement: str, *values: Any) -> None:
+    connection = await asyncpg.connect(stack.dsn("delivery", OWNER))
+    await connection.execute(statement, *values)
+    await connection.close()
+
+
+async def raw_stream(world: World, account: UUID) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that reads nothing but what its small buffers take."""
+    url = URL(world.url)
+    handle = socket.socket()
+    handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    handle.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(handle, (url.host, url.port))
+    reader, writer = await asyncio.open_connection(sock=handle, limit=8192)
+    told = {"Host": "x", "Connection": "close", **world.auth}
+    lines = [f"GET /v1/deliveries/stream?account={account} HTTP/1.1", *(f"{name}: {v}" for name, v in told.items())]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    return reader, writer
+
+
+async def said(log: Path, *events: str) -> bool | None:
+    text = await asyncio.to_thread(log.read_text)
+    return any(event in text for event in events) or None
+
+
+async def rest(reader: asyncio.StreamReader) -> list[str]:
+    """Whole lines up to the end, whatever way the connection ended."""
+    seen = bytearray()
+    with suppress(ConnectionError):
+        while data := await asyncio.wait_for(reader.read(65536), 20):
+            seen += data
+    whole = bytes(seen).decode(errors="replace").rpartition("\n\n")[0]
+    return whole.splitlines()

@@ -172,8 +172,8 @@ def health(**changed: Any) -> dict[str, Any]:
 
 def heard(read: Any = None, topics: Any = None, **services: Answer) -> Heard:
     said: dict[str, dict[str, Any]] = {
-        "gateway": READY | {"keys": {"code": [1]}, "migrations": [], "outbox": health()["outbox"]},
-        "delivery": READY | {"keys": {"code": [1]}},
+        "gateway": READY | {"keys": {"contacts": [1]}, "migrations": [], "outbox": health()["outbox"]},
+        "delivery": READY | {"keys": {"contacts": [1]}},
         "session_store": READY | {"feed": "current", "migrations": []},
     }
     answers = {name: Answer("http://x", True, said[name], "a 1\n", 0.0) for name in doctor.SERVICES}
@@ -190,6 +190,13 @@ def test_all_is_well():
 
 CALLS = health()["recent"]["providers"][0]
 OPEN = [row | {"breaker": "open"} for row in health()["providers"]]
+
+
+def late(calls: int) -> str:
+    name = 'gatepost_login_to_call_seconds_bucket{channel="sms",le="'
+    return f'{name}1.0"}} 0.0\n{name}30.0"}} {calls}.0\n{name}+Inf"}} {calls}.0\n'
+
+
 SICK: list[tuple[Heard, dict[str, str]]] = [
     (heard("not signed in"), {"deliveries": "FAIL"}),
     (heard(gateway=Answer("http://x", trouble="away")), {"gateway": "FAIL"}),
@@ -214,9 +221,12 @@ SICK: list[tuple[Heard, dict[str, str]]] = [
         heard(health(recent={"sms": 9, "fallbacks": 0, "providers": [CALLS | {"no_receipt": 8}]})),
         {"receipts missing": "WARN"},
     ),
+    (heard(delivery=Answer("http://x", True, READY | {"keys": {"code": [9]}}, "a 1\n")), {}),
+    (heard(delivery=Answer("http://x", True, READY, late(19))), {}),
+    (heard(delivery=Answer("http://x", True, READY, late(20))), {"login to call": "FAIL"}),
     (heard(topics=["logins"]), {"kafka": "FAIL"}),
     (heard(topics="does not answer (KafkaConnectionError)"), {"kafka": "FAIL"}),
-    (heard(delivery=Answer("http://x", True, READY | {"keys": {"code": [1, 2]}}, "a 1\n")), {"keys": "WARN"}),
+    (heard(delivery=Answer("http://x", True, READY | {"keys": {"contacts": [1, 2]}}, "a 1\n")), {"keys": "WARN"}),
     (
         heard(delivery=Answer("http://x", True, READY, 'gatepost_forged_total{kind="challenge"} 1.0\n')),
         {"forgeries": "FAIL"},
