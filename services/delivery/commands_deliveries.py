@@ -66,34 +66,39 @@ def list_deliveries(  # noqa: PLR0913, PLR0917 - one option a filter
     return None
 
 
-def _pages(asked: dict[str, Any], limit: int) -> Iterator[dict[str, Any]]:
-    """A page may be short: what is rare is looked for page by page."""
-    cursor: str | None = None
-    while True:
-        page: dict[str, Any] = call(SERVICE, "GET", "/v1/deliveries", limit=limit, cursor=cursor, **asked)
-        yield page
-        if (cursor := page["next"]) is None:
-            return
+def _page(asked: dict[str, Any], limit: int, cursor: str | None) -> tuple[list[dict[str, Any]], str | None]:
+    found = call(SERVICE, "GET", "/v1/deliveries", limit=limit, cursor=cursor, **asked)
+    return found["deliveries"], found["next"]
 
 
 def _first(asked: dict[str, Any], limit: int) -> tuple[list[dict[str, Any]], str | None]:
-    found: list[dict[str, Any]] = []
-    for page in _pages(asked, limit):
-        found += page["deliveries"]
-        if len(found) >= limit:
-            return found[:limit], page["next"] or (None if len(found) == limit else "")
-    return found, None
+    """A page may be short: what is rare is looked for further back."""
+    found, more = _page(asked, limit, None)
+    if len(found) < limit and more is not None:
+        typer.echo("looking further back …", err=True)
+    while len(found) < limit and more is not None:
+        page, more = _page(asked, limit - len(found), more)
+        found += page
+    return found, more
+
+
+def _pages(asked: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    found, more = _page(asked, PAGE, None)
+    yield found
+    while more is not None:
+        found, more = _page(asked, PAGE, more)
+        yield found
 
 
 def _list_all(asked: dict[str, Any], as_json: bool) -> None:
     count = 0
-    for page in _pages(asked, PAGE):
-        count += len(page["deliveries"])
+    for page in _pages(asked):
+        count += len(page)
         if as_json:
-            for row in page["deliveries"]:
+            for row in page:
                 typer.echo(json.dumps(row, ensure_ascii=False))
-        elif page["deliveries"]:
-            show(page["deliveries"], as_json, COLUMNS)
+        elif page:
+            show(page, as_json, COLUMNS)
     if not as_json:
         typer.echo(f"{count} deliveries", err=True)
 
