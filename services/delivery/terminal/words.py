@@ -56,6 +56,8 @@ def explained(step: Mapping[str, Any]) -> Explained | None:
 SENTENCES: Final[Mapping[str, Told]] = {
     "sent": Told(TOOK, "{provider} took it{call}"),
     "delivered": Told(ARRIVED, "arrived, says {provider}"),
+    "held": Told(WAITS, "operators keep it back"),
+    "released": Told(WAITS, "operators let it go on"),
     "login_closed": Told(ENDED, "login closed{reason}"),
     "cancelled": Told(ENDED, "not needed any more{reason}"),
     "receipt_not_awaited": Told(ENDED, "no receipt is waited for: the login is over"),

@@ -108,6 +108,31 @@ async def test_a_timeline_says_that_operators_hold_a_message_back(world: World):
         assert [s.get("reason") for s in (await world.timeline(login))["steps"]] == ["paused"]
     finally:
         await world.call("POST", "/v1/deliveries/resume", json=where)
+    await world.row(login, "sms", "delivered")
+    whats = [s["what"] for s in (await world.timeline(login))["steps"]]
+    assert whats == ["queued", "released", "sent", "delivered"]
+
+
+async def test_a_timeline_says_who_waited_already_when_operators_paused(world: World):
+    """It waits because its provider is asked to be left alone; then a pause, and its end, are steps of their own."""
+    login = Login(email=None)
+    where = {"account": str(login.account)}
+    fault = {"mode": "rate_limit", "retry_after": 4, "times": 1}
+    await world.faults(sms={str(login.phone): fault})
+    await world.open(login)
+    await until(lambda: told_of(world, login, "rate-limited"), 15, "the first try")
+    await world.call("POST", "/v1/deliveries/pause", json=where)
+    await world.call("POST", "/v1/deliveries/resume", json=where)
+    await world.row(login, "sms", "delivered", seconds=30)
+    await world.faults()
+    steps = [s["what"] for s in (await world.timeline(login))["steps"]]
+    assert [what for what in steps if what in ("held", "released")] == ["held", "released"]
+    assert steps[-1] == "delivered"
+
+
+async def told_of(world: World, login: Login, reason: str) -> bool | None:
+    steps = (await world.timeline(login))["steps"]
+    return any(reason in (step.get("reason") or "") for step in steps) or None
 
 
 async def test_an_unknown_login_says_what_to_do(world: World):
