@@ -7,8 +7,20 @@ from uuid import UUID
 
 import typer
 
+from services.delivery.commands_options import (
+    Account,
+    ChannelOption,
+    Country,
+    Json,
+    Provider,
+    Reason,
+    Since,
+    StateOption,
+    Until,
+    Yes,
+    without_none,
+)
 from services.delivery.deliveries import CauseKind
-from services.delivery.states import State
 from services.platform.cli import account_id, call, part, show
 
 SERVICE: Final = "delivery"
@@ -16,12 +28,6 @@ COLUMNS: Final = ["created_at", "login_id", "channel", "cause", "state", "reason
 PAGE: Final = 200
 
 deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume, pauses.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Account = Annotated[str | None, typer.Option(help="Name or id of an account; without it all that you may see.")]
-Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
-Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
-ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
 
 
 def _cause(given: str | None) -> str | None:
@@ -35,16 +41,16 @@ def list_deliveries(  # noqa: PLR0913, PLR0917 - one option a filter
     account: Account = None,
     user: Annotated[UUID | None, typer.Option(help="Id of a user; `gatepost users show` tells it.")] = None,
     login: Annotated[UUID | None, typer.Option(help="Only this login.")] = None,
-    state: Annotated[State | None, typer.Option(help="Where the delivery stands.")] = None,
-    reason: Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt.")] = None,
+    state: StateOption = None,
+    reason: Reason = None,
     provider: Provider = None,
     channel: ChannelOption = None,
     country: Country = None,
     cause: Annotated[
         str | None, typer.Option(callback=_cause, help=f"Why it was sent: {', '.join(get_args(CauseKind))}.")
     ] = None,
-    since: Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")] = None,
-    until: Annotated[str | None, typer.Option(help="RFC 3339; before this instant.")] = None,
+    since: Since = None,
+    until: Until = None,
     limit: Annotated[int, typer.Option(min=1, max=PAGE)] = 50,
     every: Annotated[bool, typer.Option("--all", help="All that match; with --json one object a line.")] = False,
     as_json: Json = False,
@@ -123,7 +129,7 @@ def pause(
     channel: ChannelOption = None,
     country: Country = None,
     provider: Provider = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Keep codes back: of an account, a channel, a country, a provider, of all; they wait in the ledger."""
@@ -158,6 +164,5 @@ def _show_pauses(found: Any, as_json: bool) -> None:
     show(found if as_json else found["paused"], as_json, ["account", "channel", "country", "provider"])
 
 
-def _where(account: str | None, channel: str | None, country: str | None, provider: str | None) -> dict[str, str]:
-    given = {"account": account_id(account), "channel": channel, "country": country, "provider": provider}
-    return {name: value for name, value in given.items() if value is not None}
+def _where(account: str | None, channel: str | None, country: str | None, provider: str | None) -> dict[str, Any]:
+    return without_none(account=account_id(account), channel=channel, country=country, provider=provider)

@@ -40,7 +40,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 def _where() -> tuple[cli.Saved, str | None]:
     """The services as other commands know them; the second: why delivery's reading cannot be asked for."""
     try:
-        found = cli.known()
+        found = cli.from_environment() or cli.kept()
     except BadSettings as bad:
         return cli.addresses(), str(bad)
     if found is None:

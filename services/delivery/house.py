@@ -21,6 +21,7 @@ from services.delivery.channels.twilio_receipts import TwilioReceipts
 from services.delivery.channels.vonage import ApplicationJwt, Vonage
 from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.compose import Secrets
+from services.delivery.dead_letters import Taker
 from services.delivery.health import Checkup
 from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
@@ -37,6 +38,8 @@ from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.postgres.wordings import PostgresWordings
 from services.delivery.provider import Channel
 from services.delivery.receipts import Reader
+from services.delivery.replay import Limits
+from services.delivery.replaying import Replayer
 from services.delivery.routes import api
 from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
@@ -75,6 +78,7 @@ class House:
     producer: Producer
     outbox: Outbox
     sender: Sender
+    replayer: Replayer
     ingest: Ingest
     routing: Routing
     controls: PostgresControls
@@ -99,7 +103,8 @@ class House:
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
         rolling = roll_daily(self.codes, SystemClock())
         watching = self._watch(agents, seen)
-        return [self.sender.run(), self.outbox.run(), follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
+        working = [self.sender.run(), self.outbox.run(), self.replayer.run()]
+        return [*working, follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
 
     async def _watch(self, agents: Agents, seen: Callable[[], Seen]) -> None:
         pulse = Pulse(end_worker)
@@ -165,10 +170,7 @@ def _wired(
     lock: InstanceLock,
     pool: asyncpg.Pool[asyncpg.Record],
 ) -> House:
-    clock, contacts = SystemClock(), Contacts(rings.secret("contacts"))
-    tokens = ReceiptTokens(rings.secret("receipts"))
-    words = Words(library, settings.bound_host)
-    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), words, tokens)
+    clock, secrets = SystemClock(), _secrets(settings, rings, library)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), _routing(settings, clock)
@@ -176,8 +178,9 @@ def _wired(
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
     verifier = Verifier(rings.secret("grants.pub"))
     ingest = Ingest(PostgresIntake(pool), sender, secrets, verifier, dead_letters, clock)
-    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "ingest": ingest}
-    parts = _parts(settings, rings, pool, clock=clock, **built)
+    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets}
+    taker = Taker(DeadLetterOpener(rings.secret("dead-letters")), ingest, producer.send)
+    parts = _parts(settings, rings, pool, clock=clock, taker=taker, **built)
     return House(
         settings=settings,
         pool=pool,
@@ -185,10 +188,11 @@ def _wired(
         producer=producer,
         outbox=outbox,
         sender=sender,
+        replayer=parts.replayer,
         ingest=ingest,
         routing=routing,
         controls=parts.controls,
-        words=words,
+        words=secrets.words,
         wordings=parts.wordings,
         directory=parts.directory,
         dead_letters=dead_letters,
@@ -199,7 +203,15 @@ def _wired(
     )
 
 
+def _secrets(settings: DeliverySettings, rings: Keyrings, library: Library) -> Secrets:
+    contacts, codes = Contacts(rings.secret("contacts")), Codes(rings.secret("code"))
+    words, tokens = Words(library, settings.bound_host), ReceiptTokens(rings.secret("receipts"))
+    return Secrets(contacts, codes, rings.secret("search"), words, tokens)
+
+
 def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[asyncpg.Record], **more: Any) -> Parts:
+    limits = Limits(settings.sends_per_hour, settings.sends_per_day)
+    replays = PostgresReplays(pool, limits)
     reading = PostgresReading(pool)
     routing: Routing = more["routing"]
     return Parts(
@@ -209,10 +221,11 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         tail=Tail(reading, SystemClock().monotonic),
         checkup=Checkup(PostgresVitals(pool), routing.lanes, SystemClock()),
         controls=PostgresControls(pool),
-        replays=PostgresReplays(pool),
+        replays=replays,
+        replayer=Replayer(replays, more["sender"].wake),
+        limits=limits,
         letters=PostgresLetters(pool),
         wordings=PostgresWordings(pool),
-        opener=DeadLetterOpener(rings.secret("dead-letters")),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,
         readers=readers_of(settings),

@@ -34,6 +34,10 @@ class Refused(Exception):
         self.more = problem
 
 
+class Away(Exception):
+    """Nobody answers; the text says where."""
+
+
 class Saved(msgspec.Struct):
     """What `gatepost login` keeps (0600): where, and with what."""
 
@@ -61,7 +65,7 @@ def save(saved: Saved) -> None:
 
 def saved() -> Saved:
     """A client from GATEPOST_CLIENT_FILE with the URLs of the environment, or the saved sign-in."""
-    found = known()
+    found = from_environment() or kept()
     if found is None:
         fail(
             "Not signed in. Run `gatepost login`, or set GATEPOST_CLIENT_FILE (and GATEPOST_GATEWAY_URL). With access"
@@ -70,16 +74,6 @@ def saved() -> Saved:
             code=2,
         )
     return found
-
-
-def known() -> Saved | None:
-    """The same, or None where there is neither. Raises `BadSettings`."""
-    return _from_environment() or kept()
-
-
-def addresses() -> Saved:
-    """Where the services are as far as the environment says, without credentials."""
-    return Saved(**{name: _url(f"GATEPOST_{name.upper()}_URL", port) for name, port in PORTS.items()})
 
 
 def kept() -> Saved | None:
@@ -94,7 +88,12 @@ def forget() -> None:
     (home() / "login.json").unlink(missing_ok=True)
 
 
-def _from_environment() -> Saved | None:
+def addresses() -> Saved:
+    """Where the services are as far as the environment says, without credentials."""
+    return Saved(**{name: _url(f"GATEPOST_{name.upper()}_URL", port) for name, port in PORTS.items()})
+
+
+def from_environment() -> Saved | None:
     path = os.environ.get(CLIENT_FILE)
     if not path:
         return None
@@ -185,7 +184,7 @@ def answer_to(
     query: dict[str, Any] | None = None,
     form: dict[str, str] | None = None,
 ) -> Any:
-    """The same, but a problem document is raised as `Refused`."""
+    """The same, but a problem document is raised as `Refused`; `Away` when nobody answers."""
     import asyncio
 
     return asyncio.run(_call(who, service, method, path, body, query or {}, form))
@@ -216,7 +215,7 @@ async def _call(
         ):
             return read(base, answer.status, await answer.read())
     except (aiohttp.ClientError, TimeoutError) as away:
-        fail(does_not_answer(base, away))
+        raise Away(does_not_answer(base, away)) from None
 
 
 def account_id(given: str | None) -> str | None:
