@@ -287,13 +287,13 @@ def _table(rows: list[dict[str, Any]], columns: list[str]) -> None:
 
 def _cell(value: Any) -> str:
     match value:
-        case None | {}:
+        case None:
             return ""
         case bool():
             return "yes" if value else "no"
         case list():
             return ", ".join(_cell(one) for one in value)
         case dict():
-            return json.dumps(value, ensure_ascii=False)
+            return json.dumps(value, ensure_ascii=False) if value else ""
         case _:
             return str(value)
