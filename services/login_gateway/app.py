@@ -23,6 +23,7 @@ from services.login_gateway.pages.parts import Parts, Sessions
 from services.login_gateway.pages.visit import Visits
 from services.login_gateway.passwords import Passwords
 from services.login_gateway.ports import Rule
+from services.login_gateway.postgres.brands import PostgresBrands
 from services.login_gateway.postgres.counters import PostgresCounters
 from services.login_gateway.postgres.feeds import PostgresFeeds
 from services.login_gateway.postgres.logins import PostgresLogins, PostgresRepetitions
@@ -101,12 +102,13 @@ def build_app(house: House, pool: Pool, rings: Keyrings, store: Sessions | None 
     sessions.add_routes(app)
     feed.add_routes(app)
     administration.mount(app, _administration(house, pool, directory))
-    pages.mount(app, _parts(house, rings.secret("web"), store))
+    pages.mount(app, _parts(house, pool, rings.secret("web"), store))
     return app
 
 
-def _parts(house: House, web_keys: Ring, store: Sessions | None) -> Parts:
-    return Parts(house, Visits(Contacts(web_keys), house.clock), FormTokens(web_keys), store)
+def _parts(house: House, pool: Pool, web_keys: Ring, store: Sessions | None) -> Parts:
+    visits = Visits(Contacts(web_keys), house.clock)
+    return Parts(house, visits, FormTokens(web_keys), PostgresBrands(pool), store)
 
 
 def _administration(house: House, pool: Pool, directory: clients.ClientDirectory) -> Administration:

@@ -16,6 +16,7 @@ from services.delivery.routes.providers import ProviderBody, RoutesBody
 from services.delivery.routes.wordings import PreviewBody
 from services.delivery.who import RIGHTS as DELIVERY
 from services.login_gateway.accounts import EditAccount, NewAccount
+from services.login_gateway.brands import Brand
 from services.login_gateway.clients import EditClient, NewClient
 from services.login_gateway.commands_import import COLUMNS
 from services.login_gateway.commands_users import create
@@ -45,6 +46,7 @@ BODIES: Final[dict[tuple[str, str], Any]] = {
     ("POST", "/v1/feed/logins/{reference}/resend"): ResendBody,
     ("POST", "/v1/accounts"): NewAccount,
     ("PATCH", ACCOUNT): EditAccount,
+    ("PUT", f"{ACCOUNT}/brand"): Brand,
     ("POST", f"{ACCOUNT}/expire-sessions"): Confirmed,
     ("POST", f"{ACCOUNT}/users"): NewUser,
     ("PUT", f"{ACCOUNT}/users/external/{{external_id}}"): NewUser,

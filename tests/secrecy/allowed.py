@@ -70,6 +70,9 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
     "user agent": NOWHERE,
     "search": NOWHERE,
     "misplaced": NOWHERE,
+    "browser's cookie": NOWHERE,
+    "form token": NOWHERE,
+    "return to": NOWHERE,
     # What describes a user or a login, and is needed where it stands.
     "username": (
         Allowance(
@@ -131,6 +134,12 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
         ),
     ),
     "client name": (Allowance(reason="4: what its owner calls a program", tables=((GATEWAY, "clients"),)),),
+    "brand": (
+        Allowance(
+            reason="what an account's sign-in pages show to everybody; settings are no secret in the audit",
+            tables=((GATEWAY, "brands"), (GATEWAY, "audit")),
+        ),
+    ),
     "wording": (
         Allowance(
             reason="what an account says to its users is no secret; delivery keeps it", tables=((DELIVERY, "wordings"),)

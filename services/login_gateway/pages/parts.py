@@ -7,6 +7,7 @@ from aiohttp import web
 
 from services.login_gateway.house import House
 from services.login_gateway.pages.visit import Visit, Visits
+from services.login_gateway.ports import Brands
 from services.platform import cookies
 from services.platform.http import Problem
 from services.platform.keys.tokens import BadToken, Token
@@ -27,6 +28,7 @@ class Parts:
     house: House
     visits: Visits
     forms: FormTokens
+    brands: Brands
     sessions: Sessions | None
 
     def cookie_for(self, audience: str) -> tuple[str, str | None]:
