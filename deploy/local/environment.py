@@ -57,6 +57,8 @@ class Environment:
         }
         if self.client_file(service).exists():
             found["GATEPOST_CLIENT_FILE"] = str(self.client_file(service))
+        if service == "gateway":  # the operators' pages are delivery's: a sign-in may go on there
+            found["GATEPOST_RETURN_ORIGINS"] = self.url("delivery")
         return found | (self.providers() if service == "delivery" else {}) | self._extra
 
     def of_simulator(self) -> dict[str, str]:

@@ -55,9 +55,14 @@ def delivery(login: Mapping[str, Any]) -> dict[str, Any]:
         return {"state": "none", "channel": None, "to": None, "reason": None}
     channel, state = max(known.items(), key=lambda item: datetime.fromisoformat(item[1]["at"]))
     if state["state"] == "failed" and channel == "sms" and state.get("next") == "email":
-        channel, state = "email", {"state": "queued"}
+        channel, state = "email", _made_by(state, known.get("email")) or {"state": "queued"}
     to = _shown(login, channel, login["masked"].get(channel))
     return {"state": state["state"], "channel": channel, "to": to, "reason": state.get("reason")}
+
+
+def _made_by(sms: Mapping[str, Any], email: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What is known of the e-mail that a failed SMS made. It may bear an earlier time: two calls were timed apart."""
+    return email if email is not None and email["cause"] == f"fallback:{sms['cause']}" else None
 
 
 def _shown(login: Mapping[str, Any], channel: str, masked: str | None) -> str | None:

@@ -1,5 +1,6 @@
 """Signing in as people do it."""
 
+import asyncio
 import re
 
 import pytest
@@ -190,3 +191,22 @@ async def test_a_second_tab_sees_that_the_sign_in_is_complete(site: Site, visito
     await expect(second.get_by_role("heading", name="This sign-in is complete")).to_be_visible()
     await second.get_by_role("link", name="Go on").click()
     await signed_in(second)
+
+
+async def test_of_three_tabs_the_first_goes_on_when_it_is_looked_at(site: Site, visitor: Visitor):
+    page, who = await visitor(), await site.person(sms=True)
+    followed: list[str] = []
+    page.on("request", lambda request: followed.append(request.url) if request.url.endswith("/events") else None)
+    await site.sign_in(page, who)
+    for _ in range(2):
+        tab = await visitor(with_=page)
+        await tab.goto(site.base + "/login/code")
+        await expect(tab.get_by_label("Code with")).to_be_visible()
+    looks = "document.dispatchEvent(new Event('visibilitychange'))"  # does nothing until the first one gave way
+    deadline = asyncio.get_running_loop().time() + 20
+    while len(followed) < 2:
+        assert asyncio.get_running_loop().time() < deadline
+        await page.evaluate(looks)
+        await asyncio.sleep(0.05)
+    await site.age(who, "expires_at", 400)
+    await expect(page.get_by_role("heading", name="The code has expired")).to_be_visible()

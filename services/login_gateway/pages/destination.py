@@ -9,7 +9,7 @@ from yarl import URL
 from services.platform.http import Problem
 
 DONE: Final = "/login/done"
-LONGEST: Final = 1024
+LONGEST: Final = 1024  # bytes: it travels in a cookie
 # Browsers drop some of these, or read a backslash as a slash: what we checked would not be where they go.
 NEVER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u2028\u2029]")
 CONSOLES: Final = ("/account", "/operations")
@@ -39,12 +39,12 @@ def destination(asked: str, own: str, origins: Collection[str]) -> Destination:
 
 
 def _url(asked: str) -> URL:
-    if len(asked) > LONGEST or NEVER.search(asked) or asked.startswith("//"):
-        raise _refused()
     try:
-        url = URL(asked)
+        size, url = len(asked.encode()), URL(asked)
     except ValueError:
         raise _refused() from None
+    if size > LONGEST or NEVER.search(asked) or asked.startswith("//"):
+        raise _refused()
     right = url.scheme in ("http", "https") and url.host if url.absolute else asked.startswith("/") and not url.scheme
     if not right or url.user is not None or url.password is not None:
         raise _refused()

@@ -89,7 +89,7 @@ def _news(login: Mapping[str, Any], shown: Mapping[str, Any]) -> tuple[str, Tone
     before = f"{FAILED} " if sms_failed and channel == "email" else ""
     match message["state"]:
         case "queued":
-            return _queued(before, channel, to, login["at"] - known.get(channel, known.get("sms", {}))["at"])
+            return _queued(before, channel, to, login["at"] - max(each["at"] for each in known.values()))
         case "sent" if channel == "email":
             return f"{before}We e-mailed {to}.", "wait" if before else "good"
         case "sent":

@@ -75,6 +75,8 @@ def test_one_may_go_on_to_this_host_and_to_listed_origins(asked: str, address: s
         "?x",
         "https://[::1",
         "/" + "x" * LONGEST,
+        "/" + "ä" * (LONGEST // 2),
+        "/\ud800",
     ],
 )
 def test_one_is_sent_nowhere_else(asked: str):
@@ -114,7 +116,9 @@ def login(*factors: str, sent: dict[str, dict[str, Any]] | None = None, **more: 
         "factors": list(factors),
         "channels": ["sms", "email"] if "sms" in factors else ["email"],
         "masked": {"sms": SMS, "email": EMAIL},
-        "delivery": {c: {"at": (NOW - timedelta(seconds=1)).isoformat(), **word} for c, word in known.items()},
+        "delivery": {
+            c: {"at": (NOW - timedelta(seconds=1)).isoformat(), "cause": "login", **w} for c, w in known.items()
+        },
         "attempts": 0,
         "sends": 1,
         "last_send_at": NOW,
@@ -182,6 +186,15 @@ def test_an_sms_that_just_failed_says_at_once_that_the_email_is_on_its_way():
     assert told(HOUSE, login("sms", "email", sent={"sms": failed})).news == (
         f"The SMS could not be delivered. E-mailing {EMAIL} instead."
     )
+
+
+def test_an_email_that_seems_to_be_older_than_the_failure_that_made_it_is_its_successor_all_the_same():
+    """Seen: two calls of delivery are timed apart, and the faster one's time was the earlier."""
+    mail = {"state": "sent", "cause": "fallback:login", "at": (NOW - timedelta(seconds=21)).isoformat()}
+    sent = login("sms", "email", sent={"sms": REFUSED, "email": mail})
+    assert told(HOUSE, sent).news == f"The SMS could not be delivered. We e-mailed {EMAIL}."
+    another = login("sms", "email", sent={"sms": REFUSED, "email": mail | {"cause": "resend:1"}})
+    assert told(HOUSE, another).news.startswith(f"The SMS could not be delivered. E-mailing {EMAIL} instead.")
 
 
 def test_with_the_broker_away_the_page_says_that_the_code_is_queued_and_goes_out_by_itself():

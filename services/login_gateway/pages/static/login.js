@@ -56,6 +56,11 @@ if (news) {
   const connection = document.getElementById("connection");
   let source = null;
   const show = (place, html) => { if (place.innerHTML.trim() !== html.trim()) place.innerHTML = html; };
+  const seen = () => {
+    if (document.visibilityState !== "visible") return;
+    document.removeEventListener("visibilitychange", seen);
+    follow();
+  };
   const follow = () => {
     source = new EventSource(news.dataset.events);
     source.addEventListener("open", () => { connection.hidden = true; });
@@ -70,9 +75,10 @@ if (news) {
       show(ways, told.ways);
       started();
     });
+    // Two newer tabs follow this sign-in. Here it goes on when somebody looks.
     source.addEventListener("elsewhere", () => {
       source.close();
-      document.addEventListener("visibilitychange", follow, { once: true });
+      document.addEventListener("visibilitychange", seen);
     });
     source.addEventListener("error", () => {
       connection.hidden = false;
