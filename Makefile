@@ -1,6 +1,6 @@
 # Gatepost's checkout: `make` lists what can be done.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs reset demo test faults bench check
+.PHONY: help setup up down status logs reset demo test faults fuzz bench check
 
 PYTHON := .venv/bin/python
 READY := .venv/.filled
@@ -34,6 +34,9 @@ test: $(READY) ## set up everything and run all tests, on real Kafka and Postgre
 
 faults: $(READY) ## the long matrix: every fault with three seeds (FAULTS='part of a name', SEEDS=3); a table at the end
 	@$(PYTHON) -m tests.faults $(if $(FAULTS),"$(FAULTS)")
+
+fuzz: $(READY) ## many more calls of the API as it is described than `make test` tries (EXAMPLES=200)
+	@GATEPOST_API_EXAMPLES=$(or $(EXAMPLES),200) $(PYTHON) -m pytest --system=fuzz --timeout=3600 tests/api
 
 bench: $(READY) ## measure rates, delays, processor time and memory; a part with ROWS=flows,checks (docs/performance.md)
 	@$(PYTHON) -m tests.bench $(if $(ROWS),--rows $(ROWS)) $(if $(MINUTES),--minutes $(MINUTES)) $(BENCH)

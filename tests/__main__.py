@@ -1,4 +1,4 @@
-"""`make test`: the whole suite, in three parts side by side, each with a running system of its own.
+"""`make test`: the whole suite, in four parts side by side, each with a running system of its own.
 
 All of them mostly wait. The faults break the services under everybody, so they have theirs for themselves; each part
 ends with a search through what it wrote.
@@ -17,8 +17,15 @@ from deploy.local import servers
 
 DELIVERY: Final = ("tests/integration/delivery", "tests/integration/adapters", "tests/races/test_replay_and_resend.py")
 PARTS: Final = {
-    "everything else": ["--system=test", "--ignore=tests/faults", *(f"--ignore={path}" for path in DELIVERY), "tests"],
+    "everything else": [
+        "--system=test",
+        "--ignore=tests/faults",
+        "--ignore=tests/api",
+        *(f"--ignore={path}" for path in DELIVERY),
+        "tests",
+    ],
     "faults": ["--system=test-faults", "tests/faults", "tests/secrecy"],
+    "described calls": ["--system=test-api", "tests/api"],
     "delivery": ["--system=test-delivery", *DELIVERY, "tests/secrecy"],
 }
 

@@ -222,4 +222,5 @@ def _greet(out: Console) -> None:
     grace = {"account": "demo", "username": "grace", "password": known["users"]["grace"]["password"]}
     lines += [f"curl -s {known['gateway']}/v1/logins --json '{json.dumps(grace)}'"]
     out.print(f"passwords and the client's secret: {CREDENTIALS}", soft_wrap=True, highlight=False)
+    out.print(f"in a browser: [bold]{known['gateway']}/login?account=demo[/]", soft_wrap=True)
     out.print("on the command line, and a first login:", *lines, sep="\n    ", soft_wrap=True, highlight=False)

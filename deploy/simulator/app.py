@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +13,7 @@ from aiohttp_sse import sse_response
 
 from deploy.simulator.faults import MODES, BadFault, Faults
 from deploy.simulator.store import KEPT, Store
-from deploy.simulator.twilio import Twilio
-from deploy.simulator.vonage import Vonage
+from deploy.simulator.submissions import HttpProvider
 
 STATIC: Final = Path(__file__).parent / "static"
 LONGEST_WAIT: Final = 30.0
@@ -22,18 +22,23 @@ POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+MAIL_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 
-def build_simulator(store: Store, faults: Faults, providers: Sequence[Twilio | Vonage]) -> web.Application:
+
+def build_simulator(
+    store: Store, faults: Faults, providers: Sequence[HttpProvider], sign_in_url: str | None = None
+) -> web.Application:
     app = web.Application()
     for provider in providers:
         provider.add_routes(app)
-    inbox = Inbox(store, faults)
+    inbox = Inbox(store, faults, sign_in_url)
     app.router.add_get("/", inbox.page)
     app.router.add_static("/static", STATIC)
     app.router.add_get("/inbox", inbox.newest)
     app.router.add_get("/messages", inbox.messages)
     app.router.add_delete("/messages", inbox.clear)
     app.router.add_get("/messages/stream", inbox.stream)
+    app.router.add_get("/messages/{id}/html", inbox.as_mail)
     app.router.add_get("/attempts", inbox.attempts)
     app.router.add_get("/faults", inbox.faults)
     app.router.add_put("/faults", inbox.put_faults)
@@ -48,12 +53,23 @@ def build_simulator(store: Store, faults: Faults, providers: Sequence[Twilio | V
 
 
 class Inbox:
-    def __init__(self, store: Store, faults: Faults) -> None:
+    def __init__(self, store: Store, faults: Faults, sign_in_url: str | None) -> None:
         self._store = store
         self._faults = faults
+        link = f'<a class="button" href="{escape(sign_in_url)}">Sign in</a>' if sign_in_url else ""
+        self._page = (STATIC / "inbox.html").read_text().replace("<!-- sign in -->", link)
 
-    async def page(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(STATIC / "inbox.html", headers={"Content-Security-Policy": POLICY})
+    async def page(self, request: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+        return web.Response(text=self._page, content_type="text/html", headers=headers)
+
+    async def as_mail(self, request: web.Request) -> web.Response:
+        """A mail's HTML as a mail program shows it: its own styles, no script, nothing from elsewhere."""
+        wanted = request.match_info["id"]
+        found = next((message for message in self._store.messages if message.id == wanted and message.html), None)
+        if found is None:
+            return web.Response(status=404, text="There is no such mail, or it has no HTML.")
+        return web.Response(text=found.html, content_type="text/html", headers={"Content-Security-Policy": MAIL_POLICY})
 
     async def newest(self, request: web.Request) -> web.Response:
         """`?limit=`: what the page shows of each channel, newest first, and the faults as they are now."""

@@ -1,29 +1,29 @@
-"""`gatepost deliveries`, `providers`; and where the other groups stand."""
+"""`gatepost providers`; and where the other groups and commands stand."""
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from services.delivery.channels import catalogue
+from services.delivery.channels.webhooks import judging
+from services.delivery.commands_deliveries import deliveries
+from services.delivery.commands_doctor import doctor
 from services.delivery.commands_letters import dead_letters
 from services.delivery.commands_options import (
-    Account,
-    ChannelOption,
     Country,
     Json,
     Provider,
-    Reason,
-    Since,
-    StateOption,
+    Webhooks,
     without_none,
 )
+from services.delivery.commands_probe import probe
 from services.delivery.commands_replays import replays
+from services.delivery.commands_watch import watch
 from services.delivery.commands_wordings import wordings
 from services.platform.cli import account_id, call, part, show
 
 SERVICE: Final = "delivery"
-COLUMNS: Final = ["created_at", "login_id", "channel", "cause", "state", "reason", "provider", "to", "tries"]
-STEPS: Final = ["at", "what", "channel", "cause", "provider", "reason", "ms"]
 PROVIDERS: Final = [
     "name",
     "channel",
@@ -36,80 +36,11 @@ PROVIDERS: Final = [
     "under_way",
 ]
 ERRORS: Final = ["provider", "code", "reason", "class", "means", "next"]
+WEBHOOKS: Final = ["name", "channel", "receipts"]
 
-deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume, pauses.")
 providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route; what their errors mean.")
 
-
-@deliveries.command("list")
-def list_deliveries(
-    account: Account = None,
-    state: StateOption = None,
-    reason: Reason = None,
-    provider: Provider = None,
-    since: Since = None,
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
-    as_json: Json = False,
-) -> None:
-    """Deliveries, newest first."""
-    asked = {"account": account_id(account), "state": state, "reason": reason, "provider": provider, "since": since}
-    found = call(SERVICE, "GET", "/v1/deliveries", limit=limit, **asked)
-    show(found if as_json else found["deliveries"], as_json, COLUMNS)
-
-
-@deliveries.command("show")
-def show_login(login_id: str, as_json: Json = False) -> None:
-    """One login's timeline, from the first byte to the last."""
-    found = call(SERVICE, "GET", f"/v1/timelines/{part(login_id)}")
-    if as_json:
-        return show(found, as_json)
-    show({name: found[name] for name in ("login_id", "account", "user", "closed", "expires_at")}, as_json)
-    show(found["deliveries"], as_json, COLUMNS)
-    show(found["steps"], as_json, STEPS)
-    if explained := catalogue.explained([*found["deliveries"], *found["steps"]]):
-        show(explained, as_json, ERRORS)
-    return None
-
-
-@deliveries.command("pause")
-def pause(
-    account: Account = None,
-    channel: ChannelOption = None,
-    country: Country = None,
-    provider: Provider = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Keep codes back: of an account, a channel, a country, a provider, of all; they wait in the ledger."""
-    where = without_none(account=account_id(account), channel=channel, country=country, provider=provider)
-    if not where and not yes:
-        typer.confirm(
-            "No code of ANY account that you may pause goes out until you resume. Go on?", abort=True, err=True
-        )
-    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/pause", where), as_json)
-
-
-@deliveries.command("resume")
-def resume(
-    account: Account = None,
-    channel: ChannelOption = None,
-    country: Country = None,
-    provider: Provider = None,
-    as_json: Json = False,
-) -> None:
-    """End exactly that pause, and send what waited as far as its codes still live; shows what is still paused."""
-    where = without_none(account=account_id(account), channel=channel, country=country, provider=provider)
-    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/resume", where), as_json)
-
-
-@deliveries.command("pauses")
-def pauses(as_json: Json = False) -> None:
-    """What is kept back now; * is any."""
-    _show_pauses(call(SERVICE, "GET", "/v1/deliveries/pauses"), as_json)
-
-
-def _show_pauses(found: Any, as_json: bool) -> None:
-    show(found if as_json else found["paused"], as_json, ["account", "channel", "country", "provider"])
+WebhookFolder = Annotated[Path, typer.Argument(help="What GATEPOST_WEBHOOKS is to be.")]
 
 
 @providers.command("list")
@@ -119,9 +50,21 @@ def list_providers(as_json: Json = False) -> None:
 
 
 @providers.command("errors")
-def list_errors(provider: Provider = None, as_json: Json = False) -> None:
+def list_errors(provider: Provider = None, webhooks: Webhooks = None, as_json: Json = False) -> None:
     """What the codes of providers mean, and what to do."""
-    show(list(catalogue.rows(provider)), as_json, ERRORS)
+    own = [row for row in catalogue.rows_of(judging.load(webhooks, local=True)) if provider in (None, row["provider"])]
+    show([*catalogue.rows(provider), *own], as_json, ERRORS)
+
+
+@providers.command("check")
+def check_webhooks(folder: WebhookFolder, as_json: Json = False) -> None:
+    """Judge webhooks as delivery does when it starts: every fault with file, line and what to do."""
+    found = judging.load(folder, local=True)
+    rows = [
+        {"name": one.name, "channel": one.source.webhook.channel, "receipts": one.source.receipts is not None}
+        for one in found
+    ]
+    show(rows, as_json, WEBHOOKS)
 
 
 @providers.command("set")
@@ -180,3 +123,4 @@ GROUPS: Final = {
     "providers": providers,
     "wordings": wordings,
 }
+COMMANDS: Final = {"watch": watch, "doctor": doctor, "probe": probe}

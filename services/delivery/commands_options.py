@@ -1,5 +1,6 @@
 """The options that delivery's commands share."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,9 @@ Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-
 Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
 Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
 ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
+Webhooks = Annotated[
+    Path | None, typer.Option(envvar="GATEPOST_WEBHOOKS", help="What the webhooks in this folder say of theirs too.")
+]
 Since = Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")]
 Until = Annotated[str | None, typer.Option(help="RFC 3339; before this instant.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

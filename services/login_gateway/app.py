@@ -12,20 +12,24 @@ import asyncpg
 import structlog
 from aiohttp import web
 
+from services.login_gateway import pages
 from services.login_gateway.administration import Administration
 from services.login_gateway.closing import close_for_ever
 from services.login_gateway.house import HOUSE, House
 from services.login_gateway.limits import DAY, Names
-from services.login_gateway.openapi import DOCUMENT
 from services.login_gateway.outcomes import follow_outcomes
+from services.login_gateway.pages.parts import Parts, Sessions
+from services.login_gateway.pages.visit import Visits
 from services.login_gateway.passwords import Passwords
 from services.login_gateway.ports import Rule
+from services.login_gateway.postgres.brands import PostgresBrands
 from services.login_gateway.postgres.counters import PostgresCounters
 from services.login_gateway.postgres.feeds import PostgresFeeds
 from services.login_gateway.postgres.logins import PostgresLogins, PostgresRepetitions
 from services.login_gateway.postgres.sign_in import PostgresUsers
 from services.login_gateway.postgres.upkeep import PostgresUpkeep
 from services.login_gateway.routes import administration, feed, logins, sessions
+from services.login_gateway.routes.described import DOCUMENT
 from services.login_gateway.second_road import SessionStore
 from services.login_gateway.settings import GatewaySettings
 from services.platform import auth, clients, http, migrate, outbox
@@ -38,10 +42,12 @@ from services.platform.keys.contacts import Contacts
 from services.platform.keys.deadletters import DeadLetterSeal
 from services.platform.keys.files import purposes_of
 from services.platform.keys.grants import Signer
-from services.platform.keys.keyring import Keyrings
+from services.platform.keys.keyring import Keyrings, Ring
 from services.platform.keys.tokens import Handles, Mint, SessionTokens
 from services.platform.outbox import Outbox
 from services.platform.postgres import connect_when_up
+from services.platform.ui.docs import pages as docs
+from services.platform.ui.forgery import FormTokens
 from services.platform.work import or_stop
 
 log = structlog.get_logger()
@@ -67,7 +73,7 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
         )
         tasks = [asyncio.create_task(each) for each in work]
         try:
-            yield build_app(house, pool, rings)
+            yield build_app(house, pool, rings, store)
         finally:
             await _end(tasks)
             await house.outbox.drain()
@@ -76,7 +82,7 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
             await pool.close()
 
 
-def build_app(house: House, pool: Pool, rings: Keyrings) -> web.Application:
+def build_app(house: House, pool: Pool, rings: Keyrings, store: Sessions | None = None) -> web.Application:
     """Wire the routes to what they work with."""
 
     async def ready() -> dict[str, Any]:
@@ -97,7 +103,14 @@ def build_app(house: House, pool: Pool, rings: Keyrings) -> web.Application:
     sessions.add_routes(app)
     feed.add_routes(app)
     administration.mount(app, _administration(house, pool, directory))
+    docs.add_routes(app)
+    pages.mount(app, _parts(house, pool, rings.secret("web"), store))
     return app
+
+
+def _parts(house: House, pool: Pool, web_keys: Ring, store: Sessions | None) -> Parts:
+    visits = Visits(Contacts(web_keys), house.clock)
+    return Parts(house, visits, FormTokens(web_keys), PostgresBrands(pool), store)
 
 
 def _administration(house: House, pool: Pool, directory: clients.ClientDirectory) -> Administration:

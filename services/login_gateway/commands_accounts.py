@@ -1,10 +1,12 @@
 """`gatepost accounts`."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from services.login_gateway.accounts import State
+from services.login_gateway.brands import logo_of
 from services.login_gateway.commands_clients import AsJson
 from services.login_gateway.commands_reach import Api, run
 from services.platform import cli
@@ -58,6 +60,25 @@ def change(
     if not body:
         raise typer.BadParameter("say what to change; see --help")
     cli.show(run(lambda api: api("PATCH", f"/v1/accounts/{cli.part(account)}", body)), as_json)
+
+
+@app.command("brand")
+def brand(
+    account: str,
+    name: Annotated[str | None, typer.Option(help="What the pages call the account.")] = None,
+    colour: Annotated[str | None, typer.Option(help="Of buttons and links, like #1f3c88.")] = None,
+    logo: Annotated[Path | None, typer.Option(help="A PNG or SVG of 32 KiB at most.", exists=True)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give an account's sign-in pages its name, colour and logo; what is left out is Gatepost's own."""
+    body: dict[str, Any] = {"name": name, "colour": colour, "logo": _logo(logo) if logo is not None else None}
+    found = run(lambda api: api("PUT", f"/v1/accounts/{cli.part(account)}/brand", body))
+    cli.show({"name": found["name"], "colour": found["colour"], "logo": (found["logo"] or {}).get("kind")}, as_json)
+
+
+def _logo(path: Path) -> dict[str, str]:
+    kind = "image/svg+xml" if path.suffix.lower() == ".svg" else "image/png"
+    return logo_of(kind, path.read_bytes())
 
 
 async def everyone(api: Api) -> list[Any]:

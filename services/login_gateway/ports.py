@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from schemas.events import Channel, CloseReason
+from services.login_gateway.brands import Brand
 from services.platform.outbox import OutboxRow
 
 Row = Mapping[str, Any]
@@ -121,6 +122,12 @@ class Logins(Protocol):
     ) -> Tried | None: ...
     async def count_send(self, login: Row, channel: Channel, event: OutboxRow) -> bool: ...
     async def tell(self, words: Sequence[Word]) -> None: ...
+
+
+class Brands(Protocol):
+    """What accounts' pages look like; an account without a brand has an empty one."""
+
+    async def of(self, account_id: UUID) -> Brand: ...
 
 
 class Repetitions(Protocol):

@@ -1,7 +1,10 @@
-"""When Kafka is silent, session events go to the session store by HTTP: the same bytes, the same `apply`."""
+"""When Kafka is silent, session events go to the session store by HTTP: the same bytes, the same `apply`.
+
+And by HTTP a browser's session is ended, at its own wish.
+"""
 
 import base64
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import structlog
@@ -32,18 +35,23 @@ class SessionStore:
             "value": base64.b64encode(row.value).decode(),
             "signature": base64.b64encode(base64.urlsafe_b64decode(signature)).decode(),
         }
-        status = await self._post(event)
+        status = await self._post("/v1/events", json={"events": [event]})
         metrics.SECOND_ROAD.labels("taken" if status == 200 else "failed").inc()
         if status != 200:
             log.warning("second_road_failed", status=status)
         return status == 200
 
-    async def _post(self, event: dict[str, str]) -> int:
+    async def revoke(self, token: str) -> bool:
+        """Whether the store has ended the session (RFC 7009)."""
+        status = await self._post("/v1/revoke", data={"token": token})
+        if status != 200:
+            log.warning("session_not_revoked", status=status)
+        return status == 200
+
+    async def _post(self, path: str, **body: Any) -> int:
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         try:
-            async with self._session.post(
-                f"{self._url}/v1/events", json={"events": [event]}, headers=self._auth, timeout=timeout
-            ) as answer:
+            async with self._session.post(self._url + path, headers=self._auth, timeout=timeout, **body) as answer:
                 return answer.status
         except (aiohttp.ClientError, TimeoutError):
             return 0

@@ -55,9 +55,14 @@ def delivery(login: Mapping[str, Any]) -> dict[str, Any]:
         return {"state": "none", "channel": None, "to": None, "reason": None}
     channel, state = max(known.items(), key=lambda item: datetime.fromisoformat(item[1]["at"]))
     if state["state"] == "failed" and channel == "sms" and state.get("next") == "email":
-        channel, state = "email", {"state": "queued"}
+        channel, state = "email", _made_by(state, known.get("email")) or {"state": "queued"}
     to = _shown(login, channel, login["masked"].get(channel))
     return {"state": state["state"], "channel": channel, "to": to, "reason": state.get("reason")}
+
+
+def _made_by(sms: Mapping[str, Any], email: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What is known of the e-mail that a failed SMS made. It may bear an earlier time: two calls were timed apart."""
+    return email if email is not None and email["cause"] == f"fallback:{sms['cause']}" else None
 
 
 def _shown(login: Mapping[str, Any], channel: str, masked: str | None) -> str | None:
@@ -80,10 +85,9 @@ def word_of(event: CodeSent | CodeDelivered | DeliveryFailed) -> dict[str, Any]:
             return {"state": state, "reason": event.reason, "next": event.next, **said}
 
 
-def changed(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> bool:
-    """Whether a client should hear of it."""
-    names = ("status", "delivery", "attempts_left", "resend_at")
-    return before is None or any(before[name] != now[name] for name in names)
+def heard(view_now: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a client that follows the login should hear of when it changes."""
+    return tuple(view_now[name] for name in ("status", "delivery", "attempts_left", "resend_at"))
 
 
 def ends(view_now: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from services.platform.auth import EVERY, SCOPES, Client, Right, Who, allow, rig
 ACCOUNT: Final = "/v1/accounts/{account}"
 USERS: Final = f"{ACCOUNT}/users"
 USER: Final = f"{USERS}/{{user}}"
+BRAND: Final = f"{ACCOUNT}/brand"
 CLIENT: Final = "/v1/clients/{client_id}"
 
 COMMAND_LINE: Final = Client("command-line", EVERY, SCOPES)  # no client has this id: theirs begin with cl_
@@ -36,6 +37,8 @@ RIGHTS: Final[dict[tuple[str, str], Right | None]] = {
     ("POST", "/v1/accounts"): right("accounts:write", installation=True),
     ("GET", ACCOUNT): _SEES,
     ("PATCH", ACCOUNT): _EDITS,
+    ("GET", BRAND): _SEES,
+    ("PUT", BRAND): _EDITS,
     ("POST", f"{ACCOUNT}/expire-sessions"): _SENSITIVE,
     ("GET", USERS): _EDITS,
     ("POST", USERS): _SENSITIVE,

@@ -60,6 +60,10 @@ class Problem(Exception):
         )
 
 
+SHOWN: Final[web.AppKey[Callable[[web.Request, Problem], web.Response | None]]] = web.AppKey("shown")
+"""How people see a problem; None where a program asked, which gets the document."""
+
+
 class NotReady(Exception):
     """Raised by a service's readiness check; the text says what is missing."""
 
@@ -163,7 +167,8 @@ def _instead(request: web.Request, problem: Problem) -> web.Response:
     if request.get(BEGUN) and request.transport is not None:
         request.transport.close()
         raise ConnectionResetError(problem.name)
-    return problem.response()
+    show = request.app.get(SHOWN)
+    return (show(request, problem) if show is not None else None) or problem.response()
 
 
 @web.middleware

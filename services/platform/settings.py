@@ -181,6 +181,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def stays_here(host: str) -> bool:
+    """Whether a browser that is sent there stays on its machine: names below `localhost` do (RFC 6761, section 6.3)."""
+    return is_loopback(host) or host.endswith(".localhost")
+
+
 def insecurities(settings: ServiceSettings) -> set[str]:
     """What is acceptable on one machine and not beyond it."""
     found: set[str] = set()
@@ -209,7 +214,7 @@ def _kafka_insecurities(settings: KafkaSettings) -> set[str]:
 
 def reaches_beyond(settings: ServiceSettings) -> bool:
     """Whether anybody on another machine can reach this service."""
-    return not (is_loopback(settings.http_host) and is_loopback(urlsplit(settings.public_url).hostname or ""))
+    return not (is_loopback(settings.http_host) and stays_here(urlsplit(settings.public_url).hostname or ""))
 
 
 def _host(server: str) -> str:

@@ -20,13 +20,14 @@ from services.platform.keys.keyring import Keyrings
 from services.platform.keys.tokens import SessionTokens
 from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
+from services.platform.ui.docs import pages as docs
 from services.platform.work import or_stop
 from services.session_store.clock import DatabaseClock
 from services.session_store.neighbours import Neighbours
-from services.session_store.openapi import DOCUMENT
 from services.session_store.purge import Purge
 from services.session_store.reader import Reader
 from services.session_store.routes import check, sessions
+from services.session_store.routes.described import DOCUMENT
 from services.session_store.settings import SessionStoreSettings
 from services.session_store.store import STORE, Store
 from services.session_store.writer import Writer
@@ -94,6 +95,7 @@ def build_app(
     app[auth.INTROSPECT] = _introspector(store)
     sessions.add_routes(app)
     check.add_routes(app)
+    docs.add_routes(app)
     return app
 
 

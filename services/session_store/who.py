@@ -11,7 +11,7 @@ PUBLIC: Final = None
 EVERYBODY: Final = ("user", "admin", "operator")  # a user sees and ends their own sessions
 RIGHTS: Final[dict[tuple[str, str], Right | None]] = {
     ("POST", "/v1/introspect"): right("introspect", "internal", roles=EVERYBODY),
-    ("POST", "/v1/revoke"): right("introspect", "accounts:write", roles=EVERYBODY),
+    ("POST", "/v1/revoke"): right("introspect", "accounts:write", "internal", roles=EVERYBODY),
     ("GET", "/v1/sessions"): right("accounts:write", "operate", roles=("admin", "operator")),
     ("DELETE", "/v1/sessions/{login_id}"): right("accounts:write", roles=("admin",)),
     ("POST", "/v1/events"): right("internal"),

@@ -8,25 +8,17 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pytest
 
-from services.delivery import dead_letters, replay
-from services.delivery.messages.own import Wording
-from services.delivery.routes.api import RECEIPTS
-from services.delivery.routes.operating import PauseBody
-from services.delivery.routes.providers import ProviderBody, RoutesBody
-from services.delivery.routes.wordings import PreviewBody
+from services.delivery.routes.described import CALLS as DELIVERY_CALLS
+from services.delivery.routes.described import RECEIPTS
 from services.delivery.who import RIGHTS as DELIVERY
-from services.login_gateway.accounts import EditAccount, NewAccount
-from services.login_gateway.clients import EditClient, NewClient
 from services.login_gateway.commands_import import COLUMNS
 from services.login_gateway.commands_users import create
-from services.login_gateway.feed import FeedBody
-from services.login_gateway.password_step import LoginBody
-from services.login_gateway.routes.logins import ResendBody
-from services.login_gateway.routes.sessions import Confirmed
-from services.login_gateway.users import EditUser, NewPassword, NewUser
-from services.login_gateway.verify import VerifyBody
+from services.login_gateway.routes.described import CALLS as GATEWAY_CALLS
+from services.login_gateway.users import NewUser
 from services.login_gateway.who import RIGHTS as GATEWAY
 from services.platform.auth import SCOPES, Right
+from services.session_store.routes.described import CALLS as STORE_CALLS
+from services.session_store.routes.sessions import Sent
 from services.session_store.who import RIGHTS as SESSION_STORE
 
 TEXT: Final = (Path(__file__).parent.parent.parent / "docs" / "api.md").read_text()
@@ -35,32 +27,11 @@ SECTIONS: Final[dict[str, Mapping[tuple[str, str], Right | None]]] = {
     "delivery": {**DELIVERY, RECEIPTS: None},
     "session_store": SESSION_STORE,
 }
-ACCOUNT, USER = "/v1/accounts/{account}", "/v1/accounts/{account}/users/{user}"
 BODIES: Final[dict[tuple[str, str], Any]] = {
-    ("POST", "/v1/logins"): LoginBody,
-    ("POST", "/v1/logins/{login}/verify"): VerifyBody,
-    ("POST", "/v1/logins/{login}/resend"): ResendBody,
-    ("POST", "/v1/feed/logins"): FeedBody,
-    ("POST", "/v1/feed/logins/{reference}/verify"): VerifyBody,
-    ("POST", "/v1/feed/logins/{reference}/resend"): ResendBody,
-    ("POST", "/v1/accounts"): NewAccount,
-    ("PATCH", ACCOUNT): EditAccount,
-    ("POST", f"{ACCOUNT}/expire-sessions"): Confirmed,
-    ("POST", f"{ACCOUNT}/users"): NewUser,
-    ("PUT", f"{ACCOUNT}/users/external/{{external_id}}"): NewUser,
-    ("PATCH", USER): EditUser,
-    ("POST", f"{USER}/password"): NewPassword,
-    ("POST", "/v1/clients"): NewClient,
-    ("PATCH", "/v1/clients/{client_id}"): EditClient,
-    ("POST", "/v1/deliveries/pause"): PauseBody,
-    ("POST", "/v1/deliveries/resume"): PauseBody,
-    ("POST", "/v1/replays"): replay.Request,
-    ("POST", "/v1/dead-letters/replay"): dead_letters.Bulk,
-    ("POST", "/v1/dead-letters/{letter_id}/discard"): dead_letters.Discard,
-    ("PATCH", "/v1/providers/{provider}"): ProviderBody,
-    ("PUT", "/v1/routes"): RoutesBody,
-    ("PUT", "/v1/wordings/{account}"): Wording,
-    ("POST", "/v1/wordings/{account}/preview"): PreviewBody,
+    at: call.takes
+    for calls in (GATEWAY_CALLS, DELIVERY_CALLS, STORE_CALLS)
+    for at, call in calls.items()
+    if isinstance(call.takes, type) and call.takes is not Sent
 }
 
 

@@ -19,6 +19,7 @@ from services.session_store import app as session_store
 from services.session_store.settings import SessionStoreSettings
 
 SERVICES = ("gateway", "delivery", "session-store")
+PAGES = ("/login", "/account", "/operations", "/docs")  # for people, not described to programs
 
 
 @asynccontextmanager
@@ -46,7 +47,7 @@ async def test_routes_and_description_name_the_same_calls(stack: Stack, service:
         await asyncio.sleep(0)  # what runs beside it has begun
         routes = [route for route in app.router.routes() if route.resource and route.method != "HEAD"]
         found = {(route.method, route.resource.canonical) for route in routes if route.resource}
-        assert found == documented(app[OPENAPI])
+        assert {call for call in found if not call[1].startswith(PAGES)} == documented(app[OPENAPI])
 
 
 def documented(document: dict[str, dict[str, dict[str, object]]]) -> set[tuple[str, str]]:

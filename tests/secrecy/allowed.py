@@ -70,6 +70,9 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
     "user agent": NOWHERE,
     "search": NOWHERE,
     "misplaced": NOWHERE,
+    "browser's cookie": NOWHERE,
+    "form token": NOWHERE,
+    "return to": NOWHERE,
     # What describes a user or a login, and is needed where it stands.
     "username": (
         Allowance(
@@ -131,6 +134,12 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
         ),
     ),
     "client name": (Allowance(reason="4: what its owner calls a program", tables=((GATEWAY, "clients"),)),),
+    "brand": (
+        Allowance(
+            reason="what an account's sign-in pages show to everybody; settings are no secret in the audit",
+            tables=((GATEWAY, "brands"), (GATEWAY, "audit")),
+        ),
+    ),
     "wording": (
         Allowance(
             reason="what an account says to its users is no secret; delivery keeps it", tables=((DELIVERY, "wordings"),)
@@ -151,7 +160,17 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
             places=("log/delivery",),
         ),
     ),
-    "replay filter": (Allowance(reason="2.5: replays are audited with their filter", tables=((DELIVERY, "replays"),)),),
+    "replay filter": (
+        Allowance(
+            reason="2.5: replays are audited with their filter", tables=((DELIVERY, "replays"), (DELIVERY, "audit"))
+        ),
+    ),
+    "discard reason": (
+        Allowance(
+            reason="2.5: an operator says why nobody needs a dead letter; it is kept with it, and audited",
+            tables=((DELIVERY, "dead_letters"), (DELIVERY, "audit")),
+        ),
+    ),
     # What somebody with write access to Kafka put there. It must not spread.
     "record": (Allowance(reason="it stands where it was written", places=("kafka/{name}/*",)),),
     "record key": (

@@ -18,6 +18,7 @@ from tests.secrecy import (
     play_commands,
     play_feed,
     play_misplaced,
+    play_pages,
     play_people,
     play_records,
     play_wordings,
@@ -61,7 +62,14 @@ async def _played(cast: Cast, folder: Path) -> list[Piece]:
     """All of the play, its parts at the same time where they do not touch."""
     parts = (play.by_imported_hash, play.by_administrator, play.not_delivered, play_people.imported, play_people.put)
     async with asyncio.TaskGroup() as group:
-        for part in (*parts, play_feed.fed, play_feed.refused_credentials, play_records.play, play_misplaced.play):
+        for part in (
+            *parts,
+            play_feed.fed,
+            play_feed.refused_credentials,
+            play_records.play,
+            play_misplaced.play,
+            play_pages.play,
+        ):
             group.create_task(part(cast))
         one, two = (group.create_task(part(cast)) for part in (play.by_sms, play.by_fallback))
         seen = group.create_task(play_commands.play(cast, folder))

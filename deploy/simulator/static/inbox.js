@@ -33,12 +33,21 @@ function meta(item) {
 function codeOf(message) {
   const copy = element("button", "", "Copy");
   copy.type = "button";
+  const says = (text) => { copy.textContent = text; copy.setAttribute("aria-label", `${text} ${message.code}`); };
+  says("Copy");
   copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(message.code);
-    copy.textContent = "Copied";
-    setTimeout(() => { copy.textContent = "Copy"; }, COPIED_MS);
+    await navigator.clipboard.writeText(message.code).then(() => says("Copied"), () => says("Not allowed here"));
+    setTimeout(says, COPIED_MS, "Copy");
   });
   return element("div", "code", element("b", "", message.code), copy);
+}
+
+function asMail(message) {
+  const link = element("a", "", "As a mail program shows it");
+  link.href = `/messages/${message.id}/html`;
+  link.target = "_blank";
+  link.rel = "noopener";
+  return element("p", "meta", link);
 }
 
 function card(message) {
@@ -46,6 +55,7 @@ function card(message) {
   if (message.subject) made.append(element("p", "subject", message.subject));
   if (message.code) made.append(codeOf(message));
   made.append(element("p", "text", message.body.trim()));
+  if (message.html) made.append(asMail(message));
   if (ARRIVED[message.fault]) made.append(element("p", "note", ARRIVED[message.fault]));
   return made;
 }
@@ -109,11 +119,19 @@ function refresh() {
 for (const section of document.querySelectorAll("[data-channel]")) {
   section.querySelector("select").addEventListener("change", async ({ target }) => {
     const faults = { [section.dataset.channel]: target.value ? { "*": { mode: target.value } } : {} };
-    await fetch("/faults", { method: "PUT", body: JSON.stringify(faults) }).catch(() => {});
-    refresh();
+    await change("/faults", { method: "PUT", body: JSON.stringify(faults) }, "The fault was not set.");
   });
 }
-document.getElementById("clear").addEventListener("click", () => fetch("/messages", { method: "DELETE" }).then(refresh, () => {}));
+document.getElementById("clear").addEventListener("click", () => change("/messages", { method: "DELETE" }, "Nothing was cleared."));
+
+// What did not work is said, and the page goes back to what is true.
+async function change(path, how, otherwise) {
+  const answer = await fetch(path, how).catch(() => null);
+  const trouble = document.getElementById("trouble");
+  trouble.hidden = answer?.ok === true;
+  trouble.textContent = trouble.hidden ? "" : `${otherwise} The simulator ${answer ? `refused it (${answer.status})` : "does not answer"}.`;
+  refresh();
+}
 
 const live = document.getElementById("live");
 function say(text, on) {

@@ -5,15 +5,14 @@ from typing import Any
 from aiohttp import web
 
 from services.delivery.routes import health, letters, operating, providers, reading, receipts, replays, wordings
+from services.delivery.routes.described import DOCUMENT, RECEIPTS
 from services.delivery.routes.parts import PARTS, Parts
-from services.delivery.who import RIGHTS
 from services.platform import auth
 from services.platform.http import MEASURE, NotReady, base_app
 from services.platform.introspection import Introspection
-from services.platform.openapi import document
+from services.platform.ui.docs import pages as docs
 
 STALE_SECONDS = 5.0
-RECEIPTS = ("POST", "/v1/receipts/{provider}")
 
 HANDLERS = {
     ("GET", "/v1/deliveries"): reading.listed,
@@ -45,8 +44,7 @@ HANDLERS = {
 
 
 def build(parts: Parts) -> web.Application:
-    described = document("Gatepost delivery", {**RIGHTS, RECEIPTS: None})
-    app = base_app("delivery", _ready(parts), described)
+    app = base_app("delivery", _ready(parts), DOCUMENT)
     app[PARTS] = parts
     app[MEASURE] = parts.checkup.health
     app[auth.CHECK_CLIENT] = parts.directory.check
@@ -57,6 +55,7 @@ def build(parts: Parts) -> web.Application:
     for (method, path), handler in HANDLERS.items():
         app.router.add_route(method, path, handler)
     app.router.add_route(*RECEIPTS, receipts.receive)
+    docs.add_routes(app)
     return app
 
 

@@ -1,8 +1,7 @@
 """`/v1/logins`: parse, call one function, render."""
 
-import asyncio
 import ipaddress
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -10,23 +9,20 @@ from uuid import UUID
 import msgspec
 import structlog
 from aiohttp import web
-from aiohttp_sse import EventSourceResponse, sse_response
 
 from services.login_gateway import events, login, status
 from services.login_gateway.house import HOUSE, House
 from services.login_gateway.password_step import LoginBody
 from services.login_gateway.resend import resend as send_again
+from services.login_gateway.routes.following import STREAMS, Streams, Word, follow
 from services.login_gateway.verify import SignedIn, VerifyBody, verify_code
 from services.platform import metrics
 from services.platform.auth import Client, authenticate
 from services.platform.http import Problem, body, json_response
 from services.platform.keys.tokens import BadToken
-from services.platform.postgres import AWAY
 
 log = structlog.get_logger()
 
-LOOK_EVERY: Final = 0.25
-LONGEST_STREAM: Final = 660.0
 HEADER: Final = "Gatepost-Login"
 
 
@@ -35,6 +31,7 @@ class ResendBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def add_routes(app: web.Application) -> None:
+    app[STREAMS] = Streams()
     app.router.add_post("/v1/logins", sign_in)
     app.router.add_get("/v1/logins/{login}", state)
     app.router.add_get("/v1/logins/{login}/events", stream)
@@ -45,7 +42,7 @@ def add_routes(app: web.Application) -> None:
 async def sign_in(request: web.Request) -> web.Response:
     house = request.app[HOUSE]
     given = await body(request, LoginBody)
-    found = await login.sign_in(house, given, await _address(request, given), request.headers.get("Idempotency-Key"))
+    found = await login.sign_in(house, given, await address_of(request, given), request.headers.get("Idempotency-Key"))
     shown = shown_at_once(house, found)
     log.info("login_opened", login_id=str(found["login_id"]), code_required=shown is None)
     return json_response(status.view(house, found), 202) if shown is None else json_response(shown)
@@ -81,23 +78,13 @@ async def state(request: web.Request) -> web.Response:
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """Server-sent events: one `state` whenever something changed, until the login ends."""
-    house, login_id = request.app[HOUSE], _handle(request)
-    before = status.view(house, await status.one(house, login_id))
-    async with sse_response(request) as out:
-        with suppress(Problem, *AWAY):  # the stream ends; whoever comes again is told why
-            async with asyncio.timeout(LONGEST_STREAM):
-                await _follow(house, login_id, out, before)
-    return out
+    house = request.app[HOUSE]
 
+    def tell(found: Mapping[str, Any]) -> Word:
+        shown = status.view(house, found)
+        return Word(status.heard(shown), msgspec.json.encode(shown).decode(), status.ends(shown))
 
-async def _follow(house: House, login_id: UUID, out: EventSourceResponse, before: dict[str, Any]) -> None:
-    await out.send(msgspec.json.encode(before).decode(), event="state")
-    while out.is_connected() and not status.ends(before):
-        await asyncio.sleep(LOOK_EVERY)
-        now = status.view(house, await status.one(house, login_id))
-        if status.changed(before, now):
-            await out.send(msgspec.json.encode(now).decode(), event="state")
-        before = now
+    return await follow(request, _handle(request), tell)
 
 
 def signed_in(done: SignedIn) -> dict[str, Any]:
@@ -145,7 +132,7 @@ def about(login_id: UUID) -> UUID:
     return login_id
 
 
-async def _address(request: web.Request, given: LoginBody) -> str:
+async def address_of(request: web.Request, given: LoginBody) -> str:
     """The address that wrong passwords are counted for; `context.ip` counts only from an authenticated client."""
     address = request.remote or ""
     if address in request.app[HOUSE].settings.trusted_proxies:

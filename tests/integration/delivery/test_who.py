@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from services.delivery.routes.api import RECEIPTS
+from services.delivery.routes.described import RECEIPTS
 from services.delivery.who import RIGHTS
 from services.platform.auth import SCOPES
 from services.platform.clock import new_id

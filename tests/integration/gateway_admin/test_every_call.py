@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from services.login_gateway.who import ACCOUNT, PUBLIC, RIGHTS, USER
+from services.login_gateway.who import ACCOUNT, BRAND, PUBLIC, RIGHTS, USER
 from services.platform.clock import new_id
 from tests.integration.gateway_admin.conftest import PASSWORD
 
@@ -128,6 +128,12 @@ async def test_an_account_that_nobody_has_is_a_404_for_every_call_about_one(gate
         if path.startswith(ACCOUNT):
             place = path.format(account=new_id(), user=new_id(), external_id="e")
             body = {"confirm": "x"} if path == f"{ACCOUNT}/expire-sessions" else {"username": "x"}
-            body = {"password": PASSWORD} if path.endswith("/password") else {} if method == "PATCH" else body
+            body = (
+                {"password": PASSWORD}
+                if path.endswith("/password")
+                else {}
+                if method == "PATCH" or path == BRAND
+                else body
+            )
             answer = await gateway(method, place, None if method in ("GET", "DELETE") else body)
             assert (answer.status, answer.data["type"]) == (404, "urn:gatepost:not-found"), (method, path)

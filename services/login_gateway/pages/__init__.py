@@ -1,0 +1,20 @@
+"""The pages of the gateway. `mount` adds them to its application."""
+
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from services.login_gateway.pages import brands, code, login
+from services.login_gateway.pages.parts import PARTS, Parts
+from services.platform.ui import pages
+
+HERE: Final = Path(__file__).parent
+
+
+def mount(app: web.Application, parts: Parts) -> None:
+    app[PARTS] = parts
+    pages.setup(app, "/login", HERE, prefixes=("/login", "/account"))
+    brands.add_routes(app)
+    login.add_routes(app)
+    code.add_routes(app)

@@ -1,0 +1,93 @@
+"use strict";
+
+// Everything here also works without it: a reload shows the state, and the buttons send the forms.
+
+const forms = () => document.querySelectorAll("form");
+const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+
+// A form is sent once, also when its field sends it by itself.
+document.addEventListener("submit", (event) => {
+  if (event.target.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  event.target.dataset.sent = "yes";
+});
+window.addEventListener("pageshow", () => forms().forEach((form) => delete form.dataset.sent));
+
+// The code sends itself at its full length, typed, pasted (spaces and dashes do not count) or read from the SMS.
+const field = document.querySelector("[data-digits]");
+if (field) {
+  const full = Number(field.dataset.digits);
+  const isCode = () => new RegExp(`^\\d{${full}}$`).test(field.value.replace(/[\s\-\u2010-\u2015]/g, ""));
+  field.addEventListener("input", () => { if (isCode()) field.form.requestSubmit(); });
+  if (field.value) field.select();
+  if ("OTPCredential" in window) {
+    const stop = new AbortController();
+    field.form.addEventListener("submit", () => stop.abort());
+    navigator.credentials.get({ otp: { transport: ["sms"] }, signal: stop.signal })
+      .then((found) => { field.value = found.code; field.form.requestSubmit(); })
+      .catch(() => {});
+  }
+}
+
+// Seconds count down by this page's own clock from what the server said, so a wrong clock does no harm.
+let ends = [];
+const started = () => {
+  ends = [...document.querySelectorAll("[data-seconds]")].map((shown) => [shown, performance.now() + shown.dataset.seconds * 1000]);
+  tick();
+};
+const tick = () => {
+  for (const [shown, end] of ends) {
+    const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));
+    shown.textContent = clock(left);
+    const wait = shown.closest("[data-wait]");
+    if (wait) {
+      wait.hidden = left === 0;
+      document.querySelectorAll("[data-after]").forEach((button) => { button.disabled = left > 0; });
+    }
+  }
+};
+
+// What becomes of the message, as it happens.
+const news = document.querySelector("[data-events]");
+if (news) {
+  const ways = document.getElementById("ways");
+  const connection = document.getElementById("connection");
+  let source = null;
+  const show = (place, html) => { if (place.innerHTML.trim() !== html.trim()) place.innerHTML = html; };
+  const seen = () => {
+    if (document.visibilityState !== "visible") return;
+    document.removeEventListener("visibilitychange", seen);
+    follow();
+  };
+  const follow = () => {
+    source = new EventSource(news.dataset.events);
+    source.addEventListener("open", () => { connection.hidden = true; });
+    source.addEventListener("state", (event) => {
+      const told = JSON.parse(event.data);
+      if (!told.open) {
+        source.close();
+        location.reload();
+        return;
+      }
+      show(news, told.news);
+      show(ways, told.ways);
+      started();
+    });
+    // Two newer tabs follow this sign-in. Here it goes on when somebody looks.
+    source.addEventListener("elsewhere", () => {
+      source.close();
+      document.addEventListener("visibilitychange", seen);
+    });
+    source.addEventListener("error", () => {
+      connection.hidden = false;
+      if (source.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
+    });
+  };
+  started();
+  setInterval(tick, 500);
+  follow();
+  // Once a form is on its way this page is left: what happens then is the next page's to tell.
+  for (const leaving of ["submit", "pagehide"]) window.addEventListener(leaving, () => source.close());
+}

@@ -1,0 +1,1 @@
+"""`/docs`: a service's calls, from its OpenAPI document, and the topics, from the contract."""

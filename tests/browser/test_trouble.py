@@ -1,0 +1,66 @@
+"""The database away, while somebody signs in."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from aiohttp.test_utils import unused_port
+from playwright.async_api import expect
+
+from tests.browser.chromium import Visitor
+from tests.browser.gateways import gateway
+from tests.browser.site import PASSWORD, Site
+from tests.browser.test_sign_in import enter, signed_in
+from tests.integration.gateway_login.world import Road
+
+
+@pytest_asyncio.fixture
+async def cut_off(site: Site, tmp_path: Path) -> AsyncIterator[tuple[Site, Road]]:
+    """A gateway whose way to Postgres can be closed."""
+    port = unused_port()
+    async with Road.to(site.stack.dsn("gateway")) as road:
+        file = tmp_path / "dsn"
+        file.write_text(road.dsn)
+        own = {"GATEPOST_DATABASE_FILE": str(file), "GATEPOST_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+        async with gateway(site, port, **own) as base:
+            yield Site(site.stack, site.story, site.account, site.account_id, base), road
+
+
+async def test_without_the_database_every_step_says_so_and_goes_on_when_it_is_back(
+    cut_off: tuple[Site, Road], visitor: Visitor
+):
+    (there, road), page = cut_off, await visitor()
+    who = await there.person(sms=True)
+    await road.refuse()
+    await there.sign_in(page, who)
+    await expect(page.get_by_role("alert")).to_contain_text("Nothing was sent.")
+    await expect(page.get_by_label("Username")).to_have_value(who.username)
+    await road.accept()
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_label("Code with")).to_be_visible()
+    code = await there.code(who)
+    await road.refuse()
+    await expect(page.get_by_text("The connection was lost.")).to_be_visible()
+    await enter(page, code)
+    await expect(page.get_by_text("This page tries again by itself")).to_be_visible()
+    await road.accept()
+    await expect(page.get_by_role("alert")).to_contain_text("No try is used up.")
+    await expect(page.get_by_label("Code with")).to_have_value(code)
+    await page.get_by_role("button", name="Continue").click()
+    await signed_in(page)
+
+
+async def test_a_session_that_cannot_be_ended_at_the_moment_is_not_called_ended(site: Site, visitor: Visitor):
+    port, page, who = unused_port(), await visitor(), await site.person()
+    nobody = f"http://127.0.0.1:{unused_port()}"
+    own = {"GATEPOST_PUBLIC_URL": f"http://127.0.0.1:{port}", "GATEPOST_SESSION_STORE_URL": nobody}
+    async with gateway(site, port, **own) as base:
+        await Site(site.stack, site.story, site.account, site.account_id, base).sign_in(page, who)
+        await signed_in(page)
+        token = await site.token(page)
+        await page.get_by_role("link", name="Sign out").click()
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("alert")).to_contain_text("You are still signed in")
+        assert await site.token(page) == token
+        await site.story.becomes(token, True)
