@@ -1,5 +1,6 @@
-"""A gateway of a test's own, beside the one that runs."""
+"""A gateway and a session store of a test's own, beside those that run."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,16 +9,38 @@ from aiohttp.test_utils import TestServer
 
 from services.login_gateway.app import built
 from services.login_gateway.settings import GatewaySettings
-from services.platform.settings import load
+from services.platform.settings import S, load
+from services.session_store.app import built as store_built
+from services.session_store.settings import SessionStoreSettings
 from tests.browser.site import Site
 
 
 @asynccontextmanager
 async def gateway(site: Site, port: int, **settings: str) -> AsyncIterator[str]:
     """With other settings; gives its public URL."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (site.stack.environment.of_service("gateway") | settings).items():
-            patch.setenv(name, value)
-        loaded = load(GatewaySettings)
+    loaded = loaded_for(site, "gateway", GatewaySettings, settings)
     async with built(loaded) as app, TestServer(app, port=port):
         yield loaded.public_url
+
+
+@asynccontextmanager
+async def session_store(site: Site, **settings: str) -> AsyncIterator[str]:
+    """With other settings; gives its URL once it is ready."""
+    loaded = loaded_for(site, "session-store", SessionStoreSettings, settings)
+    async with store_built(loaded) as app, TestServer(app) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        while not await answers(site, f"{url}/readyz"):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        yield url
+
+
+async def answers(site: Site, url: str) -> bool:
+    async with site.story.session.get(url) as answer:
+        return answer.status == 200
+
+
+def loaded_for(site: Site, service: str, kind: type[S], settings: dict[str, str]) -> S:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (site.stack.environment.of_service(service) | settings).items():
+            patch.setenv(name, value)
+        return load(kind)

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer, unused_port
 from playwright.async_api import expect
 
 from tests.browser.chromium import Visitor
-from tests.browser.gateways import gateway
+from tests.browser.gateways import gateway, session_store
 from tests.browser.site import Site
 from tests.browser.test_sign_in import enter
 
@@ -19,11 +19,11 @@ DOMAIN = "gatepost.localhost"
 
 
 @asynccontextmanager
-async def application(site: Site) -> AsyncIterator[str]:
+async def application(site: Site, store: str) -> AsyncIterator[str]:
     """It knows who comes by forward auth alone: it hands the browser's cookie to the session store."""
 
     async def hello(request: web.Request) -> web.Response:
-        url = f"{site.stack.environment.url('session-store')}/v1/check?account={site.account_id}"
+        url = f"{store}/v1/check?account={site.account_id}"
         headers = {"Cookie": request.headers.get("Cookie", "")}
         async with site.story.session.get(url, headers=headers) as answer:
             return web.Response(text=f"{answer.status} {answer.headers.get('X-Gatepost-User', 'nobody')}")
@@ -37,7 +37,7 @@ async def application(site: Site) -> AsyncIterator[str]:
 @pytest_asyncio.fixture
 async def hosts(site: Site) -> AsyncIterator[tuple[str, str]]:
     port = unused_port()
-    async with application(site) as app:
+    async with session_store(site, GATEPOST_COOKIE_DOMAIN=DOMAIN) as store, application(site, store) as app:
         settings = {
             "GATEPOST_COOKIE_DOMAIN": DOMAIN,
             "GATEPOST_PUBLIC_URL": f"http://login.{DOMAIN}:{port}",
