@@ -65,7 +65,7 @@ async def try_code(request: web.Request) -> web.Response:
     try:
         done = await _tried(parts, login_id, code, key)
     except Problem as problem:
-        return parts.visits.keep(see_other(CODE), visit.saying(problem.detail, code))
+        return parts.visits.keep(see_other(CODE), visit.refused(problem, code))
     log.info("code_right", channel=done.channel)
     return await signed_in_as(request, visit, signed_in(done))
 
@@ -86,7 +86,7 @@ async def resend(request: web.Request) -> web.Response:
     try:
         await send_again(parts.house, login_id, channel)
     except Problem as problem:
-        return parts.visits.keep(see_other(CODE), visit.saying(problem.detail))
+        return parts.visits.keep(see_other(CODE), visit.refused(problem))
     except AWAY:
         words = "We cannot send anything at the moment. Try again in a few seconds."
         return parts.visits.keep(see_other(CODE), visit.saying(words))
@@ -104,7 +104,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     def tell(found: Mapping[str, Any]) -> Word:
         shown = _shown(parts, visit, found)
         news, ways = (fragment(request, f"_{name}.html", **shown) for name in ("news", "ways"))
-        text = msgspec.json.encode({"open": shown["told"].open, "news": news, "ways": ways}).decode()
+        text = msgspec.json.encode(
+            {"open": shown["told"].open, "about": shown["form_token"], "news": news, "ways": ways}
+        ).decode()
         return Word(shown["told"], text, not shown["told"].open)
 
     return await follow(request, login_id, tell)

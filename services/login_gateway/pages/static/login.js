@@ -66,7 +66,8 @@ if (news) {
     source.addEventListener("open", () => { connection.hidden = true; });
     source.addEventListener("state", (event) => {
       const told = JSON.parse(event.data);
-      if (!told.open) {
+      // Over, or another sign-in was begun in this browser meanwhile: the page as it is now says so.
+      if (!told.open || told.about !== field.form.elements.form_token.value) {
         source.close();
         location.reload();
         return;
