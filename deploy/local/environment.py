@@ -72,6 +72,7 @@ class Environment:
             "GATEPOST_SMTP_FROM": "codes@gatepost.example",
             "GATEPOST_INSTANCE_ID": "delivery-1",
             "GATEPOST_ALLOW_INSECURE": "provider-loopback",
+            "GATEPOST_GUARD_NUMBER_TYPES": "premium-rate",  # numbers from books and films exist in no plan
         }
 
     def _by_twilio(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,11 +22,14 @@ from services.delivery.channels.twilio_receipts import TwilioReceipts
 from services.delivery.channels.vonage import ApplicationJwt, Vonage
 from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.compose import Secrets
+from services.delivery.gate import Gate
 from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
 from services.delivery.messages.words import Words
 from services.delivery.postgres.controls import PostgresControls
+from services.delivery.postgres.guard import PostgresGuard
+from services.delivery.postgres.guarding import PostgresGuarding
 from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
 from services.delivery.postgres.ledger import PostgresLedger
@@ -46,7 +50,7 @@ from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
 from services.platform.kafka import Connection, Producer, cluster_id
 from services.platform.keys.codes import Codes, roll_daily
-from services.platform.keys.contacts import Contacts
+from services.platform.keys.contacts import Contacts, column_info
 from services.platform.keys.deadletters import DeadLetterOpener, DeadLetterSeal
 from services.platform.keys.grants import Verifier
 from services.platform.keys.keyring import Keyrings
@@ -59,6 +63,7 @@ log = structlog.get_logger()
 
 RINGS = ("code", "contacts", "search", "receipts", "grants.pub", "dead-letters", "dead-letters.pub")
 REFRESH_SECONDS = 2.0
+TIDY_SECONDS = 600.0
 ANSWER_SECONDS = 5.0  # well under the watchdog's patience: while it asks, nothing beats
 
 
@@ -77,6 +82,9 @@ class House:
     controls: PostgresControls
     words: Words
     wordings: PostgresWordings
+    gate: Gate
+    guard: PostgresGuard
+    guarding: PostgresGuarding
     directory: clients.ClientDirectory
     dead_letters: DeadLetters
     verifier: Verifier
@@ -94,7 +102,8 @@ class House:
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
         rolling = roll_daily(self.codes, SystemClock())
         watching = self._watch(agents, seen)
-        return [self.sender.run(), self.outbox.run(), follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
+        fresh = (self._keep_fresh(), self._keep_tidy())
+        return [self.sender.run(), self.outbox.run(), follow, rolling, *fresh, self.lock.keep(), watching]
 
     async def _watch(self, agents: Agents, seen: Callable[[], Seen]) -> None:
         pulse = Pulse(end_worker)
@@ -107,6 +116,8 @@ class House:
         if self.runner is not None:
             await self.runner.cleanup()
         await self.sender.stop()
+        with suppress(*AWAY):
+            await self._write_figures()
         await self.outbox.drain()
         await self.routing.close()
         await self.producer.stop()
@@ -117,6 +128,22 @@ class House:
         controls = self.controls
         self.routing.update(await controls.providers(), await controls.routes(), await controls.paused())
         self.words.update(await self.wordings.changes())
+        self.gate.update(await self.guarding.changes())
+        await self._write_figures()
+
+    async def _write_figures(self) -> None:
+        figures = self.gate.figures()
+        try:
+            await self.guard.add(figures)
+        except AWAY:
+            self.gate.add(figures)
+            raise
+
+    async def _keep_tidy(self) -> None:
+        while True:
+            with suppress(*AWAY):
+                await self.guard.tidy()
+            await asyncio.sleep(TIDY_SECONDS)
 
     async def _keep_fresh(self) -> None:
         """What operators changed reaches every worker within two seconds."""
@@ -167,11 +194,13 @@ def _wired(
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), _routing(settings, clock)
-    sender = Sender(ledger, routing, secrets, clock, settings.slots)
+    guarded = PostgresGuard(pool, settings.guard_window)
+    gate = _gate(settings, guarded, contacts)
+    sender = Sender(ledger, routing, secrets, gate, clock, settings.slots)
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
     verifier = Verifier(rings.secret("grants.pub"))
-    ingest = Ingest(PostgresIntake(pool), sender, secrets, verifier, dead_letters, clock)
-    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "ingest": ingest}
+    ingest = Ingest(PostgresIntake(pool, settings.guard_window), sender, secrets, verifier, dead_letters, clock)
+    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "ingest": ingest, "gate": gate}
     parts = _parts(settings, rings, pool, clock=clock, **built)
     return House(
         settings=settings,
@@ -185,6 +214,9 @@ def _wired(
         controls=parts.controls,
         words=words,
         wordings=parts.wordings,
+        gate=gate,
+        guard=guarded,
+        guarding=parts.guarding,
         directory=parts.directory,
         dead_letters=dead_letters,
         verifier=verifier,
@@ -202,12 +234,20 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         replays=PostgresReplays(pool),
         letters=PostgresLetters(pool),
         wordings=PostgresWordings(pool),
+        guarding=PostgresGuarding(pool, settings.guard_window),
         opener=DeadLetterOpener(rings.secret("dead-letters")),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,
         readers=readers_of(settings),
         **more,
     )
+
+
+def _gate(settings: DeliverySettings, counters: PostgresGuard, contacts: Contacts) -> Gate:
+    def seal(row: str, text: str) -> bytes:
+        return contacts.seal(text.encode(), column_info("contacts", "guard_prefixes", row, "shown"))
+
+    return Gate(counters, seal, settings.guard_rules(), settings.guard_prices)
 
 
 def _routing(settings: DeliverySettings, clock: SystemClock) -> Routing:

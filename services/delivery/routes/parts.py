@@ -12,8 +12,10 @@ from aiohttp import web
 
 from services.delivery.compose import Secrets
 from services.delivery.deliveries import account_of
+from services.delivery.gate import Gate
 from services.delivery.ingest import Ingest
 from services.delivery.postgres.controls import PostgresControls
+from services.delivery.postgres.guarding import PostgresGuarding
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
 from services.delivery.postgres.reading import PostgresReading
@@ -41,6 +43,8 @@ class Parts:
     replays: PostgresReplays
     letters: PostgresLetters
     wordings: PostgresWordings
+    guarding: PostgresGuarding
+    gate: Gate
     ledger: PostgresLedger
     routing: Routing
     sender: Sender

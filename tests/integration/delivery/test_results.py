@@ -134,7 +134,7 @@ async def test_an_email_is_written_with_the_result_that_makes_it_due_or_not_at_a
     held, gone = await claimed(house, world, 2)
     await house.pool.execute("UPDATE deliveries SET lease = gen_random_uuid() WHERE id = $1", gone.id)
     for job, wanted in ((held, True), (gone, False)):
-        email = EmailRow(id=new_id(), cause="fallback:login", sealed="s", masked="m", recipient=None)
+        email = EmailRow(id=new_id(), cause="fallback:login", sealed="s", masked="m", recipient=None, email_off=False)
         then = Consequences(outcomes.without_email(job, FAILED, job.now).events, email)
         assert await ledger(house).settle(job, FAILED, then) is wanted
         made = await house.pool.fetchval("SELECT state FROM deliveries WHERE id = $1", email.id)

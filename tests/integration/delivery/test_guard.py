@@ -1,0 +1,263 @@
+"""The pumping guard on real Postgres, with the simulator as the provider that is pumped."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from deploy.local.stack import Stack
+from services.delivery.gate import row_of
+from services.delivery.guard import Own
+from services.delivery.house import House
+from services.delivery.postgres.guard import NAMED_FROM
+from services.platform.clock import new_id
+from services.platform.keys.contacts import column_info
+from tests.integration.delivery.house import beside, own_house, record, sweeping
+from tests.integration.delivery.world import Login, World, until
+
+BLOCK = 447911_000_000
+
+
+@asynccontextmanager
+async def guarded(stack: Stack, **changed: Any) -> AsyncIterator[House]:
+    settings = {"guard_mode": "enforce", "guard_number_types": "premium-rate"} | changed
+    async with own_house(stack, **settings) as house, sweeping(house):
+        yield house
+
+
+def neighbours(first: int, count: int, account: UUID, **more: Any) -> list[Login]:
+    return [Login(phone=f"+{BLOCK + first + n}", account=account, **more) for n in range(count)]
+
+
+async def put(house: House, world: World, logins: list[Login], **more: Any) -> None:
+    await house.ingest.challenges([record(world.challenge(one, **more)) for one in logins])
+
+
+async def settled(house: House, channel: str, count: int, seconds: float = 60) -> Counter[str]:
+    """What the rows of a channel came to, once there are so many and none waits."""
+    query = "SELECT state, coalesce(reason, '') AS reason, count(*) FROM deliveries WHERE channel = $1 GROUP BY 1, 2"
+
+    async def there() -> Counter[str] | None:
+        rows = await house.pool.fetch(query, channel)
+        waiting = sum(row["count"] for row in rows if row["state"] in ("queued", "sending"))
+        found = Counter({f"{row['state']} {row['reason']}".strip(): row["count"] for row in rows})
+        return found if not waiting and found.total() == count else None
+
+    found: Counter[str] = await until(there, seconds, f"{count} {channel} settled")
+    return found
+
+
+async def verify(house: House, world: World, logins: list[Login], **changes: Any) -> None:
+    events = [msgspec.structs.replace(world.verified(one), **changes) for one in logins]
+    await house.ingest.sessions([record(event, signer=world.signer) for event in events])
+
+
+async def texted(world: World, logins: list[Login]) -> set[str]:
+    """The numbers of those that the provider took an SMS for."""
+    async with world.http.get(f"{world.inbox}/messages", params={"channel": "sms"}) as answer:
+        got = {message["to"] for message in (await answer.json())["messages"]}
+    return got & {str(one.phone) for one in logins}
+
+
+async def test_a_thousand_neighbours_that_never_convert_get_fifty_sms_at_most_by_two_workers(stack, world):
+    account = new_id()
+    pumped = neighbours(129_500, 400, account) + neighbours(129_900, 600, account, email_off=True)
+    honest = neighbours(900_000, 60, account)
+    async with guarded(stack) as house, beside(house) as other, sweeping(other):
+        await put(house, world, honest[:20])
+        await settled(house, "sms", 20)
+        await verify(house, world, honest[:20])
+        for at in range(0, 1000, 100):
+            both = pumped[at : at + 50], pumped[at + 50 : at + 100]
+            await asyncio.gather(put(house, world, both[0]), put(other, world, both[1]))
+        await put(house, world, honest[20:])
+        by_sms = await settled(house, "sms", 1060)
+        sent = await texted(world, pumped)
+        assert 0 < len(sent) <= 50
+        assert by_sms["failed guard-conversion"] == 1000 - len(sent)
+        assert len(await texted(world, honest)) == 60
+        mailed = {one.login_id for one in pumped if one.phone not in sent and not one.email_off}
+        await settled(house, "email", len(mailed))
+        made = await house.pool.fetch("SELECT login_id FROM deliveries WHERE channel = 'email'")
+        assert {row["login_id"] for row in made} == mailed
+
+
+async def stopped(house: House, world: World, logins: list[Login], so_far: int = 0) -> int:
+    """Send to each of them; how many the guard stopped."""
+    before = await counted(house)
+    await put(house, world, logins)
+    await settled(house, "sms", so_far + len(logins))
+    return await counted(house) - before
+
+
+async def counted(house: House) -> int:
+    query = "SELECT count(*) FROM deliveries WHERE channel = 'sms' AND reason LIKE 'guard-%'"
+    return int(await house.pool.fetchval(query))
+
+
+async def test_a_number_that_was_proven_is_not_judged_by_its_neighbours(stack, world):
+    account = new_id()
+    (known,) = neighbours(1, 1, account)
+    async with guarded(stack) as house:
+        await put(house, world, [known])
+        await settled(house, "sms", 1)
+        await verify(house, world, [known])
+        assert await stopped(house, world, neighbours(100, 40, account), 1) == 21
+        assert await stopped(house, world, [replace(known, login_id=new_id())], 41) == 0
+        await house.pool.execute("UPDATE guard_proven SET at = now() - interval '91 days'")
+        assert await stopped(house, world, [replace(known, login_id=new_id())], 42) == 1
+
+
+async def test_a_code_that_came_back_by_email_proves_no_number(stack, world):
+    logins = neighbours(0, 25, new_id())
+    async with guarded(stack) as house:
+        await put(house, world, logins[:20])
+        await settled(house, "sms", 20)
+        await verify(house, world, logins[:20], channel="email")
+        assert await stopped(house, world, logins[20:], 20) == 5
+
+
+async def test_a_beginning_comes_back_by_itself_when_its_codes_do_and_one_account_stops_no_other(stack, world):
+    account = new_id()
+    logins = neighbours(0, 20, account)
+    async with guarded(stack) as house:
+        assert await stopped(house, world, logins) == 0
+        assert await stopped(house, world, neighbours(20, 1, account), 20) == 1
+        assert await stopped(house, world, neighbours(20, 1, new_id()), 21) == 0
+        await verify(house, world, logins[:2])
+        await verify(house, world, logins[:2])
+        assert await house.pool.fetchval("SELECT DISTINCT verified FROM guard_prefixes WHERE verified > 0") == 2
+        assert await stopped(house, world, neighbours(21, 1, account), 22) == 0
+
+
+async def test_a_beginning_comes_back_by_itself_when_its_window_has_passed(stack, world):
+    account = new_id()
+    async with guarded(stack) as house:
+        assert await stopped(house, world, neighbours(0, 21, account)) == 1
+        await house.pool.execute("UPDATE guard_prefixes SET since = since - interval '24 hours'")
+        assert await stopped(house, world, neighbours(21, 1, account), 21) == 1
+        await house.pool.execute("UPDATE guard_prefixes SET since = since - interval '24 hours'")
+        assert await stopped(house, world, neighbours(22, 1, account), 22) == 0
+
+
+async def test_what_no_provider_took_is_not_counted(stack, world):
+    logins = neighbours(0, 15, new_id())
+    await world.faults(sms={str(one.phone): {"mode": "refuse", "code": 21614} for one in logins})
+    async with guarded(stack, guard_daily_budget=1000) as house:
+        await put(house, world, logins)
+        assert (await settled(house, "sms", 15)).total() == 15
+        sums = await house.pool.fetch("SELECT sends FROM guard_prefixes")
+        assert [row["sends"] for row in sums] == [0, 0]
+        assert await house.pool.fetchval("SELECT spent FROM guard_budgets") == 0
+    await world.faults()
+
+
+async def test_a_budget_holds_for_two_workers_that_race(stack, world):
+    account = new_id()
+    logins = [Login(account=account) for _ in range(80)]
+    prices = {"twilio": {"GB": 0.05}}
+    async with guarded(stack, guard_daily_budget="1.50", guard_prices=prices) as house, beside(house) as other:
+        async with sweeping(other):
+            await asyncio.gather(put(house, world, logins[:40]), put(other, world, logins[40:]))
+            assert (await settled(house, "sms", 80))["failed guard-budget"] == 50
+        assert await house.pool.fetchval("SELECT spent FROM guard_budgets") == Decimal("1.50")
+
+
+async def test_the_installation_has_a_budget_of_its_own(stack, world):
+    async with guarded(stack, guard_installation_budget=10) as house:
+        assert await stopped(house, world, [Login() for _ in range(14)]) == 4
+
+
+async def test_countries_and_kinds_of_numbers(stack, world):
+    premium, abroad, home = Login(phone="+449098790000"), Login(), Login()
+    async with guarded(stack, guard_countries="GB,IE") as house:
+        await put(house, world, [premium, home])
+        await put(house, world, [abroad], country="LT")
+        assert await settled(house, "sms", 3) == {
+            "failed guard-number-type": 1,
+            "failed guard-country": 1,
+            "sent": 1,
+        }
+        await settled(house, "email", 2)
+
+
+async def test_an_account_has_its_own_way_with_users_whose_email_is_off(stack, world):
+    abroad, account = {"country": "LT"}, new_id()
+    async with guarded(stack, guard_countries="GB") as house:
+        await house.guarding.put(account, Own(fallback="email"), "test")
+        await house.refresh()
+        logins = [Login(email_off=True), Login(account=account, email_off=True), Login()]
+        await put(house, world, logins, **abroad)
+        assert (await settled(house, "sms", 3))["failed guard-country"] == 3
+        await settled(house, "email", 2)
+        rows = await house.pool.fetch("SELECT login_id, email_off FROM deliveries WHERE channel = 'email'")
+        assert {row["login_id"]: row["email_off"] for row in rows} == {
+            logins[1].login_id: True,
+            logins[2].login_id: False,
+        }
+        await house.guarding.put(account, None, "test")
+        await house.refresh()
+        assert house.gate.rules(account).fallback == "refuse"
+
+
+async def test_who_only_watches_stops_nothing_and_sees_it_all(stack, world):
+    account = new_id()
+    async with guarded(stack, guard_mode="monitor") as house:
+        assert await stopped(house, world, neighbours(0, 30, account)) == 0
+        await house.refresh()
+        rows = await house.pool.fetch("SELECT reason, sends, stopped, cost FROM guard_figures ORDER BY reason")
+        assert [tuple(row) for row in rows] == [("", 30, 0, 30), ("guard-conversion", 0, 10, 0)]
+
+
+async def test_a_notice_is_stopped_with_its_beginning_and_says_nothing_of_it(stack, world):
+    account = new_id()
+    told = neighbours(100, 4, account)
+    async with guarded(stack) as house:
+        await house.ingest.challenges([record(world.notice(one, "sms", "locked")) for one in told[:2]])
+        assert (await settled(house, "sms", 2))["sent"] == 2
+        assert [row["sends"] for row in await house.pool.fetch("SELECT sends FROM guard_prefixes")] == [0, 0]
+        assert await stopped(house, world, neighbours(0, 21, account), 2) == 1
+        await house.ingest.challenges([record(world.notice(one, "sms", "locked")) for one in told[2:]])
+        assert (await settled(house, "sms", 25))["failed guard-conversion"] == 3
+
+
+async def test_a_beginning_is_readable_once_many_share_it_and_only_with_the_key(stack, world):
+    account = new_id()
+    async with guarded(stack) as house:
+        await put(house, world, neighbours(123_000, NAMED_FROM - 1, account))
+        await settled(house, "sms", NAMED_FROM - 1)
+        assert await house.pool.fetchval("SELECT count(shown) FROM guard_prefixes") == 0
+        await put(house, world, neighbours(123_500, 2, account))
+        await settled(house, "sms", NAMED_FROM + 1)
+        rows = await house.pool.fetch("SELECT prefix, shown FROM guard_prefixes WHERE shown IS NOT NULL")
+        info = [column_info("contacts", "guard_prefixes", row_of(account, row["prefix"]), "shown") for row in rows]
+        opened = {world.contacts.open(row["shown"], each).decode() for row, each in zip(rows, info, strict=True)}
+        assert opened == {"+44 7911 123•••", "+44 7911 12••••"}
+
+
+async def test_old_rows_go_away(stack, world):
+    logins = neighbours(0, 3, new_id())
+    async with guarded(stack, guard_daily_budget=100) as house:
+        await put(house, world, logins)
+        await settled(house, "sms", 3)
+        await verify(house, world, logins)
+        await house.refresh()
+        await house.guard.tidy()
+        assert await rows_of_the_guard(house) == [2, 3, 1, 1]
+        await house.pool.execute("UPDATE guard_prefixes SET since = since - interval '4 days'")
+        await house.pool.execute("UPDATE guard_proven SET at = at - interval '91 days'")
+        await house.pool.execute("UPDATE guard_figures SET day = day - 40")
+        await house.pool.execute("UPDATE guard_budgets SET day = day - 40")
+        await house.guard.tidy()
+        assert await rows_of_the_guard(house) == [0, 0, 0, 0]
+
+
+async def rows_of_the_guard(house: House) -> list[int]:
+    tables = ("guard_prefixes", "guard_proven", "guard_figures", "guard_budgets")
+    return [await house.pool.fetchval(f"SELECT count(*) FROM {table}") for table in tables]  # noqa: S608
