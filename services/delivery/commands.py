@@ -1,12 +1,24 @@
-"""`gatepost deliveries`, `replays`, `dead-letters`, `providers`."""
+"""`gatepost deliveries`, `providers`; and where the other groups stand."""
 
 from typing import Annotated, Any, Final
 
 import typer
 
 from services.delivery.channels import catalogue
+from services.delivery.commands_letters import dead_letters
+from services.delivery.commands_options import (
+    Account,
+    ChannelOption,
+    Country,
+    Json,
+    Provider,
+    Reason,
+    Since,
+    StateOption,
+    without_none,
+)
+from services.delivery.commands_replays import replays
 from services.delivery.commands_wordings import wordings
-from services.delivery.states import State
 from services.platform.cli import account_id, call, part, show
 
 SERVICE: Final = "delivery"
@@ -24,22 +36,9 @@ PROVIDERS: Final = [
     "under_way",
 ]
 ERRORS: Final = ["provider", "code", "reason", "class", "means", "next"]
-LETTERS: Final = ["at", "id", "topic", "partition", "offset", "reason", "service", "replayed_at"]
 
 deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume, pauses.")
-replays = typer.Typer(no_args_is_help=True, help="Send again what failed and can still be used.")
-dead_letters = typer.Typer(no_args_is_help=True, help="Records that could not be used: list, replay.")
 providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route; what their errors mean.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Account = Annotated[str | None, typer.Option(help="Name or id of an account; without it all that you may see.")]
-StateOption = Annotated[State | None, typer.Option(help="Where the delivery stands.")]
-Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt.")]
-Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
-Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
-ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
-Since = Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")]
-Until = Annotated[str | None, typer.Option(help="RFC 3339; before this instant.")]
 
 
 @deliveries.command("list")
@@ -82,7 +81,7 @@ def pause(
     as_json: Json = False,
 ) -> None:
     """Keep codes back: of an account, a channel, a country, a provider, of all; they wait in the ledger."""
-    where = _without_none(account=account_id(account), channel=channel, country=country, provider=provider)
+    where = without_none(account=account_id(account), channel=channel, country=country, provider=provider)
     if not where and not yes:
         typer.confirm(
             "No code of ANY account that you may pause goes out until you resume. Go on?", abort=True, err=True
@@ -99,7 +98,7 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """End exactly that pause, and send what waited as far as its codes still live; shows what is still paused."""
-    where = _without_none(account=account_id(account), channel=channel, country=country, provider=provider)
+    where = without_none(account=account_id(account), channel=channel, country=country, provider=provider)
     _show_pauses(call(SERVICE, "POST", "/v1/deliveries/resume", where), as_json)
 
 
@@ -111,44 +110,6 @@ def pauses(as_json: Json = False) -> None:
 
 def _show_pauses(found: Any, as_json: bool) -> None:
     show(found if as_json else found["paused"], as_json, ["account", "channel", "country", "provider"])
-
-
-@replays.command("create")
-def create_replay(  # noqa: PLR0913, PLR0917 - one option a filter
-    account: Account = None,
-    state: StateOption = None,
-    reason: Reason = None,
-    provider: Provider = None,
-    since: Since = None,
-    until: Until = None,
-    login_id: Annotated[str | None, typer.Option(help="Only this login.")] = None,
-    replay_id: Annotated[str | None, typer.Option(help="Names the replay: the same one again does nothing.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Only count.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Send again what did not arrive. Logins that expired or were used are skipped, and counted."""
-    where = _without_none(account=account_id(account), state=state, reason=reason, provider=provider, login_id=login_id)
-    when = _without_none(since=since, until=until, replay_id=replay_id)
-    show(call(SERVICE, "POST", "/v1/replays", {**where, **when, "dry_run": dry_run}), as_json)
-
-
-@replays.command("show")
-def show_replay(replay_id: str, account: Account = None, as_json: Json = False) -> None:
-    """What a replay did."""
-    show(call(SERVICE, "GET", f"/v1/replays/{part(replay_id)}", account=account), as_json)
-
-
-@dead_letters.command("list")
-def list_letters(as_json: Json = False) -> None:
-    """Where they came from and why; their bytes stay sealed."""
-    found = call(SERVICE, "GET", "/v1/dead-letters")
-    show(found if as_json else found["dead_letters"], as_json, LETTERS)
-
-
-@dead_letters.command("replay")
-def replay_letter(letter_id: str, as_json: Json = False) -> None:
-    """Take a record again once its cause is mended."""
-    show(call(SERVICE, "POST", f"/v1/dead-letters/{part(letter_id)}/replay"), as_json)
 
 
 @providers.command("list")
@@ -176,8 +137,8 @@ def set_provider(
     as_json: Json = False,
 ) -> None:
     """Switch a provider on or off, change its place or its limits; in every worker within two seconds."""
-    wanted: dict[str, Any] = _without_none(enabled=enabled, position=position, weight=weight)
-    limits = _without_none(slots=slots, per_second=per_second)
+    wanted: dict[str, Any] = without_none(enabled=enabled, position=position, weight=weight)
+    limits = without_none(slots=slots, per_second=per_second)
     wanted |= {name: value or None for name, value in limits.items()}
     show(call(SERVICE, "PATCH", f"/v1/providers/{part(name)}", wanted), as_json)
 
@@ -200,7 +161,7 @@ def set_routes(
 ) -> None:
     """Set who sends for an account, a country, or both: these instead of what was set before."""
     wanted = {"account": account_id(account), "country": country, "providers": [_place(text) for text in places or []]}
-    found = call(SERVICE, "PUT", "/v1/routes", _without_none(**wanted))
+    found = call(SERVICE, "PUT", "/v1/routes", without_none(**wanted))
     show(found if as_json else found["routes"], as_json, ["account", "country", "provider", "position", "weight"])
 
 
@@ -210,10 +171,6 @@ def _place(text: str) -> dict[str, Any]:
     if not provider or len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
         raise typer.BadParameter(f"{text!r} is not provider[:position[:weight]], like vonage:0:3.")
     return {"provider": provider, **dict(zip(("position", "weight"), map(int, numbers), strict=False))}
-
-
-def _without_none(**given: Any) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
 
 
 GROUPS: Final = {

@@ -1,6 +1,6 @@
 """The guard at work: asks before an SMS is submitted, keeps the day's figures, knows what each account wants."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NamedTuple, Protocol
@@ -15,14 +15,12 @@ from services.delivery.ports import Job, Result
 from services.delivery.provider import Permanent
 from services.delivery.states import Reason, State
 from services.platform import metrics
-from services.platform.keys.contacts import LoginSecrets
+from services.platform.keys.contacts import Contacts, LoginSecrets, column_info
 from services.platform.postgres import until_it_works
 
 log = structlog.get_logger()
 
 MOST_TOLD: Final = 1000
-
-Seal = Callable[[str, str], bytes]
 
 
 class Stopped(Permanent):
@@ -81,10 +79,10 @@ class Counters(Protocol):
 
 
 class Gate:
-    """`seal(row, text)` makes what a row of `guard_prefixes` shows to operators."""
+    """What every SMS passes before it is submitted."""
 
-    def __init__(self, counters: Counters, seal: Seal, rules: Rules, prices: Prices) -> None:
-        self._counters, self._seal = counters, seal
+    def __init__(self, counters: Counters, contacts: Contacts, rules: Rules, prices: Prices) -> None:
+        self._counters, self._contacts = counters, contacts
         self._rules, self._prices = rules, prices
         self._own: dict[UUID, Own] = {}
         self._figures: dict[Figure, Sum] = {}
@@ -172,10 +170,14 @@ class Gate:
         if not unnamed:
             return
         texts = zip(ask.prefixes, prefixes.shown(phone), strict=True)
-        sealed = {name: self._seal(row_of(ask.account, name), text) for name, text in texts if name in unnamed}
+        sealed = {
+            name: self._contacts.seal(text.encode(), shown_info(ask.account, name))
+            for name, text in texts
+            if name in unnamed
+        }
         await until_it_works(lambda: self._counters.name(ask.account, sealed), "guard_not_told_yet")
 
 
-def row_of(account: UUID, prefix: bytes) -> str:
+def shown_info(account: UUID, prefix: bytes) -> str:
     """What the readable form of a beginning is sealed to."""
-    return f"{account}:{prefix.hex()}"
+    return column_info("contacts", "guard_prefixes", f"{account}:{prefix.hex()}", "shown")

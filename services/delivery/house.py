@@ -22,7 +22,9 @@ from services.delivery.channels.twilio_receipts import TwilioReceipts
 from services.delivery.channels.vonage import ApplicationJwt, Vonage
 from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.compose import Secrets
+from services.delivery.dead_letters import Taker
 from services.delivery.gate import Gate
+from services.delivery.gatekeeper import Gatekeeper
 from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
@@ -39,6 +41,8 @@ from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.postgres.wordings import PostgresWordings
 from services.delivery.provider import Channel
 from services.delivery.receipts import Reader
+from services.delivery.replay import Limits
+from services.delivery.replaying import Replayer
 from services.delivery.routes import api
 from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
@@ -50,7 +54,7 @@ from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
 from services.platform.kafka import Connection, Producer, cluster_id
 from services.platform.keys.codes import Codes, roll_daily
-from services.platform.keys.contacts import Contacts, column_info
+from services.platform.keys.contacts import Contacts
 from services.platform.keys.deadletters import DeadLetterOpener, DeadLetterSeal
 from services.platform.keys.grants import Verifier
 from services.platform.keys.keyring import Keyrings
@@ -77,14 +81,13 @@ class House:
     producer: Producer
     outbox: Outbox
     sender: Sender
+    replayer: Replayer
     ingest: Ingest
     routing: Routing
     controls: PostgresControls
     words: Words
     wordings: PostgresWordings
-    gate: Gate
-    guard: PostgresGuard
-    guarding: PostgresGuarding
+    gatekeeper: Gatekeeper
     directory: clients.ClientDirectory
     dead_letters: DeadLetters
     verifier: Verifier
@@ -102,8 +105,8 @@ class House:
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
         rolling = roll_daily(self.codes, SystemClock())
         watching = self._watch(agents, seen)
-        fresh = (self._keep_fresh(), self._keep_tidy())
-        return [self.sender.run(), self.outbox.run(), follow, rolling, *fresh, self.lock.keep(), watching]
+        working = [self.sender.run(), self.outbox.run(), self.replayer.run(), self.gatekeeper.keep_tidy()]
+        return [*working, follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
 
     async def _watch(self, agents: Agents, seen: Callable[[], Seen]) -> None:
         pulse = Pulse(end_worker)
@@ -117,7 +120,7 @@ class House:
             await self.runner.cleanup()
         await self.sender.stop()
         with suppress(*AWAY):
-            await self._write_figures()
+            await self.gatekeeper.write()
         await self.outbox.drain()
         await self.routing.close()
         await self.producer.stop()
@@ -128,22 +131,7 @@ class House:
         controls = self.controls
         self.routing.update(await controls.providers(), await controls.routes(), await controls.paused())
         self.words.update(await self.wordings.changes())
-        self.gate.update(await self.guarding.changes())
-        await self._write_figures()
-
-    async def _write_figures(self) -> None:
-        figures = self.gate.figures()
-        try:
-            await self.guard.add(figures)
-        except AWAY:
-            self.gate.add(figures)
-            raise
-
-    async def _keep_tidy(self) -> None:
-        while True:
-            with suppress(*AWAY):
-                await self.guard.tidy()
-            await asyncio.sleep(TIDY_SECONDS)
+        await self.gatekeeper.refresh()
 
     async def _keep_fresh(self) -> None:
         """What operators changed reaches every worker within two seconds."""
@@ -187,21 +175,18 @@ def _wired(
     lock: InstanceLock,
     pool: asyncpg.Pool[asyncpg.Record],
 ) -> House:
-    clock, contacts = SystemClock(), Contacts(rings.secret("contacts"))
-    tokens = ReceiptTokens(rings.secret("receipts"))
-    words = Words(library, settings.bound_host)
-    secrets = Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), words, tokens)
+    clock, secrets = SystemClock(), _secrets(settings, rings, library)
     producer = Producer(Connection.of(settings), "gatepost-delivery")
     outbox = Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), _routing(settings, clock)
-    guarded = PostgresGuard(pool, settings.guard_window)
-    gate = _gate(settings, guarded, contacts)
-    sender = Sender(ledger, routing, secrets, gate, clock, settings.slots)
+    gatekeeper = _gatekeeper(settings, pool, secrets.contacts)
+    sender = Sender(ledger, routing, secrets, gatekeeper.gate, clock, settings.slots)
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
     verifier = Verifier(rings.secret("grants.pub"))
     ingest = Ingest(PostgresIntake(pool, settings.guard_window), sender, secrets, verifier, dead_letters, clock)
-    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "ingest": ingest, "gate": gate}
-    parts = _parts(settings, rings, pool, clock=clock, **built)
+    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "gate": gatekeeper.gate}
+    taker = Taker(DeadLetterOpener(rings.secret("dead-letters")), ingest, producer.send)
+    parts = _parts(settings, rings, pool, clock=clock, taker=taker, **built)
     return House(
         settings=settings,
         pool=pool,
@@ -209,14 +194,13 @@ def _wired(
         producer=producer,
         outbox=outbox,
         sender=sender,
+        replayer=parts.replayer,
         ingest=ingest,
         routing=routing,
         controls=parts.controls,
-        words=words,
+        words=secrets.words,
         wordings=parts.wordings,
-        gate=gate,
-        guard=guarded,
-        guarding=parts.guarding,
+        gatekeeper=gatekeeper,
         directory=parts.directory,
         dead_letters=dead_letters,
         verifier=verifier,
@@ -225,17 +209,26 @@ def _wired(
     )
 
 
+def _secrets(settings: DeliverySettings, rings: Keyrings, library: Library) -> Secrets:
+    contacts, tokens = Contacts(rings.secret("contacts")), ReceiptTokens(rings.secret("receipts"))
+    words = Words(library, settings.bound_host)
+    return Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), words, tokens)
+
+
 def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[asyncpg.Record], **more: Any) -> Parts:
+    limits = Limits(settings.sends_per_hour, settings.sends_per_day)
+    replays = PostgresReplays(pool, limits)
     return Parts(
         settings=settings,
         pool=pool,
         reading=PostgresReading(pool),
         controls=PostgresControls(pool),
-        replays=PostgresReplays(pool),
+        replays=replays,
+        replayer=Replayer(replays, more["sender"].wake),
+        limits=limits,
         letters=PostgresLetters(pool),
         wordings=PostgresWordings(pool),
         guarding=PostgresGuarding(pool, settings.guard_window),
-        opener=DeadLetterOpener(rings.secret("dead-letters")),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,
         readers=readers_of(settings),
@@ -243,11 +236,10 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
     )
 
 
-def _gate(settings: DeliverySettings, counters: PostgresGuard, contacts: Contacts) -> Gate:
-    def seal(row: str, text: str) -> bytes:
-        return contacts.seal(text.encode(), column_info("contacts", "guard_prefixes", row, "shown"))
-
-    return Gate(counters, seal, settings.guard_rules(), settings.guard_prices)
+def _gatekeeper(settings: DeliverySettings, pool: asyncpg.Pool[asyncpg.Record], contacts: Contacts) -> Gatekeeper:
+    counters = PostgresGuard(pool, settings.guard_window)
+    gate = Gate(counters, contacts, settings.guard_rules(), settings.guard_prices)
+    return Gatekeeper(gate, counters, PostgresGuarding(pool, settings.guard_window))
 
 
 def _routing(settings: DeliverySettings, clock: SystemClock) -> Routing:

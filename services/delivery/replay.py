@@ -1,26 +1,46 @@
-"""Replay knows that codes expire: what is still open is sent again, the rest is skipped with its reason."""
+"""Replay knows that codes expire: what is still open is sent again, the rest is skipped with its reason.
+
+It is a job: counted when it is made, then carried on by whichever worker comes by (`replaying.py`), newest first, since
+who asked last is the likeliest to wait still. Each message is judged at the moment when it is its turn.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
 
 from services.delivery.deliveries import Wanted
+from services.delivery.states import Reason
 from services.platform.auth import EVERY, Who
 
 AT_ONCE: Final = 1000
+COUNTED_AT_MOST: Final = 100_000
 PER_MINUTE: Final = 10
 ID_FORM: Final = r"^[A-Za-z0-9_-]{1,64}$"
+FILTERS: Final = Wanted.__struct_fields__
+REPLAYED: Final = "replayed"
+
+JobState = Literal["running", "done", "stopped"]
 
 
 class Request(Wanted, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`replay_id` names the click: the same one again does nothing. Without `state`: all that did not arrive."""
+    """`replay_id` names the click: the same one again sends nothing twice. Without `state`: all that did not arrive.
+    `per_second`: messages, whatever the number of workers.
+    """
 
     replay_id: str | None = None
     dry_run: bool = False
+    per_second: Annotated[float, msgspec.Meta(ge=0.1)] | None = None
+
+
+class Place(NamedTuple):
+    """A row of the ledger, newest first; a page begins after it."""
+
+    at: datetime
+    id: UUID
 
 
 class Candidate(NamedTuple):
@@ -31,6 +51,8 @@ class Candidate(NamedTuple):
     channel: str
     user_id: UUID
     recipient: bytes | None
+    reason: str | None
+    created_at: datetime
     expires_at: datetime
     why: str | None
     under_way: bool
@@ -47,13 +69,36 @@ class Limits(NamedTuple):
     day: int
 
 
-class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """`counts`: `replayed` and one number for each reason to skip."""
+class Counted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A dry run. `more`: counting ended at 100,000. `without`: what would match without that filter, if nothing did."""
 
-    replay_id: str
-    dry_run: bool
     matched: int
     counts: dict[str, int]
+    more: bool = False
+    without: dict[str, int] = {}
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """`planned` is what was counted when it was made, `counts` what came of it so far: `replayed` and one number for
+    each reason to skip. `became`: where the messages stand that it sent.
+    """
+
+    replay_id: str
+    account: str
+    state: JobState
+    by: str
+    at: datetime
+    filter: dict[str, Any]
+    per_second: float
+    matched: int
+    more: bool
+    planned: dict[str, int]
+    counts: dict[str, int]
+    ended_at: datetime | None = None
+    stopped_by: str | None = None
+    seconds_left: int | None = None
+    became: dict[str, int] | None = None
+    without: dict[str, int] = {}
     repeated: bool = False
 
 
@@ -61,13 +106,35 @@ class TooManyReplays(Exception):
     """More than ten in a minute."""
 
 
-class Replays(Protocol):
-    """The part of Postgres that replay needs; `once` is one transaction."""
+class AnotherRuns(Exception):
+    """A replay of that account is not over; the text is its id."""
 
-    async def candidates(self, request: Request) -> list[Candidate]: ...
-    async def once(self, replay: Replay, request: Request, chosen: Sequence[Candidate], who: Who) -> Replay: ...
+
+class IdTaken(Exception):
+    """Another replay has this id: its filter differs."""
+
+
+class Replays(Protocol):
+    """The part of Postgres that making a replay needs; `begin` is one transaction."""
+
+    async def candidates(self, of: Wanted, after: Place | None, limit: int) -> list[Candidate]: ...
+    async def count_without(self, of: Wanted) -> dict[str, int]: ...
+    async def begin(self, asked: "Asked", planned: Counted, who: Who) -> Replay: ...
+    async def again(self, asked: "Asked", who: Who) -> Replay | None: ...
     async def lately(self, who: str) -> int: ...
-    async def find(self, replay_id: str, account: str | None) -> Replay | None: ...
+
+
+class Asked(NamedTuple):
+    """A replay as it is wanted: the key, what it picks, how fast."""
+
+    account: str
+    replay_id: str
+    wanted: Wanted
+    per_second: float
+
+    @property
+    def filter(self) -> dict[str, Any]:
+        return filter_of(self.wanted)
 
 
 def verdict(found: Candidate, now: datetime, limits: Limits, user: int = 0, recipient: int = 0) -> str:
@@ -76,9 +143,11 @@ def verdict(found: Candidate, now: datetime, limits: Limits, user: int = 0, reci
         return "used" if found.why == "verified" else f"closed:{found.why}"
     if found.expires_at <= now:
         return "expired"
+    if found.reason in (Reason.NO_CONTACT, Reason.CONTACTS_BROKEN):
+        return "no-contact"
     if found.under_way:
         return "under-way"
-    return "limit" if _is_spent(found, limits, user, recipient) else "replayed"
+    return "limit" if _is_spent(found, limits, user, recipient) else REPLAYED
 
 
 def _is_spent(found: Candidate, limits: Limits, user: int, recipient: int) -> bool:
@@ -86,38 +155,88 @@ def _is_spent(found: Candidate, limits: Limits, user: int, recipient: int) -> bo
     return by_user or found.to_hour + recipient >= limits.hour or found.to_day + recipient >= limits.day
 
 
-def sorted_out(found: Sequence[Candidate], now: datetime, limits: Limits) -> tuple[list[Candidate], dict[str, int]]:
-    chosen: list[Candidate] = []
-    users: Counter[tuple[UUID, str]] = Counter()
-    recipients: Counter[bytes | None] = Counter()
-    counts: Counter[str] = Counter(replayed=0)
+class Sorting:
+    """Judges candidates one after the other; what it chose counts in the limits of those that follow."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._users: Counter[tuple[UUID, str]] = Counter()
+        self._recipients: Counter[bytes] = Counter()
+        self.counts: Counter[str] = Counter({REPLAYED: 0})
+
+    def is_chosen(self, one: Candidate, now: datetime) -> bool:
+        user, to = (one.user_id, one.channel), one.recipient
+        what = verdict(one, now, self._limits, self._users[user], self._recipients[to] if to else 0)
+        self.counts[what] += 1
+        if what != REPLAYED:
+            return False
+        self._users[user] += 1
+        if to:
+            self._recipients[to] += 1
+        return True
+
+
+class Sorted(NamedTuple):
+    """`looked`: how many were judged before enough were chosen."""
+
+    chosen: list[Candidate]
+    counts: dict[str, int]
+    looked: int
+
+
+def sorted_out(found: Sequence[Candidate], now: datetime, limits: Limits, most: int = AT_ONCE) -> Sorted:
+    sorting, chosen, looked = Sorting(limits), list[Candidate](), 0
     for one in found:
-        user = (one.user_id, one.channel)
-        what = verdict(one, now, limits, users[user], recipients[one.recipient] if one.recipient else 0)
-        counts[what] += 1
-        if what == "replayed":
+        if len(chosen) == most:
+            break
+        looked += 1
+        if sorting.is_chosen(one, now):
             chosen.append(one)
-            users[user] += 1
-            recipients[one.recipient] += 1
-    return chosen, dict(counts)
+    return Sorted(chosen, dict(sorting.counts), looked)
 
 
-async def replay(replays: Replays, request: Request, who: Who, replay_id: str, now: datetime, limits: Limits) -> Replay:
-    """Count, and unless it is a dry run send again. Raises `TooManyReplays`."""
-    if earlier := await replays.find(replay_id, account_in(request)):
-        return msgspec.structs.replace(earlier, repeated=True)
-    chosen, counts = sorted_out(await replays.candidates(request), now, limits)
-    result = Replay(replay_id=replay_id, dry_run=request.dry_run, matched=sum(counts.values()), counts=counts)
-    if request.dry_run:
-        return result
+async def count(replays: Replays, wanted: Wanted, now: datetime, limits: Limits) -> Counted:
+    """Page by page, so that neither memory nor a statement grows with the outage."""
+    sorting, after, matched = Sorting(limits), None, 0
+    while matched < COUNTED_AT_MOST:
+        found = await replays.candidates(wanted, after, AT_ONCE)
+        matched += len(found)
+        for one in found:
+            sorting.is_chosen(one, now)
+        if len(found) < AT_ONCE:
+            without = {} if matched else await replays.count_without(wanted)
+            return Counted(matched=matched, counts=dict(sorting.counts), without=without)
+        after = place_of(found[-1])
+    return Counted(matched=matched, counts=dict(sorting.counts), more=True)
+
+
+async def create(replays: Replays, asked: Asked, who: Who, now: datetime, limits: Limits) -> Replay:
+    """Count and begin; a used id goes on where it stands. Raises `TooManyReplays`, `AnotherRuns`, `IdTaken`."""
+    if earlier := await replays.again(asked, who):
+        return earlier
     if await replays.lately(who.name) >= PER_MINUTE:
         raise TooManyReplays
-    return await replays.once(result, request, chosen, who)
+    return await replays.begin(asked, await count(replays, asked.wanted, now, limits), who)
 
 
-def account_in(request: Request) -> str:
+def place_of(one: Candidate) -> Place:
+    return Place(one.created_at, one.id)
+
+
+def filter_of(wanted: Wanted) -> dict[str, Any]:
+    given = {name: getattr(wanted, name) for name in FILTERS}
+    kept: dict[str, Any] = msgspec.to_builtins({name: value for name, value in given.items() if value is not None})
+    return kept
+
+
+def wanted_of(kept: dict[str, Any]) -> Wanted:
+    """A replay from before may have kept more than its filter."""
+    return msgspec.convert({name: value for name, value in kept.items() if name in FILTERS}, Wanted)
+
+
+def account_in(wanted: Wanted) -> str:
     """Whose replay it is: each account has ids of its own."""
-    return str(request.account) if request.account else EVERY
+    return str(wanted.account) if wanted.account else EVERY
 
 
 def cause_of(replay_id: str, account: str) -> str:
@@ -125,9 +244,7 @@ def cause_of(replay_id: str, account: str) -> str:
     return f"replay:*:{replay_id}" if account == EVERY else f"replay:{replay_id}"
 
 
-def told(replay: Replay, made: int) -> Replay:
-    """The counts as they came out: what was taken between counting and sending is under way."""
-    counts = dict(replay.counts)
-    if late := counts["replayed"] - made:
-        counts |= {"replayed": made, "under-way": counts.get("under-way", 0) + late}
-    return msgspec.structs.replace(replay, counts=counts)
+def seconds_left(state: JobState, planned: dict[str, int], counts: dict[str, int], per_second: float) -> int | None:
+    if state != "running":
+        return None
+    return round(max(0, planned.get(REPLAYED, 0) - counts.get(REPLAYED, 0)) / per_second)

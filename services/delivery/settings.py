@@ -23,6 +23,8 @@ class DeliverySettings(GuardSettings):
     slots: int = Field(default=64, ge=1, le=1024, description="provider calls at once")
     sends_per_hour: int = Field(default=5, ge=1, description="replays: messages to one user and one recipient")
     sends_per_day: int = Field(default=20, ge=1)
+    replays_per_second: float = Field(default=50, gt=0, description="messages of a replay that names no rate")
+    replays_per_second_most: float = Field(default=500, gt=0, description="what a replay may ask for")
     code_host: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$",

@@ -33,6 +33,10 @@ class Refused(Exception):
         self.more = problem
 
 
+class Away(Exception):
+    """Nobody answers; the text says where."""
+
+
 class Saved(msgspec.Struct):
     """What `gatepost login` keeps (0600): where, and with what."""
 
@@ -177,7 +181,7 @@ def answer_to(
     query: dict[str, Any] | None = None,
     form: dict[str, str] | None = None,
 ) -> Any:
-    """The same, but a problem document is raised as `Refused`."""
+    """The same, but a problem document is raised as `Refused`; `Away` when nobody answers."""
     import asyncio
 
     return asyncio.run(_call(who, service, method, path, body, query or {}, form))
@@ -208,7 +212,7 @@ async def _call(
         ):
             return read(base, answer.status, await answer.read())
     except (aiohttp.ClientError, TimeoutError) as away:
-        fail(does_not_answer(base, away))
+        raise Away(does_not_answer(base, away)) from None
 
 
 def account_id(given: str | None) -> str | None:

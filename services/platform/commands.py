@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
+import msgspec
 import typer
 
+from services.platform.cli import fail
 from services.platform.keys import files
 from services.platform.keys.keyring import KeyringError, read_ring
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from services.platform.kafka import Connection
 
 keys = typer.Typer(no_args_is_help=True, help="Keyring files: make, rotate, list.")
-topics = typer.Typer(no_args_is_help=True, help="Kafka topics: create, check, rights.")
+topics = typer.Typer(no_args_is_help=True, help="Kafka topics: create, check, rights, publish.")
 
 Folder = Annotated[Path, typer.Option("--dir", help="Folder with one folder for each service.")]
 
@@ -139,6 +141,21 @@ def rights(
     for who, may in known.items():
         for line in _acls(who, named.get(who, f"User:{who}"), may):
             typer.echo(line)
+
+
+@topics.command("publish")
+def publish(file: Path) -> None:
+    """Write a record that `gatepost dead-letters export` kept, byte for byte. Needs GATEPOST_KAFKA and the rights of
+    who writes its topic.
+    """
+    from services.platform.topics import Exported, publish_again
+
+    try:
+        record = msgspec.json.decode(file.read_bytes(), type=Exported)
+    except msgspec.DecodeError:
+        fail(f"{file} is no exported record.", code=2)
+    asyncio.run(publish_again(_connection(), record))
+    typer.echo(f"published to {record.topic}")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ POINTS: Final = frozenset(
         "delivery.before-call",
         "delivery.during-call",
         "delivery.after-call",
+        "delivery.in-replay",
         "session-store.in-batch",
         "session-store.before-follow",
     )

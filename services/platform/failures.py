@@ -11,14 +11,14 @@ def explained(error: Exception) -> EXIT | None:
 
 
 def _ours(error: Exception) -> EXIT | None:
-    from services.platform.cli import Refused
+    from services.platform.cli import Away, Refused
     from services.platform.keys.keyring import KeyringError
     from services.platform.migrate import MigrationError
     from services.platform.settings import BadSettings
 
     if isinstance(error, BadSettings | KeyringError):
         return str(error), 2
-    return (str(error), 1) if isinstance(error, MigrationError | Refused) else None
+    return (str(error), 1) if isinstance(error, MigrationError | Refused | Away) else None
 
 
 def _of_postgres(error: Exception) -> EXIT | None:

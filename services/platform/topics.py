@@ -1,10 +1,11 @@
 """Topics are made from the table in `schemas/topics.py`, never by writing to them."""
 
+import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
 
 from schemas.topics import TOPICS, Topic
-from services.platform.kafka import Connection
+from services.platform.kafka import Connection, Producer
 
 
 async def create_topics(connection: Connection, partitions: int, replication: int) -> list[str]:
@@ -20,6 +21,24 @@ async def create_topics(connection: Connection, partitions: int, replication: in
         return [topic.name for topic in missing]
     finally:
         await admin.close()
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A record as it was, its bytes in base64."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: dict[str, bytes]
+
+
+async def publish_again(connection: Connection, record: Exported) -> None:
+    """Raises `BrokerAway` or `Refused`."""
+    producer = Producer(connection, "gatepost-publish")
+    try:
+        await producer.send(record.topic, record.key, record.value, list(record.headers.items()))
+    finally:
+        await producer.stop()
 
 
 async def missing_topics(connection: Connection) -> list[str]:

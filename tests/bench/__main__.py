@@ -16,7 +16,7 @@ import uvloop
 from rich.console import Console
 
 from deploy.local.paths import Trouble
-from tests.bench import delivering, feeding, growing, machine, passwords, sessions, whole, yardsticks
+from tests.bench import delivering, feeding, growing, machine, neighbours, passwords, sessions, whole, yardsticks
 from tests.bench.figures import Figure, Report
 from tests.bench.picture import drawn
 from tests.bench.report import show
@@ -26,6 +26,7 @@ Row = Callable[[World], AsyncIterator[Figure]]
 ROWS: Final[Mapping[str, Row]] = {
     "flows": whole.flows,
     "handover": whole.handover,
+    "neighbours": neighbours.neighbours,
     "feed": feeding.feed,
     "delivery": delivering.delivery,
     "passwords": passwords.passwords,

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from schemas import codec, topics
 from schemas.events import LoginChallenged
@@ -21,6 +22,7 @@ DELAY: Final = 0.010
 SLOTS: Final = "256"
 LONGEST: Final = 120.0
 EDGE: Final = 0.05
+PREFIX: Final = "+4478"
 
 
 async def delivery(world: World) -> AsyncIterator[Figure]:
@@ -62,22 +64,22 @@ async def _backlog(world: World, count: int) -> None:
     made = Challenges(world)
     for start in range(0, count, 500):
         events = [made.next() for _ in range(min(500, count - start))]
-        sends = (producer.send(topics.LOGIN_CHALLENGES.name, *_record(event), timeout=30) for event in events)
+        sends = (producer.send(topics.LOGIN_CHALLENGES.name, *record(event), timeout=30) for event in events)
         await asyncio.gather(*sends)
     await producer.stop()
 
 
-def _record(event: LoginChallenged) -> tuple[bytes, bytes]:
+def record(event: LoginChallenged) -> tuple[bytes, bytes]:
     return topics.key_of(event), codec.encode(event)
 
 
 class Challenges:
-    """Events as the gateway makes them, for people whom nobody knows."""
+    """Events as the gateway makes them, for people of an account whom nobody knows."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, account: UUID | None = None) -> None:
         rings = world.rings()
         self._contacts, self._codes = Contacts(rings.secret("contacts")), Codes(rings.secret("code"))
-        self._account, self._number = world.account, 0
+        self._account, self._number = account or world.account, 0
 
     def next(self) -> LoginChallenged:
         self._number += 1
@@ -85,7 +87,7 @@ class Challenges:
         login_id, user_id, expires = new_id(), new_id(), now + timedelta(seconds=600)
         key_id = self._codes.active_id(now)
         bound = Bound("LoginChallenged", login_id, self._account, user_id, "login", "sms", expires, key_id, 6)
-        secrets = LoginSecrets(b"s" * 16, f"+4478{self._number:08}", f"user{self._number}@example.com")
+        secrets = LoginSecrets(b"s" * 16, f"{PREFIX}{self._number:08}", f"user{self._number}@example.com")
         epoch = int(now.timestamp() * 1000)
         return LoginChallenged(
             id=event_id("LoginChallenged", login_id, "login"),

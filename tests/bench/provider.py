@@ -20,11 +20,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from tests.bench.wire import Broken, Client, length_in, request
 
 CODE: Final = re.compile(rb"(?<!\d)\d{6,10}(?!\d)")
+REFUSED: Final = '{"code": 21614, "message": "not a mobile number", "status": 400}'
 RECEIPTS: Final = (("sent", 0.2), ("delivered", 1.0))
 
 
 class Provider:
-    """Listens on 127.0.0.1. `waiting[phone]` gets (code, when) as soon as the message comes."""
+    """Listens on 127.0.0.1. `waiting[phone]` gets (code, when) as soon as the message comes; numbers that begin with
+    `refused` are refused for good.
+    """
 
     def __init__(self, port: int, token: str, delay: float = 0.0) -> None:
         self.port, self.delay = port, delay
@@ -32,6 +35,7 @@ class Provider:
         self.waiting: dict[str, asyncio.Future[tuple[str, float]]] = {}
         self.calls = 0
         self.seen: Callable[[str, float], None] | None = None
+        self.refused = ""
         self._numbers = itertools.count(1)
         self._server: asyncio.Server | None = None
         self._receivers: dict[str, Client] = {}
@@ -59,13 +63,12 @@ class Provider:
         if (waiter := self.waiting.pop(to, None)) is not None and not waiter.done():
             found = CODE.search(form[b"Body"])
             waiter.set_result((found.group().decode() if found else "", now))
+        if self.refused and to.startswith(self.refused):
+            return _answer("400 Bad Request", REFUSED)
         sid = f"SM{next(self._numbers):032x}"
         if callback := form.get(b"StatusCallback"):
             self._soon(callback.decode(), sid, to)
-        body = f'{{"sid": "{sid}", "status": "queued", "error_code": null}}'.encode()
-        return (
-            b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-        )
+        return _answer("201 Created", f'{{"sid": "{sid}", "status": "queued", "error_code": null}}')
 
     def _soon(self, url: str, sid: str, to: str) -> None:
         task = asyncio.get_running_loop().create_task(self._receipts(url, sid, to))
@@ -91,6 +94,11 @@ class Provider:
         """https://www.twilio.com/docs/usage/security#validating-requests"""
         text = url + "".join(name + form[name] for name in sorted(form))
         return base64.b64encode(hmac.digest(self._token.encode(), text.encode(), hashlib.sha1)).decode()
+
+
+def _answer(status: str, body: str) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return (head + body).encode()
 
 
 class _Call(asyncio.Protocol):

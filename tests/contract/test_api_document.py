@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pytest
 
-from services.delivery import replay
+from services.delivery import dead_letters, replay
 from services.delivery.messages.own import Wording
 from services.delivery.routes.api import RECEIPTS
 from services.delivery.routes.operating import PauseBody
@@ -55,6 +55,8 @@ BODIES: Final[dict[tuple[str, str], Any]] = {
     ("POST", "/v1/deliveries/pause"): PauseBody,
     ("POST", "/v1/deliveries/resume"): PauseBody,
     ("POST", "/v1/replays"): replay.Request,
+    ("POST", "/v1/dead-letters/replay"): dead_letters.Bulk,
+    ("POST", "/v1/dead-letters/{letter_id}/discard"): dead_letters.Discard,
     ("PATCH", "/v1/providers/{provider}"): ProviderBody,
     ("PUT", "/v1/routes"): RoutesBody,
     ("PUT", "/v1/wordings/{account}"): Wording,

@@ -24,7 +24,7 @@ NOW = datetime.now(UTC).replace(hour=12)
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     folder = tmp_path_factory.mktemp("keys")
-    files.make_keys(folder)
+    files.make_keys(folder, NOW)
     return folder
 
 
@@ -72,6 +72,17 @@ def test_the_code_key_rotates_daily_and_yesterdays_is_refused_after_twenty_minut
     assert codes.code(yesterday, login_id, "sms", salt, 6, midnight + timedelta(minutes=19)) == before
     with pytest.raises(RetiredKey):
         codes.code(yesterday, login_id, "sms", salt, 6, midnight + timedelta(minutes=21))
+
+
+def test_keys_made_just_after_midnight_serve_a_service_whose_clock_is_behind(tmp_path):
+    midnight = (NOW + timedelta(days=1)).replace(hour=0, minute=0, second=5)
+    files.make_keys(tmp_path, midnight)
+    behind = midnight - timedelta(seconds=30)
+    mine, theirs = Codes(ring(tmp_path, "gateway", "code")), Codes(ring(tmp_path, "delivery", "code"))
+    key_id, login_id = mine.active_id(behind), uuid4()
+    assert key_id != theirs.active_id(midnight)
+    code = mine.code(key_id, login_id, "sms", b"s" * 16, 6, behind)
+    assert code == theirs.code(key_id, login_id, "sms", b"s" * 16, 6, midnight)
 
 
 def test_a_rolled_code_key_file_gives_no_code_of_the_past(keys, tmp_path):

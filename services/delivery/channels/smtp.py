@@ -1,6 +1,10 @@
 """E-mail by SMTP (RFC 5321): 4xx may be tried again, 5xx may not, a connection lost after DATA says nothing."""
 
 import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -13,6 +17,10 @@ import aiosmtplib
 from services.delivery.provider import Blame, Message, Permanent, Retryable, Unknown
 
 SEVEN_BITS: Final = SMTP.clone(cte_type="7bit")  # not every server takes more
+
+IDLE_SECONDS: Final = 20.0  # RFC 5321, 4.5.3.2.7 lets a server wait five minutes; many do not
+MOST_MESSAGES: Final = 100
+REPLY_SECONDS: Final = 2.0
 
 Security = Literal["none", "starttls", "tls"]
 
@@ -31,18 +39,26 @@ class SmtpServer:
 
 
 class Smtp:
+    """Connections are kept for the next message: TLS and AUTH cost more than the message does."""
+
     name = "smtp"
     channel = "email"
     gives_receipts = False
 
-    def __init__(self, server: SmtpServer) -> None:
-        self._server = server
+    def __init__(self, server: SmtpServer, now: Callable[[], float] = time.monotonic) -> None:
+        self._server, self._now = server, now
+        self._tls = None if server.security == "none" else ssl.create_default_context()
+        self._hostname = socket.getfqdn()
+        self._idle: list[_Talk] = []
 
     async def send(self, message: Message, timeout: float) -> str:
-        talk = _Talk(self._server, timeout)
+        mail = _mail(self._server.sender, message)
+        talk = self._kept() or self._new()
         try:
             async with asyncio.timeout(timeout):
-                return await talk.deliver(message)
+                if talk.used and not await talk.is_there(self._server.sender):
+                    talk = self._new()
+                await talk.deliver(self._server.sender, message.to, mail)
         except aiosmtplib.SMTPResponseException as refused:
             raise _refusal(refused.code, talk.step) from None
         except UnicodeEncodeError:
@@ -52,38 +68,76 @@ class Smtp:
                 raise Unknown("connection-lost") from None
             raise Retryable("provider-unreachable") from None
         finally:
-            talk.hang_up()
+            self._keep(talk)
+        return str(mail["Message-ID"])
 
     async def close(self) -> None:
+        while self._idle:
+            self._idle.pop().hang_up()
+
+    def _new(self) -> "_Talk":
+        return _Talk(self._server, self._tls, self._hostname)
+
+    def _kept(self) -> "_Talk | None":
+        """The one that was used last; those that a server may have had enough of are closed."""
+        while self._idle:
+            talk = self._idle.pop()
+            if talk.used < MOST_MESSAGES and self._now() - talk.idle_since < IDLE_SECONDS:
+                return talk
+            talk.hang_up()
+        return None
+
+    def _keep(self, talk: "_Talk") -> None:
+        if talk.step != "done":
+            return talk.hang_up()
+        talk.idle_since = self._now()
+        self._idle.append(talk)
         return None
 
 
 class _Talk:
-    """One conversation, which remembers how far it came."""
+    """One connection, which remembers how far its message came."""
 
-    def __init__(self, server: SmtpServer, timeout: float) -> None:
+    def __init__(self, server: SmtpServer, tls: ssl.SSLContext | None, hostname: str) -> None:
         self.step = "connect"
-        self._server = server
+        self.used = 0
+        self.idle_since = 0.0
         self._smtp = aiosmtplib.SMTP(
             hostname=server.host,
             port=server.port,
             use_tls=server.security == "tls",
             start_tls=server.security == "starttls",
+            tls_context=tls,
             username=server.user,
             password=server.password,
-            timeout=timeout,
+            local_hostname=hostname,
+            timeout=None,
         )
 
-    async def deliver(self, message: Message) -> str:
-        mail = _mail(self._server.sender, message)
-        await self._smtp.connect()
+    async def is_there(self, sender: str) -> bool:
+        """Begins the next message; False when the server hung up meanwhile: nothing was said yet, so another connection
+        may say it.
+        """
+        self.step = "connect"
+        try:
+            async with asyncio.timeout(REPLY_SECONDS):
+                await self._smtp.mail(sender)
+        except (TimeoutError, aiosmtplib.SMTPException, OSError):
+            self.hang_up()
+            return False
         self.step = "envelope"
-        await self._smtp.mail(self._server.sender)
-        await self._smtp.rcpt(message.to)
+        return True
+
+    async def deliver(self, sender: str, to: str, mail: EmailMessage) -> None:
+        if self.step != "envelope":
+            await self._smtp.connect()
+            self.step = "envelope"
+            await self._smtp.mail(sender)
+        await self._smtp.rcpt(to)
         self.step = "data"
         await self._smtp.data(mail.as_bytes())
         self.step = "done"
-        return str(mail["Message-ID"])
+        self.used += 1
 
     def hang_up(self) -> None:
         self._smtp.close()

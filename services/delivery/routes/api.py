@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from services.delivery.routes import operating, providers, reading, receipts, wordings
+from services.delivery.routes import letters, operating, providers, reading, receipts, replays, wordings
 from services.delivery.routes.parts import PARTS, Parts
 from services.delivery.who import RIGHTS
 from services.platform import auth
@@ -22,10 +22,16 @@ HANDLERS = {
     ("POST", "/v1/deliveries/resume"): operating.resume,
     ("GET", "/v1/deliveries/pauses"): operating.pauses,
     ("GET", "/v1/timelines/{login_id}"): reading.timeline,
-    ("POST", "/v1/replays"): operating.make_replay,
-    ("GET", "/v1/replays/{replay_id}"): operating.find_replay,
-    ("GET", "/v1/dead-letters"): operating.letters,
-    ("POST", "/v1/dead-letters/{letter_id}/replay"): operating.replay_letter,
+    ("GET", "/v1/replays"): replays.listed,
+    ("POST", "/v1/replays"): replays.create,
+    ("GET", "/v1/replays/{replay_id}"): replays.show,
+    ("POST", "/v1/replays/{replay_id}/stop"): replays.stop,
+    ("GET", "/v1/dead-letters"): letters.listed,
+    ("POST", "/v1/dead-letters/replay"): letters.many_again,
+    ("GET", "/v1/dead-letters/{letter_id}"): letters.show,
+    ("GET", "/v1/dead-letters/{letter_id}/record"): letters.export,
+    ("POST", "/v1/dead-letters/{letter_id}/replay"): letters.again,
+    ("POST", "/v1/dead-letters/{letter_id}/discard"): letters.discard,
     ("GET", "/v1/providers"): providers.listed,
     ("PATCH", "/v1/providers/{provider}"): providers.change,
     ("GET", "/v1/routes"): providers.routes,

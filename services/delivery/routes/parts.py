@@ -11,9 +11,9 @@ import asyncpg
 from aiohttp import web
 
 from services.delivery.compose import Secrets
+from services.delivery.dead_letters import Taker
 from services.delivery.deliveries import account_of
 from services.delivery.gate import Gate
-from services.delivery.ingest import Ingest
 from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.guarding import PostgresGuarding
 from services.delivery.postgres.ledger import PostgresLedger
@@ -22,6 +22,8 @@ from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.postgres.wordings import PostgresWordings
 from services.delivery.receipts import Reader
+from services.delivery.replay import Limits
+from services.delivery.replaying import Replayer
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
@@ -31,7 +33,6 @@ from services.platform.auth import Who
 from services.platform.clients import ClientDirectory
 from services.platform.clock import Clock
 from services.platform.http import Problem
-from services.platform.keys.deadletters import DeadLetterOpener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,8 @@ class Parts:
     reading: PostgresReading
     controls: PostgresControls
     replays: PostgresReplays
+    replayer: Replayer
+    limits: Limits
     letters: PostgresLetters
     wordings: PostgresWordings
     guarding: PostgresGuarding
@@ -49,8 +52,7 @@ class Parts:
     routing: Routing
     sender: Sender
     secrets: Secrets
-    ingest: Ingest
-    opener: DeadLetterOpener
+    taker: Taker
     directory: ClientDirectory
     keys: Callable[[], dict[str, Any]]
     clock: Clock

@@ -37,7 +37,7 @@ class Codes:
 
     def active_id(self, now: datetime) -> int:
         """The id (one byte) of today's key, UTC."""
-        return _id_of(now.astimezone(UTC).date())
+        return id_of(now.astimezone(UTC).date())
 
     def code(self, key_id: int, login_id: UUID, channel: str, salt: bytes, digits: int, now: datetime) -> str:
         """The code, zero-padded to `digits`; raises `RetiredKey` or `UnknownKey`."""
@@ -48,7 +48,7 @@ class Codes:
 
     def roll(self, now: datetime) -> bool:
         """Forget the keys of days that are over, in the file too; whether the file moved. Raises `OSError`."""
-        day = (now.astimezone(UTC) - GRACE).date()
+        day = first_day(now)
         self._days = {d: k for d, k in self._days.items() if d >= day}
         start, _ = self._first()
         if start >= day:
@@ -62,7 +62,7 @@ class Codes:
     def _key(self, key_id: int, now: datetime) -> Key:
         today = now.date()
         for day in (today, today - timedelta(days=1), today + timedelta(days=1)):
-            if _id_of(day) == key_id:
+            if id_of(day) == key_id:
                 if day < today and (now - GRACE).date() > day:
                     raise RetiredKey(f"code key {key_id} is retired")
                 return self._of_day(day)
@@ -79,7 +79,7 @@ class Codes:
             raise RetiredKey("that day's code key is gone")
         for _ in range((day - start).days):
             secret = next_day(secret)
-        return Key(_id_of(day), secret)
+        return Key(id_of(day), secret)
 
     def _first(self) -> tuple[date, bytes]:
         """The day of the file and its key. The key first: asking for it may read a file that moved on meanwhile."""
@@ -118,5 +118,10 @@ def matches(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
-def _id_of(day: date) -> int:
+def first_day(now: datetime) -> date:
+    """The earliest day whose key is kept: a service whose clock is behind, or a login of last night, needs it."""
+    return (now.astimezone(UTC) - GRACE).date()
+
+
+def id_of(day: date) -> int:
     return day.toordinal() % 256

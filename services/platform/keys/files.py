@@ -9,6 +9,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from services.platform.keys.codes import first_day, id_of
 from services.platform.keys.keyring import KeyringError, read_ring, write_ring
 
 HOLDERS: Final[dict[str, tuple[str, ...]]] = {
@@ -32,12 +33,12 @@ def purposes_of(service: str) -> list[str]:
     return [purpose for purpose, holders in HOLDERS.items() if service in holders]
 
 
-def make_keys(folder: Path) -> list[Path]:
+def make_keys(folder: Path, now: datetime | None = None) -> list[Path]:
     """Write the first key of every purpose below `folder/<service>/`; an existing file is never touched."""
     made: dict[str, dict[str, Any]] = {}
     for purpose in HOLDERS:
         if not purpose.endswith(".pub"):
-            made.update(_new_rings(purpose))
+            made.update(_new_rings(purpose, now or datetime.now(UTC)))
     wanted = [(folder / s / f"{p}.json", p) for p, holders in HOLDERS.items() for s in holders]
     present = [path for path, _ in wanted if path.exists()]
     if present and len(present) < len(wanted):
@@ -50,10 +51,10 @@ def make_keys(folder: Path) -> list[Path]:
     return [path for path, _ in wanted]
 
 
-def _new_rings(purpose: str) -> dict[str, dict[str, Any]]:
+def _new_rings(purpose: str, now: datetime) -> dict[str, dict[str, Any]]:
     private, public = _new_pair(purpose)
-    day = datetime.now(UTC).date()
-    key_id = day.toordinal() % 256 if purpose == "code" else 1
+    day = first_day(now)
+    key_id = id_of(day) if purpose == "code" else 1
     rings = {purpose: _ring(purpose, key_id, private)}
     if purpose == "code":
         rings[purpose]["day"] = day.isoformat()

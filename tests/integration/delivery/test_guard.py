@@ -12,12 +12,12 @@ from uuid import UUID
 import msgspec
 
 from deploy.local.stack import Stack
-from services.delivery.gate import row_of
+from services.delivery.gate import shown_info
 from services.delivery.guard import Own
 from services.delivery.house import House
 from services.delivery.postgres.guard import NAMED_FROM
+from services.delivery.postgres.guarding import PostgresGuarding
 from services.platform.clock import new_id
-from services.platform.keys.contacts import column_info
 from tests.integration.delivery.house import beside, own_house, record, sweeping
 from tests.integration.delivery.world import Login, World, until
 
@@ -29,6 +29,10 @@ async def guarded(stack: Stack, **changed: Any) -> AsyncIterator[House]:
     settings = {"guard_mode": "enforce", "guard_number_types": "premium-rate"} | changed
     async with own_house(stack, **settings) as house, sweeping(house):
         yield house
+
+
+def guarding(house: House) -> PostgresGuarding:
+    return PostgresGuarding(house.pool, house.settings.guard_window)
 
 
 def neighbours(first: int, count: int, account: UUID, **more: Any) -> list[Login]:
@@ -190,7 +194,7 @@ async def test_countries_and_kinds_of_numbers(stack, world):
 async def test_an_account_has_its_own_way_with_users_whose_email_is_off(stack, world):
     abroad, account = {"country": "LT"}, new_id()
     async with guarded(stack, guard_countries="GB") as house:
-        await house.guarding.put(account, Own(fallback="email"), "test")
+        await guarding(house).put(account, Own(fallback="email"), "test")
         await house.refresh()
         logins = [Login(email_off=True), Login(account=account, email_off=True), Login()]
         await put(house, world, logins, **abroad)
@@ -201,9 +205,9 @@ async def test_an_account_has_its_own_way_with_users_whose_email_is_off(stack, w
             logins[1].login_id: True,
             logins[2].login_id: False,
         }
-        await house.guarding.put(account, None, "test")
+        await guarding(house).put(account, None, "test")
         await house.refresh()
-        assert house.gate.rules(account).fallback == "refuse"
+        assert house.gatekeeper.gate.rules(account).fallback == "refuse"
 
 
 async def test_who_only_watches_stops_nothing_and_sees_it_all(stack, world):
@@ -236,8 +240,7 @@ async def test_a_beginning_is_readable_once_many_share_it_and_only_with_the_key(
         await put(house, world, neighbours(123_500, 2, account))
         await settled(house, "sms", NAMED_FROM + 1)
         rows = await house.pool.fetch("SELECT prefix, shown FROM guard_prefixes WHERE shown IS NOT NULL")
-        info = [column_info("contacts", "guard_prefixes", row_of(account, row["prefix"]), "shown") for row in rows]
-        opened = {world.contacts.open(row["shown"], each).decode() for row, each in zip(rows, info, strict=True)}
+        opened = {world.contacts.open(row["shown"], shown_info(account, row["prefix"])).decode() for row in rows}
         assert opened == {"+44 7911 123•••", "+44 7911 12••••"}
 
 
@@ -248,13 +251,13 @@ async def test_old_rows_go_away(stack, world):
         await settled(house, "sms", 3)
         await verify(house, world, logins)
         await house.refresh()
-        await house.guard.tidy()
+        await house.gatekeeper.tidy()
         assert await rows_of_the_guard(house) == [2, 3, 1, 1]
         await house.pool.execute("UPDATE guard_prefixes SET since = since - interval '4 days'")
         await house.pool.execute("UPDATE guard_proven SET at = at - interval '91 days'")
         await house.pool.execute("UPDATE guard_figures SET day = day - 40")
         await house.pool.execute("UPDATE guard_budgets SET day = day - 40")
-        await house.guard.tidy()
+        await house.gatekeeper.tidy()
         assert await rows_of_the_guard(house) == [0, 0, 0, 0]
 
 

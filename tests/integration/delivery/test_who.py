@@ -27,6 +27,7 @@ OF_NO_ACCOUNT = {
 }  # they show the caller's own account
 
 Call = tuple[str, str]
+LISTS = ("GET", "/v1/replays")
 Headers = dict[str, str]
 each_call = pytest.mark.parametrize("call", sorted(RIGHTS), ids=" ".join)
 
@@ -39,10 +40,11 @@ class Kept(NamedTuple):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def kept(world: World) -> Kept:
+async def kept(world: World, place: Place) -> Kept:
     login = await world.open(Login())
     await world.row(login, "sms", "delivered")
-    made = await world.call("POST", "/v1/replays", 202, json={"account": str(login.account)})
+    own = await client(place, str(login.account), ["deliveries:replay"])
+    made = await world.call("POST", "/v1/replays", 202, json={}, auth=own)
     return Kept(login, made["replay_id"])
 
 
@@ -96,10 +98,12 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
     ids = {"login_id": kept.login.login_id, "replay_id": kept.replay_id, "letter_id": new_id(), "provider": "nobody"}
     path = pattern.format(**ids, **account)
     sent: dict[str, Any] = {}
-    if pattern in ("/v1/deliveries", "/v1/replays/{replay_id}"):
+    if pattern in ("/v1/deliveries", "/v1/replays/{replay_id}", "/v1/replays/{replay_id}/stop") or call == LISTS:
         sent = {"params": account}
     elif pattern.startswith(("/v1/deliveries/", "/v1/replays")) and method == "POST":
         sent = {"json": account | ({"dry_run": True} if pattern == "/v1/replays" else {})}
+    elif pattern.startswith("/v1/dead-letters") and method == "POST":
+        sent = {"json": {"dry_run": True} if pattern == "/v1/dead-letters/replay" else {"reason": "of no use"}}
     elif method == "PATCH":
         sent = {"json": {"enabled": True}}
     elif pattern.startswith("/v1/wordings") and method in ("PUT", "POST"):

@@ -79,7 +79,7 @@ def test_who_has_email_off_gets_one_only_where_the_account_says_so(mode, fallbac
 def test_an_account_changes_only_what_it_has_of_its_own():
     own = Own(countries=["LT"], daily_budget=2.5, conversion=0.0)
     rules = guard.rules_of(RULES, own)
-    assert rules.countries == {"LT"}
+    assert rules.countries == frozenset({"LT"})
     assert (rules.daily_budget, rules.conversion) == (Decimal("2.5"), 0.0)
     assert (rules.number_types, rules.minimum, rules.mode) == (RULES.number_types, RULES.minimum, "enforce")
     assert guard.rules_of(RULES, None) is RULES

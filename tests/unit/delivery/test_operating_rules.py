@@ -69,7 +69,7 @@ LIMITS = replay.Limits(hour=5, day=20)
 
 def candidate(**changes: Any) -> replay.Candidate:
     who, until = UUID(int=9), NOW + timedelta(seconds=60)
-    plain = replay.Candidate(uuid4(), uuid4(), "sms", who, b"phone", until, None, False, 0, 0, 0, 0)
+    plain = replay.Candidate(uuid4(), uuid4(), "sms", who, b"phone", None, NOW, until, None, False, 0, 0, 0, 0)
     return plain._replace(**changes)
 
 
@@ -81,6 +81,8 @@ def candidate(**changes: Any) -> replay.Candidate:
         ({"why": "too-many-attempts"}, "closed:too-many-attempts"),
         ({"expires_at": NOW}, "expired"),
         ({"under_way": True}, "under-way"),
+        ({"reason": "no-contact"}, "no-contact"),
+        ({"reason": "no-contact", "why": "verified"}, "used"),
         ({"user_hour": 5}, "limit"),
         ({"user_day": 20}, "limit"),
         ({"to_hour": 5}, "limit"),
@@ -92,13 +94,13 @@ def test_what_a_replay_does_with_a_login(changes, verdict):
 
 
 def test_one_replay_gives_a_phone_of_many_users_no_more_than_five():
-    chosen, counts = replay.sorted_out([candidate(user_id=uuid4()) for _ in range(8)], NOW, LIMITS)
+    chosen, counts, _ = replay.sorted_out([candidate(user_id=uuid4()) for _ in range(8)], NOW, LIMITS)
     assert len(chosen) == 5
     assert counts == {"replayed": 5, "limit": 3}
 
 
 def test_one_replay_gives_a_user_no_more_than_five():
-    chosen, counts = replay.sorted_out([candidate(recipient=uuid4().bytes) for _ in range(8)], NOW, LIMITS)
+    chosen, counts, _ = replay.sorted_out([candidate(recipient=uuid4().bytes) for _ in range(8)], NOW, LIMITS)
     assert len(chosen) == 5
     assert counts == {"replayed": 5, "limit": 3}
 

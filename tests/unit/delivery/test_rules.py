@@ -1,12 +1,14 @@
 """The rules of delivery, as tables."""
 
+import itertools
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
 from services.delivery import deadlines
 from services.delivery.fallback import fallback_due
-from services.delivery.ports import LoginNow
+from services.delivery.ports import LoginNow, Result
 from services.delivery.provider import Blame, Permanent, Retryable, Unknown
 from services.delivery.states import MOVES, State, comes_from
 from tests.unit.delivery.jobs import NOW, job
@@ -42,22 +44,35 @@ def test_a_row_that_ended_never_moves_again():
         assert not MOVES[ended]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "may"),
-    [
-        (State.QUEUED, State.SENDING, True),
-        (State.QUEUED, State.CANCELLED, True),
-        (State.QUEUED, State.SENT, False),
-        (State.SENDING, State.SENT, True),
-        (State.SENDING, State.QUEUED, True),
-        (State.SENT, State.DELIVERED, True),
-        (State.SENT, State.UNKNOWN, True),
-        (State.SENT, State.FAILED, False),
-        (State.DELIVERED, State.UNDELIVERED, False),
-    ],
-)
-def test_the_state_diagram(old, new, may):
-    assert (new in MOVES[old]) is may
+RECEIPT_DUE = NOW + timedelta(seconds=25)
+WAITS = job(state="sent", provider="twilio")
+SILENT = Unknown("no-receipt")
+# What the rules make of a claimed row, and of one whose receipt does not come; each with the instant that is passed in.
+BY_RULE: dict[tuple[State, State], Callable[[], Result | None]] = {
+    (State.SENDING, State.SENT): lambda: deadlines.after_success(job(), NOW, "SM1", True),
+    (State.SENDING, State.QUEUED): lambda: deadlines.after_trouble(job(), Retryable("x"), NOW, True),
+    (State.SENDING, State.FAILED): lambda: deadlines.after_trouble(job(), Permanent("x"), NOW, True),
+    (State.SENDING, State.UNKNOWN): lambda: deadlines.after_trouble(job(), Unknown("x"), NOW, True),
+    (State.SENDING, State.EXPIRED): lambda: deadlines.ended_before_call(job(), NOW + timedelta(seconds=300)),
+    (State.SENDING, State.CANCELLED): lambda: deadlines.ended_before_call(job(why="verified"), NOW),
+    (State.SENT, State.UNKNOWN): lambda: deadlines.after_trouble(WAITS, SILENT, RECEIPT_DUE, True),
+    (State.SENT, State.QUEUED): lambda: deadlines.after_trouble(WAITS, SILENT, RECEIPT_DUE, False),
+}
+BY_RECEIPT = {(old, new) for old in (State.SENDING, State.SENT) for new in (State.DELIVERED, State.UNDELIVERED)}
+BY_CLAIM = {(State.QUEUED, new) for new in (State.SENDING, State.EXPIRED, State.CANCELLED, State.FAILED)}
+
+
+@pytest.mark.parametrize(("old", "new"), list(itertools.product(State, State)))
+def test_every_edge_of_the_state_diagram_and_no_other(old, new):
+    edges = BY_RULE.keys() | BY_RECEIPT | BY_CLAIM
+    assert (new in MOVES[old]) is ((old, new) in edges)
+
+
+@pytest.mark.parametrize(("edge", "made"), list(BY_RULE.items()))
+def test_the_rules_move_along_those_edges(edge, made):
+    result = made()
+    assert result is not None
+    assert result.state == edge[1]
 
 
 @pytest.mark.parametrize(

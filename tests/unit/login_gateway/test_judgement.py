@@ -29,7 +29,7 @@ NOW = datetime.now(UTC)
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     keys: Path = tmp_path_factory.mktemp("keys")
-    make_keys(keys)
+    make_keys(keys, NOW)
     rings = Keyrings(keys / "gateway")
     limits = {name: field.default for name, field in GatewaySettings.model_fields.items()}
     found = SimpleNamespace(
