@@ -5,11 +5,13 @@ from typing import Annotated, Any, Final
 import typer
 
 from services.delivery.channels import catalogue
+from services.delivery.commands_guard import guard
 from services.delivery.commands_letters import dead_letters
 from services.delivery.commands_options import (
     Account,
     ChannelOption,
     Country,
+    EmailOff,
     Json,
     Provider,
     Reason,
@@ -48,11 +50,13 @@ def list_deliveries(
     reason: Reason = None,
     provider: Provider = None,
     since: Since = None,
+    email_off: EmailOff = False,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
     as_json: Json = False,
 ) -> None:
     """Deliveries, newest first."""
     asked = {"account": account_id(account), "state": state, "reason": reason, "provider": provider, "since": since}
+    asked |= {"email_off": "true"} if email_off else {}
     found = call(SERVICE, "GET", "/v1/deliveries", limit=limit, **asked)
     show(found if as_json else found["deliveries"], as_json, COLUMNS)
 
@@ -179,4 +183,5 @@ GROUPS: Final = {
     "dead-letters": dead_letters,
     "providers": providers,
     "wordings": wordings,
+    "guard": guard,
 }

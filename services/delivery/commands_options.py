@@ -13,6 +13,7 @@ Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-
 Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
 Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
 ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
+EmailOff = Annotated[bool, typer.Option("--email-off", help="Only e-mails that went to users with e-mail off.")]
 Since = Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")]
 Until = Annotated[str | None, typer.Option(help="RFC 3339; before this instant.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

@@ -16,7 +16,7 @@ LIMIT = 200
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the ledger as it is shown."""
+    """One row of the ledger as it is shown. `email_off`: an e-mail instead of an SMS, for a user with e-mail off."""
 
     delivery_id: UUID
     login_id: UUID
@@ -34,6 +34,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     due_at: datetime | None
     expires_at: datetime
+    email_off: bool
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,6 +81,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ListQuery(Wanted, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    email_off: bool = False
     cursor: str | None = None
     limit: int = 50
 
@@ -96,7 +98,7 @@ class BadCursor(ValueError):
 class Reading(Protocol):
     """The part of Postgres that operators read."""
 
-    async def page(self, wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int) -> list[Delivery]: ...
+    async def page(self, asked: ListQuery, after: tuple[datetime, UUID] | None, limit: int) -> list[Delivery]: ...
     async def timeline(self, login_id: UUID, account: UUID | None) -> Timeline | None: ...
     async def steps_after(self, last: int, limit: int) -> list[Step]: ...
     async def last_step(self) -> int: ...

@@ -97,8 +97,13 @@ class Gate:
             else:
                 self._own[account] = own
 
-    def rules(self, account: UUID) -> Rules:
-        return guard.rules_of(self._rules, self._own.get(account))
+    def rules(self, account: UUID | None) -> Rules:
+        """None: what holds for whoever has nothing of their own."""
+        return guard.rules_of(self._rules, self._own.get(account) if account else None)
+
+    def seal(self, account: UUID, prefix: bytes, text: str) -> bytes:
+        """What operators read of a beginning."""
+        return self._contacts.seal(text.encode(), shown_info(account, prefix))
 
     def add(self, figures: Mapping[Figure, Sum]) -> None:
         for figure, amount in figures.items():
@@ -170,11 +175,7 @@ class Gate:
         if not unnamed:
             return
         texts = zip(ask.prefixes, prefixes.shown(phone), strict=True)
-        sealed = {
-            name: self._contacts.seal(text.encode(), shown_info(ask.account, name))
-            for name, text in texts
-            if name in unnamed
-        }
+        sealed = {name: self.seal(ask.account, name, text) for name, text in texts if name in unnamed}
         await until_it_works(lambda: self._counters.name(ask.account, sealed), "guard_not_told_yet")
 
 

@@ -24,12 +24,22 @@ SELECT $1, $2, coalesce(max(version), 0) + 1 FROM guard_settings
 ON CONFLICT (account_id) DO UPDATE SET settings = excluded.settings, version = excluded.version, updated_at = now()
 """
 NEWER: Final = "SELECT account_id, settings, version FROM guard_settings WHERE version > $1 ORDER BY version LIMIT 500"
+OF_DAYS: Final = f"day > {TODAY} - $2::int AND ($1::uuid IS NULL OR account_id = $1)"
 FIGURES: Final = f"""
-SELECT account_id AS account, country, provider, reason, sum(sends)::bigint AS sends, sum(verified)::bigint AS verified,
-    sum(stopped)::bigint AS stopped, sum(cost)::float8 AS cost
-FROM guard_figures WHERE day > {TODAY} - $2::int AND ($1::uuid IS NULL OR account_id = $1)
-GROUP BY 1, 2, 3, 4 ORDER BY stopped DESC, sends DESC, 1, 2, 3, 4 LIMIT {MOST_SHOWN}
+SELECT account_id AS account, country, provider, sum(sends)::bigint AS sends, sum(verified)::bigint AS verified,
+    round(sum(verified)::numeric / nullif(sum(sends), 0), 3)::float8 AS conversion, sum(cost)::float8 AS cost
+FROM guard_figures WHERE {OF_DAYS} AND reason = ''
+GROUP BY 1, 2, 3 ORDER BY sends DESC, 1, 2, 3 LIMIT {MOST_SHOWN}
 """  # noqa: S608 - made of constants
+STOPS: Final = f"""
+SELECT account_id AS account, country, reason, sum(stopped)::bigint AS stopped
+FROM guard_figures WHERE {OF_DAYS} AND reason <> ''
+GROUP BY 1, 2, 3 ORDER BY stopped DESC, 1, 2, 3 LIMIT {MOST_SHOWN}
+"""  # noqa: S608
+SPENT: Final = f"""
+SELECT account_id AS account, spent::float8 AS spent FROM guard_budgets
+WHERE day = {TODAY} AND ($1::uuid IS NULL OR account_id = $1::text) ORDER BY spent DESC, 1 LIMIT {MOST_SHOWN}
+"""  # noqa: S608
 CURRENT: Final = f"since >= {window('$2')}"
 LAST: Final = f"since >= {window('$2')} - make_interval(secs => $2)"
 # Rows that nobody counted in since their window closed are read as if somebody had.
@@ -42,10 +52,13 @@ SELECT account_id AS account, prefix, country, lifted_until, shown,
 FROM guard_prefixes WHERE shown IS NOT NULL AND ($1::uuid IS NULL OR account_id = $1)
 ORDER BY stopped DESC, sends DESC, account_id, prefix LIMIT {MOST_SHOWN}
 """  # noqa: S608
-LIFT: Final = """
-UPDATE guard_prefixes SET lifted_until = now() + make_interval(hours => $3)
-WHERE account_id = $1 AND (prefix = $2 OR encode(prefix, 'hex') = $4) RETURNING encode(prefix, 'hex') AS id
-"""
+LIFT: Final = f"""
+INSERT INTO guard_prefixes AS p (account_id, prefix, since, lifted_until, shown)
+VALUES ($1, $2, {window("$5")}, now() + make_interval(hours => $3), $4)
+ON CONFLICT (account_id, prefix) DO UPDATE
+    SET lifted_until = excluded.lifted_until, shown = coalesce(p.shown, excluded.shown)
+RETURNING xmax <> 0 AS known
+"""  # noqa: S608
 
 
 class PostgresGuarding:
@@ -76,19 +89,26 @@ class PostgresGuarding:
             action = "guard.delete" if own is None else "guard.change"
             await audit.record(connection, who, action, account, str(account), {"settings": settings})
 
-    async def lift(self, account: UUID, prefix: bytes, name: str, hours: int, who: str) -> str | None:
-        """Let numbers through that begin so; None when nothing was ever sent to any. `name`: the row's own id."""
+    async def lift(self, account: UUID, prefix: bytes, shown: bytes, hours: int, who: str) -> bool:
+        """Let numbers through that begin so; whether anything was sent to such. The audit says their hash."""
         async with self._pool.acquire() as connection, connection.transaction():
-            found: str | None = await connection.fetchval(LIFT, account, prefix, hours, name)
-            if found is not None:
-                await audit.record(connection, who, "guard.allow", account, found, {"hours": hours})
-        return found
+            known = bool(await connection.fetchval(LIFT, account, prefix, hours, shown, self._window))
+            told = {"prefix": prefix.hex(), "hours": hours}
+            await audit.record(connection, who, "guard.allow", account, str(account), told)
+        return known
 
     async def figures(self, account: UUID | None, days: int) -> list[asyncpg.Record]:
         return await self._pool.fetch(FIGURES, account, days)
 
-    async def prefixes(self, account: UUID | None) -> list[asyncpg.Record]:
-        return await self._pool.fetch(PREFIXES, account, self._window)
+    async def stops(self, account: UUID | None, days: int) -> list[asyncpg.Record]:
+        return await self._pool.fetch(STOPS, account, days)
+
+    async def spent(self, account: UUID | None) -> list[asyncpg.Record]:
+        """Of today's budgets; `*` is the installation's."""
+        return await self._pool.fetch(SPENT, account)
+
+    async def prefixes(self, account: UUID | None) -> list[dict[str, Any]]:
+        return [dict(row) for row in await self._pool.fetch(PREFIXES, account, self._window)]
 
 
 def _own(stored: Any) -> Own | None:

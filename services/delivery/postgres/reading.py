@@ -8,10 +8,10 @@ from uuid import UUID
 
 import asyncpg
 
-from services.delivery.deliveries import Delivery, Step, Timeline, Wanted
+from services.delivery.deliveries import Delivery, ListQuery, Step, Timeline, Wanted
 
 SHOWN: Final = """id AS delivery_id, login_id, account_id AS account, user_id AS user, channel, cause, state, reason,
-    provider, masked AS to, country, tries, created_at, updated_at, due_at, expires_at"""
+    provider, masked AS to, country, tries, created_at, updated_at, due_at, expires_at, email_off"""
 WANTED: Final = """($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR login_id = $2)
     AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR $4 IN (reason, split_part(reason, ':', 1)))
     AND ($5::text IS NULL OR provider = $5) AND ($6::text IS NULL OR channel = $6)
@@ -21,6 +21,7 @@ SELECT {SHOWN} FROM deliveries WHERE {WANTED}
     AND ($9::timestamptz IS NULL OR (created_at, id) < ($9, $10::uuid))
 ORDER BY created_at DESC, id DESC LIMIT $11
 """  # noqa: S608 - made of constants
+EMAIL_OFF: Final = PAGE.replace("WHERE", "WHERE email_off AND", 1)  # by an index of its own
 STEPS: Final = "id, at, what, login_id, delivery_id, account_id AS account, channel, cause, provider, reason, ms"
 
 
@@ -34,8 +35,9 @@ class PostgresReading:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
 
-    async def page(self, of: Wanted, after: tuple[datetime, UUID] | None, limit: int) -> list[Delivery]:
-        rows = await self._pool.fetch(PAGE, *wanted(of), *(after or (None, None)), limit)
+    async def page(self, asked: ListQuery, after: tuple[datetime, UUID] | None, limit: int) -> list[Delivery]:
+        statement = EMAIL_OFF if asked.email_off else PAGE
+        rows = await self._pool.fetch(statement, *wanted(asked), *(after or (None, None)), limit)
         return [Delivery(**dict(row)) for row in rows]
 
     async def timeline(self, login_id: UUID, account: UUID | None) -> Timeline | None:

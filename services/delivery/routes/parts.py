@@ -29,7 +29,7 @@ from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
 from services.platform import auth
-from services.platform.auth import Who
+from services.platform.auth import Who, in_account
 from services.platform.clients import ClientDirectory
 from services.platform.clock import Clock
 from services.platform.http import Problem
@@ -65,6 +65,14 @@ PARTS = web.AppKey("parts", Parts)
 async def caller(request: web.Request, account: UUID | None = None) -> Who:
     """Whoever calls, if they may make this call (to that account). Raises 401, 403 or 404."""
     return await auth.caller(request, RIGHTS, str(account) if account else None)
+
+
+async def whose(request: web.Request) -> tuple[UUID, Who]:
+    """The account of the path, and who calls: known before anything else is looked at."""
+    who = await caller(request)
+    account = uuid_at(request, "account")
+    in_account(who, account)
+    return account, who
 
 
 def only_account(who: Who, asked: UUID | None) -> UUID | None:

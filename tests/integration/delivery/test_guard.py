@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 
 from deploy.local.stack import Stack
 from services.delivery.gate import shown_info
@@ -17,7 +18,9 @@ from services.delivery.guard import Own
 from services.delivery.house import House
 from services.delivery.postgres.guard import NAMED_FROM
 from services.delivery.postgres.guarding import PostgresGuarding
+from services.platform import http
 from services.platform.clock import new_id
+from tests.integration.delivery.conftest import Place, client
 from tests.integration.delivery.house import beside, own_house, record, sweeping
 from tests.integration.delivery.world import Login, World, until
 
@@ -33,6 +36,15 @@ async def guarded(stack: Stack, **changed: Any) -> AsyncIterator[House]:
 
 def guarding(house: House) -> PostgresGuarding:
     return PostgresGuarding(house.pool, house.settings.guard_window)
+
+
+async def served(house: House, world: World, place: Place) -> Callable[..., Awaitable[Any]]:
+    """The calls of that house, for a client of all accounts."""
+    auth = await client(replace(place, dsn=house.settings.database.get_secret_value()), "*", ["operate"])
+    house.runner = await http.start(house.site, "127.0.0.1", 0)
+    port = house.runner.addresses[0][1]
+    own = replace(world, url=f"http://127.0.0.1:{port}", auth=auth)
+    return own.call
 
 
 def neighbours(first: int, count: int, account: UUID, **more: Any) -> list[Login]:
@@ -264,3 +276,85 @@ async def test_old_rows_go_away(stack, world):
 async def rows_of_the_guard(house: House) -> list[int]:
     tables = ("guard_prefixes", "guard_proven", "guard_figures", "guard_budgets")
     return [await house.pool.fetchval(f"SELECT count(*) FROM {table}") for table in tables]  # noqa: S608
+
+
+async def test_operators_see_what_is_sent_stopped_and_why_and_let_numbers_through(stack, world, place):
+    account, other = new_id(), new_id()
+    async with guarded(stack, guard_prices={"twilio": {"*": 0.05}}, guard_daily_budget=9) as house:
+        api = await served(house, world, place)
+        assert await stopped(house, world, neighbours(123_000, 30, account)) == 10
+        await house.refresh()
+        seen = await api("GET", "/v1/guard", params={"account": str(account)})
+        sent = {"account": str(account), "country": "GB", "provider": "twilio", "sends": 20, "verified": 0}
+        assert seen["figures"] == [sent | {"conversion": 0.0, "cost": 1.0}]
+        gone = {"account": str(account), "country": "GB", "reason": "guard-conversion", "stopped": 10}
+        assert seen["stops"] == [gone]
+        assert seen["spent"] == [{"account": str(account), "spent": 1.0}]
+        assert {each["prefix"] for each in seen["prefixes"]} == {"+44 7911 123•••", "+44 7911 12••••"}
+        assert {(each["sends"], each["stopped"], each["standing"]) for each in seen["prefixes"]} == {
+            (20, 10, "stopped")
+        }
+        assert (await api("GET", "/v1/guard", params={"account": str(other)}))["prefixes"] == []
+
+        for prefix in ("+44 7911 123•••", "+44791112"):
+            path = f"/v1/guard/{account}/allow"
+            assert (await api("POST", path, json={"prefix": prefix}))["known"] is True
+        assert await stopped(house, world, neighbours(123_100, 5, account), 30) == 0
+        seen = await api("GET", "/v1/guard")
+        assert {each["standing"] for each in seen["prefixes"]} == {"lifted"}
+        rows = await house.pool.fetch("SELECT action, details FROM audit WHERE account_id = $1", account)
+        assert [(row["action"], row["details"]["hours"]) for row in rows] == [("guard.allow", 24)] * 2
+        assert "7911" not in str([dict(row) for row in rows])
+
+        ended = {"prefix": "+44 7911 123•••", "hours": 0}
+        await api("POST", f"/v1/guard/{account}/allow", json=ended)
+        assert await stopped(house, world, neighbours(123_200, 1, account), 35) == 1
+
+
+async def test_numbers_are_let_through_before_anything_was_sent_to_them(stack, world, place):
+    account = new_id()
+    async with guarded(stack) as house:
+        api = await served(house, world, place)
+        for prefix in ("+447911123", "+44 7911 12••••"):
+            assert (await api("POST", f"/v1/guard/{account}/allow", json={"prefix": prefix}))["known"] is False
+        assert {each["prefix"] for each in (await api("GET", "/v1/guard"))["prefixes"]} == {"+447911123…", "+44791112…"}
+        assert await stopped(house, world, neighbours(123_000, 30, account)) == 0
+
+
+async def test_an_accounts_settings_are_set_shown_and_taken_back(world):
+    path, own = (
+        f"/v1/guard/{new_id()}",
+        {"mode": "monitor", "countries": ["GB"], "daily_budget": 2.5, "fallback": "email"},
+    )
+    set_ = await world.call("PUT", path, json=own)
+    assert set_["own"] == own
+    assert (await world.call("GET", path)) == set_
+    assert {name: set_["in_force"][name] for name in own} == own
+    back = await world.call("DELETE", path)
+    assert back["own"] == {}
+    assert back["in_force"]["countries"] is None
+    assert (await world.call("GET", path)) == back
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"mode": "off"},
+        {"countries": ["gb"]},
+        {"countries": []},
+        {"minimum": 0},
+        {"conversion": 2},
+        {"x": 1},
+        {"fallback": ""},
+    ],
+)
+async def test_settings_that_make_no_sense_are_refused(world, broken):
+    assert (await world.call("PUT", f"/v1/guard/{new_id()}", 400, json=broken))["type"] == "urn:gatepost:bad-request"
+
+
+@pytest.mark.parametrize(
+    "broken", [{"prefix": "44791"}, {"prefix": "+•••"}, {"prefix": "+4479x"}, {"prefix": "+4479", "hours": -1}]
+)
+async def test_a_prefix_that_is_none_is_refused(world, broken):
+    path = f"/v1/guard/{new_id()}/allow"
+    assert (await world.call("POST", path, 400, json=broken))["type"] == "urn:gatepost:bad-request"

@@ -27,7 +27,7 @@ OF_NO_ACCOUNT = {
 }  # they show the caller's own account
 
 Call = tuple[str, str]
-LISTS = ("GET", "/v1/replays")
+LISTS = {("GET", "/v1/replays"), ("GET", "/v1/guard")}
 Headers = dict[str, str]
 each_call = pytest.mark.parametrize("call", sorted(RIGHTS), ids=" ".join)
 
@@ -98,7 +98,7 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
     ids = {"login_id": kept.login.login_id, "replay_id": kept.replay_id, "letter_id": new_id(), "provider": "nobody"}
     path = pattern.format(**ids, **account)
     sent: dict[str, Any] = {}
-    if pattern in ("/v1/deliveries", "/v1/replays/{replay_id}", "/v1/replays/{replay_id}/stop") or call == LISTS:
+    if pattern in ("/v1/deliveries", "/v1/replays/{replay_id}", "/v1/replays/{replay_id}/stop") or call in LISTS:
         sent = {"params": account}
     elif pattern.startswith(("/v1/deliveries/", "/v1/replays")) and method == "POST":
         sent = {"json": account | ({"dry_run": True} if pattern == "/v1/replays" else {})}
@@ -106,7 +106,9 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
         sent = {"json": {"dry_run": True} if pattern == "/v1/dead-letters/replay" else {"reason": "of no use"}}
     elif method == "PATCH":
         sent = {"json": {"enabled": True}}
-    elif pattern.startswith("/v1/wordings") and method in ("PUT", "POST"):
+    elif pattern == "/v1/guard/{account}/allow":
+        sent = {"json": {"prefix": "+4479111"}}
+    elif pattern.startswith(("/v1/wordings", "/v1/guard")) and method in ("PUT", "POST"):
         sent = {"json": {}}
     elif method == "PUT":
         sent = {"json": account | {"country": "ZZ", "providers": []}}
