@@ -2,13 +2,15 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Protocol
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
 
+from schemas.events import Country
 from services.delivery.states import State
 from services.platform.auth import Who, own_account
 
@@ -38,7 +40,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of a timeline."""
+    """One line of a timeline. `ms`: how long a provider was asked; without it nobody was, or it is a receipt. In a
+    timeline `after_ms` counts from the beginning of the login, `attempt` the calls of one delivery.
+    """
 
     id: int
     at: datetime
@@ -51,13 +55,18 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     provider: str | None = None
     reason: str | None = None
     ms: int | None = None
+    after_ms: int | None = None
+    attempt: int | None = None
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """`begun_at`: when the gateway opened the login; None while only its end is known."""
+
     login_id: UUID
     account: UUID | None
     user: UUID | None
     closed: str | None
+    begun_at: datetime | None
     expires_at: datetime | None
     deliveries: Sequence[Delivery]
     steps: Sequence[Step]
@@ -80,13 +89,45 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     until: Instant | None = None
 
 
+CauseKind = Literal["login", "resend", "fallback", "replay", "notice"]
+
+
 class ListQuery(Wanted, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`cause` is a kind of cause: what stands before its colon."""
+
+    user: UUID | None = None
+    country: Country | None = None
+    cause: CauseKind | None = None
     email_off: bool = False
     cursor: str | None = None
     limit: int = 50
 
 
+class StreamQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Filters of the live log. `state` is what a delivery became, `what` any word of a step."""
+
+    account: UUID | None = None
+    login_id: UUID | None = None
+    state: State | None = None
+    what: Word | None = None
+    channel: Word | None = None
+    provider: Word | None = None
+
+    def takes(self, step: Step) -> bool:
+        asked = (
+            (self.account, step.account),
+            (self.login_id, step.login_id),
+            (self.state, step.what),
+            (self.what, step.what),
+            (self.channel, step.channel),
+            (self.provider, step.provider),
+        )
+        return all(wanted in (None, found) for wanted, found in asked)
+
+
 class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A page may be short, even empty, while there is a `next`: each call looks at a bounded number of rows."""
+
     deliveries: Sequence[Delivery]
     next: str | None
 
@@ -95,10 +136,24 @@ class BadCursor(ValueError):
     """The cursor is not one that a page gave."""
 
 
+class Position(NamedTuple):
+    """A row's place in a list, newest first."""
+
+    created_at: datetime
+    id: UUID
+
+
+class Found(NamedTuple):
+    """`cut`: the last row that was looked at, where the look ended before the table did."""
+
+    rows: Sequence[Delivery]
+    cut: Position | None
+
+
 class Reading(Protocol):
     """The part of Postgres that operators read."""
 
-    async def page(self, asked: ListQuery, after: tuple[datetime, UUID] | None, limit: int) -> list[Delivery]: ...
+    async def page(self, asked: ListQuery, after: Position | None, limit: int) -> Found: ...
     async def timeline(self, login_id: UUID, account: UUID | None) -> Timeline | None: ...
     async def steps_after(self, last: int, limit: int) -> list[Step]: ...
     async def last_step(self) -> int: ...
@@ -108,8 +163,19 @@ async def page(reading: Reading, asked: ListQuery) -> Page:
     """Newest first. Raises `BadCursor`."""
     limit = min(max(asked.limit, 1), LIMIT)
     found = await reading.page(asked, _after(asked.cursor), limit + 1)
-    shown = found[:limit]
-    return Page(deliveries=shown, next=_cursor(shown[-1]) if len(found) > limit else None)
+    shown = found.rows[:limit]
+    more = Position(shown[-1].created_at, shown[-1].delivery_id) if len(found.rows) > limit else found.cut
+    return Page(deliveries=shown, next=None if more is None else _cursor(more))
+
+
+def told(steps: Iterable[Step], begun_at: datetime | None) -> Iterator[Step]:
+    """The steps of a login with the time since it began and, where a provider was asked, which attempt it was."""
+    calls: Counter[UUID | None] = Counter()
+    for step in steps:
+        after = (step.at - begun_at) // timedelta(milliseconds=1) if begun_at else None
+        calls[step.delivery_id] += step.ms is not None
+        attempt = calls[step.delivery_id] if step.ms is not None else None
+        yield msgspec.structs.replace(step, after_ms=after, attempt=attempt)
 
 
 def account_of(who: Who) -> UUID | None:
@@ -118,11 +184,11 @@ def account_of(who: Who) -> UUID | None:
     return None if own is None else UUID(own)
 
 
-def _cursor(last: Delivery) -> str:
-    return base64.urlsafe_b64encode(f"{last.created_at.isoformat()} {last.delivery_id}".encode()).decode()
+def _cursor(last: Position) -> str:
+    return base64.urlsafe_b64encode(f"{last.created_at.isoformat()} {last.id}".encode()).decode()
 
 
-def _after(cursor: str | None) -> tuple[datetime, UUID] | None:
+def _after(cursor: str | None) -> Position | None:
     if cursor is None:
         return None
     try:
@@ -130,6 +196,6 @@ def _after(cursor: str | None) -> tuple[datetime, UUID] | None:
         when = datetime.fromisoformat(at)
         if when.tzinfo is None:
             raise ValueError
-        return when, UUID(row)
+        return Position(when, UUID(row))
     except (ValueError, binascii.Error):
         raise BadCursor from None

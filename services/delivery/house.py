@@ -14,7 +14,6 @@ from typing import Any
 import asyncpg
 import structlog
 from aiohttp import web
-from aiokafka.errors import KafkaError
 
 from services.delivery.channels.smtp import Smtp, SmtpServer
 from services.delivery.channels.twilio import Twilio
@@ -25,6 +24,7 @@ from services.delivery.compose import Secrets
 from services.delivery.dead_letters import Taker
 from services.delivery.gate import Gate
 from services.delivery.gatekeeper import Gatekeeper
+from services.delivery.health import Checkup
 from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
@@ -32,10 +32,12 @@ from services.delivery.messages.words import Words
 from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.guard import PostgresGuard
 from services.delivery.postgres.guarding import PostgresGuarding
+from services.delivery.postgres.health import PostgresVitals
 from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
+from services.delivery.postgres.others import others_answer
 from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.postgres.wordings import PostgresWordings
@@ -48,11 +50,12 @@ from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings, revealed
-from services.delivery.watchdog import Agents, Pulse, Seen, Stall, Watch, end_worker, keep_watch
+from services.delivery.tail import Tail
+from services.delivery.watchdog import Agents, Pulse, Seen, Watch, end_worker, keep_watch
 from services.platform import clients, http
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
-from services.platform.kafka import Connection, Producer, cluster_id
+from services.platform.kafka import Connection, Producer
 from services.platform.keys.codes import Codes, roll_daily
 from services.platform.keys.contacts import Contacts
 from services.platform.keys.deadletters import DeadLetterOpener, DeadLetterSeal
@@ -68,7 +71,6 @@ log = structlog.get_logger()
 RINGS = ("code", "contacts", "search", "receipts", "grants.pub", "dead-letters", "dead-letters.pub")
 REFRESH_SECONDS = 2.0
 TIDY_SECONDS = 600.0
-ANSWER_SECONDS = 5.0  # well under the watchdog's patience: while it asks, nothing beats
 
 
 @dataclass(slots=True)
@@ -93,11 +95,13 @@ class House:
     verifier: Verifier
     codes: Codes
     site: web.Application
+    checkup: Checkup
     runner: web.AppRunner | None = None
 
     async def start(self, agents: Agents, seen: Callable[[], Seen]) -> Sequence[Coroutine[Any, Any, None]]:
         await self.controls.add_providers(self.routing.names())
         await self.refresh()
+        self.checkup.seen = seen
         self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
         spare_the_collector()
         log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
@@ -141,20 +145,6 @@ class House:
             except AWAY as away:
                 log.warning("changes_not_read", error=type(away).__name__)
             await asyncio.sleep(REFRESH_SECONDS)
-
-
-async def others_answer(settings: DeliverySettings, stall: Stall) -> bool:
-    """Whether what a stuck worker waits for answers somebody else. A write waits for the broker too: for the log's
-    next records, and for a dead letter to be safe.
-    """
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await cluster_id(Connection.of(settings))
-            if stall == "no-advance":
-                await (await asyncpg.connect(settings.database.get_secret_value(), timeout=2)).close(timeout=2)
-    except (*AWAY, KafkaError):
-        return False
-    return True
 
 
 async def build(settings: DeliverySettings) -> House:
@@ -206,22 +196,27 @@ def _wired(
         verifier=verifier,
         codes=secrets.codes,
         site=api.build(parts),
+        checkup=parts.checkup,
     )
 
 
 def _secrets(settings: DeliverySettings, rings: Keyrings, library: Library) -> Secrets:
-    contacts, tokens = Contacts(rings.secret("contacts")), ReceiptTokens(rings.secret("receipts"))
-    words = Words(library, settings.bound_host)
-    return Secrets(contacts, Codes(rings.secret("code")), rings.secret("search"), words, tokens)
+    contacts, codes = Contacts(rings.secret("contacts")), Codes(rings.secret("code"))
+    words, tokens = Words(library, settings.bound_host), ReceiptTokens(rings.secret("receipts"))
+    return Secrets(contacts, codes, rings.secret("search"), words, tokens)
 
 
 def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[asyncpg.Record], **more: Any) -> Parts:
     limits = Limits(settings.sends_per_hour, settings.sends_per_day)
     replays = PostgresReplays(pool, limits)
+    reading = PostgresReading(pool)
+    routing: Routing = more["routing"]
     return Parts(
         settings=settings,
         pool=pool,
-        reading=PostgresReading(pool),
+        reading=reading,
+        tail=Tail(reading, SystemClock().monotonic),
+        checkup=Checkup(PostgresVitals(pool), routing.lanes, SystemClock()),
         controls=PostgresControls(pool),
         replays=replays,
         replayer=Replayer(replays, more["sender"].wake),

@@ -5,6 +5,7 @@ from typing import Final
 from services.platform.auth import Right, right
 
 _READ: Final = right("deliveries:read", roles=("admin", "operator"))
+_READ_ALL: Final = right("deliveries:read", "operate", roles=("operator",), installation=True)
 _OPERATE: Final = right("operate", roles=("operator",), fresh=True)
 _LOOK: Final = right("operate", roles=("operator",))
 _INSTALLATION: Final = right("operate", roles=("operator",), installation=True)
@@ -14,6 +15,7 @@ _REPLAY: Final = right("deliveries:replay", roles=("admin", "operator"), fresh=T
 RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("GET", "/v1/deliveries"): _READ,
     ("GET", "/v1/deliveries/stream"): _READ,
+    ("GET", "/v1/deliveries/health"): _READ_ALL,
     ("GET", "/v1/deliveries/pauses"): _READ,
     ("POST", "/v1/deliveries/pause"): _OPERATE,
     ("POST", "/v1/deliveries/resume"): _OPERATE,

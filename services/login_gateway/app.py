@@ -28,7 +28,7 @@ from services.login_gateway.postgres.upkeep import PostgresUpkeep
 from services.login_gateway.routes import administration, feed, logins, sessions
 from services.login_gateway.second_road import SessionStore
 from services.login_gateway.settings import GatewaySettings
-from services.platform import auth, clients, http
+from services.platform import auth, clients, http, migrate, outbox
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
 from services.platform.introspection import Introspection
@@ -81,8 +81,10 @@ def build_app(house: House, pool: Pool, rings: Keyrings) -> web.Application:
 
     async def ready() -> dict[str, Any]:
         """Ready with Kafka down, not with Postgres down."""
-        await pool.fetchval("SELECT true", timeout=2)
-        return {"keys": rings.report()}
+        async with asyncio.timeout(5), pool.acquire() as connection:
+            standing = await outbox.standing(connection)
+            migrations = await migrate.missing(connection, "gateway")
+        return {"keys": rings.report(), "outbox": standing, "migrations": migrations}
 
     app = http.base_app("gateway", ready, DOCUMENT)
     app[HOUSE] = house

@@ -26,6 +26,8 @@ LARGE_BODY_LIMIT: Final = 1024 * 1024
 T = TypeVar("T")
 Ready = Callable[[], Awaitable[dict[str, Any]]]
 OPENAPI: Final = web.AppKey("openapi", dict)
+MEASURE: Final[web.AppKey[Callable[[], Awaitable[object]]]] = web.AppKey("measure")
+"""What is measured anew whenever somebody reads the metrics."""
 BEGUN: Final = web.RequestKey("begun", bool)
 
 
@@ -231,6 +233,9 @@ async def _readiness(service: str, ready: Ready) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.Response:
+    if (measure := request.app.get(MEASURE)) is not None:
+        with suppress(*AWAY):
+            await measure()
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 PUBLISHED: Final = Counter("gatepost_events_published_total", "Events that Kafka has acknowledged.", ["topic"])
 PUBLISH_FAILED: Final = Counter("gatepost_publish_failed_total", "Sends that Kafka did not acknowledge.", ["topic"])
@@ -42,6 +42,15 @@ LOGIN_TO_CALL_SECONDS: Final = Histogram(
     "From the accepted login to the first provider call.",
     ["channel"],
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30),
+)
+OLDEST_CODE_SECONDS: Final = Gauge("gatepost_oldest_code_seconds", "How long the oldest due message has waited.")
+CODES_WAITING: Final = Gauge("gatepost_codes_waiting", "Messages that are due and not called yet, up to 10,000.")
+OUTBOX_OLDEST_SECONDS: Final = Gauge("gatepost_outbox_oldest_seconds", "How long an event has waited for Kafka.")
+OUTBOX_WAITING: Final = Gauge("gatepost_outbox_waiting", "Events that wait for Kafka, up to 10,000.")
+DEAD_LETTERS_OPEN: Final = Gauge("gatepost_dead_letters_open", "Dead letters that nobody dealt with, up to 10,000.")
+KAFKA_LAG: Final = Gauge("gatepost_kafka_lag", "Records of this worker's partitions that it has not read yet.")
+BREAKER_CLOSED: Final = Gauge(
+    "gatepost_breaker_closed", "1 while this worker calls the provider freely.", ["channel", "provider"]
 )
 CHECKS: Final = Counter(
     "gatepost_session_checks_total", "Tokens checked, by result and where it was known.", ["result"]

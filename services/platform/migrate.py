@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -41,6 +41,12 @@ async def pending(dsn: str, service: str) -> list[str]:
         return [path.name for path in files_of(service) if path.name not in applied]
     finally:
         await connection.close()
+
+
+async def missing(connection: Any, service: str) -> list[str]:
+    """The same, by a service's own connection, which may only look."""
+    applied = {row["name"] for row in await connection.fetch("SELECT name FROM migrations")}
+    return [path.name for path in files_of(service) if path.name not in applied]
 
 
 async def _applied(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, str]:

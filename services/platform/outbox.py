@@ -36,6 +36,14 @@ WHERE id IN (
 GIVE_BACK: Final = """
 UPDATE outbox SET due_at = now() + random() * interval '1 second' WHERE id = ANY($1::uuid[]) AND parked IS NULL
 """
+# The oldest is among the first that are due: only a few at the front were tried and put off.
+STANDING: Final = """
+SELECT (SELECT count(*) FROM (SELECT FROM outbox WHERE parked IS NULL LIMIT 10000) w) AS waiting,
+    coalesce(extract(epoch FROM now() - (SELECT min(made_at) FROM (
+        SELECT made_at FROM outbox WHERE parked IS NULL ORDER BY due_at, seq LIMIT 200) f)), 0)::float8
+        AS oldest_seconds,
+    (SELECT count(*) FROM (SELECT FROM outbox WHERE parked IS NOT NULL LIMIT 10000) p) AS parked
+"""
 SWEEP_SECONDS: Final = 1.0
 LONGEST_PAUSE: Final = 10.0
 BATCH: Final = 200
@@ -55,6 +63,11 @@ class OutboxRow(NamedTuple):
 
     def kafka_headers(self) -> list[tuple[str, bytes]]:
         return [(name, base64.urlsafe_b64decode(value)) for name, value in self.headers.items()]
+
+
+async def standing(connection: Any) -> dict[str, Any]:
+    """`waiting` and `parked` events, up to 10,000, and for how many seconds the oldest has waited."""
+    return dict(await connection.fetchrow(STANDING))
 
 
 def row_for(event: Event, signer: Signer | None = None) -> OutboxRow:

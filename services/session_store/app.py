@@ -1,7 +1,7 @@
 """Builds the session store, with its writer and reader beside the routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from services.platform import auth, clients, http
+from services.platform import auth, clients, http, migrate
 from services.platform.dead_letters import DeadLetters
 from services.platform.kafka import Connection, Producer
 from services.platform.keys.deadletters import DeadLetterSeal
@@ -62,7 +62,7 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
     tasks = [asyncio.create_task(each) for each in work]
     store = Store(pool, clock, reader, SessionTokens(rings.secret("session")), verifier, outbox, settings.issuer)
     try:
-        yield build_app(store, directory, rings)
+        yield build_app(store, directory, rings, await migrate.missing(pool, NAME))
     finally:
         for task in tasks:
             task.cancel()
@@ -72,7 +72,9 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
         await pool.close()
 
 
-def build_app(store: Store, directory: clients.ClientDirectory, rings: Keyrings) -> web.Application:
+def build_app(
+    store: Store, directory: clients.ClientDirectory, rings: Keyrings, migrations: Sequence[str] = ()
+) -> web.Application:
     """Wire the routes to the store."""
 
     async def ready() -> dict[str, Any]:
@@ -82,7 +84,7 @@ def build_app(store: Store, directory: clients.ClientDirectory, rings: Keyrings)
             raise http.NotReady("catching up with the topic")
         if not current:
             await _answers(store)
-        return {"feed": "current" if current else "behind", "keys": rings.report()}
+        return {"feed": "current" if current else "behind", "keys": rings.report(), "migrations": migrations}
 
     app = http.base_app(NAME, ready, DOCUMENT)
     app[STORE] = store

@@ -23,6 +23,7 @@ SLOTS: Final = "256"
 LONGEST: Final = 120.0
 EDGE: Final = 0.05
 PREFIX: Final = "+4478"
+SPREAD: Final = 48_271_123  # numbers of all kinds of beginnings, none twice
 
 
 async def delivery(world: World) -> AsyncIterator[Figure]:
@@ -87,7 +88,8 @@ class Challenges:
         login_id, user_id, expires = new_id(), new_id(), now + timedelta(seconds=600)
         key_id = self._codes.active_id(now)
         bound = Bound("LoginChallenged", login_id, self._account, user_id, "login", "sms", expires, key_id, 6)
-        secrets = LoginSecrets(b"s" * 16, f"{PREFIX}{self._number:08}", f"user{self._number}@example.com")
+        phone = f"{PREFIX}{self._number * SPREAD % 10**8:08}"
+        secrets = LoginSecrets(b"s" * 16, phone, f"user{self._number}@example.com")
         epoch = int(now.timestamp() * 1000)
         return LoginChallenged(
             id=event_id("LoginChallenged", login_id, "login"),

@@ -63,10 +63,10 @@ WITH given AS (
         due_at = CASE d.state WHEN 'sending' THEN d.due_at ELSE excluded.due_at END,
         tries = CASE d.state WHEN 'sending' THEN d.tries ELSE 0 END
     WHERE excluded.opened AND NOT d.opened AND d.provider IS NULL
-    RETURNING id, login_id, account_id, channel, cause
+    RETURNING id, login_id, account_id, channel, cause, due_at
 ), logged AS (
-    INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause)
-    SELECT login_id, id, account_id, 'queued', channel, cause FROM made
+    INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause, reason)
+    SELECT login_id, id, account_id, 'queued', channel, cause, CASE WHEN due_at > now() THEN 'paused' END FROM made
 )
 SELECT id FROM made
 """

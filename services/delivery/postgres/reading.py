@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from services.delivery.deliveries import Delivery, ListQuery, Step, Timeline, Wanted
+from services.delivery.deliveries import (
+    Delivery,
+    Found,
+    ListQuery,
+    Position,
+    Step,
+    Timeline,
+    Wanted,
+    told,
+)
+from services.delivery.states import State
 
 SHOWN: Final = """id AS delivery_id, login_id, account_id AS account, user_id AS user, channel, cause, state, reason,
     provider, masked AS to, country, tries, created_at, updated_at, due_at, expires_at, email_off"""
@@ -16,12 +25,25 @@ WANTED: Final = """($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL O
     AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR $4 IN (reason, split_part(reason, ':', 1)))
     AND ($5::text IS NULL OR provider = $5) AND ($6::text IS NULL OR channel = $6)
     AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)"""
+# One condition leads: an index has its rows in the order of the list. The other ones are looked for among the newest
+# of them, so that what is rare, or nowhere, does not have the whole table read.
+LED: Final = """deliveries WHERE {lead} AND ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2::uuid))
+    AND ($3::timestamptz IS NULL OR created_at >= $3) AND ($4::timestamptz IS NULL OR created_at < $4)
+ORDER BY created_at DESC, id DESC"""
 PAGE: Final = f"""
-SELECT {SHOWN} FROM deliveries WHERE {WANTED}
-    AND ($9::timestamptz IS NULL OR (created_at, id) < ($9, $10::uuid))
-ORDER BY created_at DESC, id DESC LIMIT $11
+SELECT {SHOWN} FROM (SELECT * FROM {LED} LIMIT {{walk}}) d WHERE {{others}}
+ORDER BY created_at DESC, id DESC LIMIT $5
 """  # noqa: S608 - made of constants
-EMAIL_OFF: Final = PAGE.replace("WHERE", "WHERE email_off AND", 1)  # by an index of its own
+CUT: Final = f"SELECT created_at, id FROM {LED} OFFSET {{walk}} - 1 LIMIT 1"  # noqa: S608
+# A plan that collects rows and sorts them reads all of them first.
+IN_ORDER: Final = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+WALK: Final = 20_000
+LEADS: Final = ("login_id", "user_id", "email_off", "trouble", "account_id")
+TROUBLE: Final = frozenset({State.FAILED, State.UNDELIVERED, State.UNKNOWN, State.EXPIRED})
+LAST: Final = """
+SELECT coalesce(max(id) FILTER (WHERE at < now() - interval '2 seconds'), min(id) - 1, 0)
+FROM (SELECT id, at FROM delivery_log ORDER BY id DESC LIMIT 500) newest
+"""
 STEPS: Final = "id, at, what, login_id, delivery_id, account_id AS account, channel, cause, provider, reason, ms"
 
 
@@ -29,16 +51,66 @@ def wanted(of: Wanted) -> tuple[Any, ...]:
     return of.account, of.login_id, of.state, of.reason, of.provider, of.channel, of.since, of.until
 
 
+class Statement(NamedTuple):
+    """A page's statement, the one that finds where its look ended, and what both take."""
+
+    page: str
+    cut: str
+    led_by: tuple[Any, ...]
+    others: tuple[Any, ...]
+
+
+def statement(of: ListQuery, walk: int = WALK) -> Statement:
+    """`$1` to `$4`: where to go on and from when to when; `$5`: how many rows; then the filters' own values."""
+    given = [(name, text, value) for name, text, value in _conditions(of) if value is not None]
+    lead = next((found for name in LEADS for found in given if found[0] == name), None)
+    others = [found for found in given if found is not lead]
+    first = 6 + len(others)
+    texts = [text.replace("?", f"${number}") for number, (_, text, _) in enumerate(others, 6)]
+    led = lead[1].replace("?", f"${first}") if lead else "true"
+    cut = lead[1].replace("?", "$5") if lead else "true"
+    return Statement(
+        page=PAGE.format(lead=led, walk=walk, others=" AND ".join(texts) or "true"),
+        cut=CUT.format(lead=cut, walk=walk),
+        led_by=(lead[2],) if lead else (),
+        others=tuple(value for _, _, value in others),
+    )
+
+
+def _conditions(of: ListQuery) -> tuple[tuple[str, str, Any], ...]:
+    state = "trouble" if of.state in TROUBLE else "state"
+    trouble = "state IN ('failed', 'undelivered', 'unknown', 'expired') AND state = ?::text"
+    return (
+        ("login_id", "login_id = ?::uuid", of.login_id),
+        ("user_id", "user_id = ?::uuid", of.user),
+        ("email_off", "email_off AND ?::boolean", of.email_off or None),
+        (state, trouble if state == "trouble" else "state = ?::text", of.state),
+        ("account_id", "account_id = ?::uuid", of.account),
+        ("reason", "?::text IN (reason, split_part(reason, ':', 1))", of.reason),
+        ("provider", "provider = ?::text", of.provider),
+        ("channel", "channel = ?::text", of.channel),
+        ("country", "country = ?::text", of.country),
+        ("cause", "split_part(cause, ':', 1) = ?::text", of.cause),
+    )
+
+
 class PostgresReading:
-    """`deliveries.Reading` on asyncpg."""
+    """`deliveries.Reading` on asyncpg. `walk`: how many rows one page looks at, at most."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        self._pool = pool
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], walk: int = WALK) -> None:
+        self._pool, self._walk = pool, walk
 
-    async def page(self, asked: ListQuery, after: tuple[datetime, UUID] | None, limit: int) -> list[Delivery]:
-        statement = EMAIL_OFF if asked.email_off else PAGE
-        rows = await self._pool.fetch(statement, *wanted(asked), *(after or (None, None)), limit)
-        return [Delivery(**dict(row)) for row in rows]
+    async def page(self, asked: ListQuery, after: Position | None, limit: int) -> Found:
+        made = statement(asked, self._walk)
+        span = (*(after or (None, None)), asked.since, asked.until)
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            await connection.execute(IN_ORDER)
+            rows = await connection.fetch(made.page, *span, limit, *made.others, *made.led_by)
+            found = [Delivery(**dict(row)) for row in rows]
+            if len(found) >= limit or not made.others:
+                return Found(found, None)
+            cut = await connection.fetchrow(made.cut, *span, *made.led_by)
+            return Found(found, Position(*cut) if cut is not None else None)
 
     async def timeline(self, login_id: UUID, account: UUID | None) -> Timeline | None:
         login = await self._pool.fetchrow("SELECT * FROM login_states WHERE login_id = $1", login_id)
@@ -49,14 +121,16 @@ class PostgresReading:
             login_id,
         )
         steps = await self._pool.fetch(f"SELECT {STEPS} FROM delivery_log WHERE login_id = $1 ORDER BY id", login_id)  # noqa: S608
+        begun_at = await self._pool.fetchval("SELECT min(begun_at) FROM deliveries WHERE login_id = $1", login_id)
         return Timeline(
             login_id=login_id,
             account=login["account_id"],
             user=login["user_id"],
             closed=login["why"],
+            begun_at=begun_at,
             expires_at=login["expires_at"],
             deliveries=[Delivery(**dict(row)) for row in rows],
-            steps=[Step(**dict(row)) for row in steps],
+            steps=list(told((Step(**dict(row)) for row in steps), begun_at)),
         )
 
     async def steps_after(self, last: int, limit: int) -> list[Step]:
@@ -68,4 +142,5 @@ class PostgresReading:
         return [Step(**dict(row)) for row in rows]
 
     async def last_step(self) -> int:
-        return int(await self._pool.fetchval("SELECT coalesce(max(id), 0) FROM delivery_log"))
+        """The newest line that no other can come before any more, as far as the newest lines tell."""
+        return int(await self._pool.fetchval(LAST))

@@ -4,11 +4,11 @@ from typing import Any
 
 from aiohttp import web
 
-from services.delivery.routes import guard, letters, operating, providers, reading, receipts, replays, wordings
+from services.delivery.routes import guard, health, letters, operating, providers, reading, receipts, replays, wordings
 from services.delivery.routes.parts import PARTS, Parts
 from services.delivery.who import RIGHTS
 from services.platform import auth
-from services.platform.http import NotReady, base_app
+from services.platform.http import MEASURE, NotReady, base_app
 from services.platform.introspection import Introspection
 from services.platform.openapi import document
 
@@ -18,6 +18,7 @@ RECEIPTS = ("POST", "/v1/receipts/{provider}")
 HANDLERS = {
     ("GET", "/v1/deliveries"): reading.listed,
     ("GET", "/v1/deliveries/stream"): reading.stream,
+    ("GET", "/v1/deliveries/health"): health.health,
     ("POST", "/v1/deliveries/pause"): operating.pause,
     ("POST", "/v1/deliveries/resume"): operating.resume,
     ("GET", "/v1/deliveries/pauses"): operating.pauses,
@@ -52,14 +53,20 @@ def build(parts: Parts) -> web.Application:
     described = document("Gatepost delivery", {**RIGHTS, RECEIPTS: None})
     app = base_app("delivery", _ready(parts), described)
     app[PARTS] = parts
+    app[MEASURE] = parts.checkup.health
     app[auth.CHECK_CLIENT] = parts.directory.check
     introspection = Introspection(parts.settings)
     app[auth.INTROSPECT] = introspection.user
     app.on_cleanup.append(introspection.close)
+    app.on_shutdown.append(_end_streams)
     for (method, path), handler in HANDLERS.items():
         app.router.add_route(method, path, handler)
     app.router.add_route(*RECEIPTS, receipts.receive)
     return app
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[PARTS].tail.end()
 
 
 def _ready(parts: Parts) -> Any:

@@ -14,6 +14,7 @@ from services.delivery.compose import Secrets
 from services.delivery.dead_letters import Taker
 from services.delivery.deliveries import account_of
 from services.delivery.gate import Gate
+from services.delivery.health import Checkup
 from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.guarding import PostgresGuarding
 from services.delivery.postgres.ledger import PostgresLedger
@@ -27,6 +28,7 @@ from services.delivery.replaying import Replayer
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
+from services.delivery.tail import Tail
 from services.delivery.who import RIGHTS
 from services.platform import auth
 from services.platform.auth import Who, in_account
@@ -40,6 +42,8 @@ class Parts:
     settings: DeliverySettings
     pool: asyncpg.Pool[asyncpg.Record]
     reading: PostgresReading
+    tail: Tail
+    checkup: Checkup
     controls: PostgresControls
     replays: PostgresReplays
     replayer: Replayer

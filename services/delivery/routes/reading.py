@@ -1,19 +1,25 @@
 """`GET /v1/deliveries`, `/v1/deliveries/stream`, `/v1/timelines/{login_id}`."""
 
 import asyncio
-from uuid import UUID
+from typing import Final
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from services.delivery import deliveries
 from services.delivery.routes.parts import PARTS, caller, not_found, only_account, uuid_at
-from services.platform.http import Problem, json_response, query
-from services.platform.postgres import AWAY
+from services.delivery.tail import MOST_FOLLOWERS, Follower, Tail, TooManyFollowers
+from services.platform.http import Problem, json_response, query, too_many
 
-POLL_SECONDS = 0.5
-QUIET_SECONDS = 15.0
-AT_ONCE = 500
+log = structlog.get_logger()
+
+QUIET_SECONDS: Final = 15.0
+STUCK_SECONDS: Final = 10.0
+TOO_SLOW: Final = b"""event: dropped
+data: {"reason": "too-slow", "detail": "More steps came than you read. Connect again with Last-Event-ID, or filter."}
+
+"""
 
 
 async def listed(request: web.Request) -> web.Response:
@@ -30,50 +36,68 @@ async def timeline(request: web.Request) -> web.Response:
     who = await caller(request)
     found = await request.app[PARTS].reading.timeline(uuid_at(request, "login_id"), deliveries.account_of(who))
     if found is None:
-        raise not_found("There is no such login here.")
+        raise not_found("Delivery has no message of such a login. `gatepost deliveries list` shows what it has.")
     return json_response(found)
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Server-sent events, one a log line; `Last-Event-ID` goes on where a connection broke."""
-    who = await caller(request)
-    account = deliveries.account_of(who)
-    reading = request.app[PARTS].reading
-    last = _last_seen(request)
-    last = await reading.last_step() if last is None else last
+    """Server-sent events, one a step; `Last-Event-ID` goes on where a connection broke."""
+    asked = query(request, deliveries.StreamQuery)
+    who = await caller(request, asked.account)
+    asked = msgspec.structs.replace(asked, account=only_account(who, asked.account))
+    tail = request.app[PARTS].tail
+    await tail.begin()
+    try:
+        with tail.follow(asked) as follower:
+            return await _told(request, tail, follower)
+    except TooManyFollowers:
+        detail = f"{MOST_FOLLOWERS} streams are open at this worker. Close one, or try again in a minute."
+        raise too_many("too-many-streams", detail, 60) from None
+
+
+async def _told(request: web.Request, tail: Tail, follower: Follower) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+    answer.headers["X-Accel-Buffering"] = "no"
     await answer.prepare(request)
-    await answer.write(b": connected\n\n")
-    await _follow(answer, reading, account, last)
+    line = _Line(answer)
+    await line.write(b": connected\nretry: 1000\n\n")
+    try:
+        if (last := _last_seen(request)) is not None:
+            async for found in tail.past(follower.asked, last, follower.since):
+                for step in found:
+                    await line.step(step, shown=follower.asked.takes(step))
+        await _follow(line, follower)
+    except ConnectionResetError:
+        pass  # the reader went away
+    except TimeoutError:
+        log.info("stream_reader_stuck")
+        if request.transport is not None:
+            request.transport.abort()
     return answer
 
 
-async def _follow(answer: web.StreamResponse, reading: deliveries.Reading, account: UUID | None, last: int) -> None:
-    """Log ids are given before commits, so the newest lines are read twice and shown once."""
-    shown: set[int] = set()
-    quiet = 0.0
-    while True:
-        steps = await _steps(reading, last - AT_ONCE // 2)
-        fresh = [s for s in steps if s.id not in shown and s.id > last - AT_ONCE // 2]
-        fresh = fresh if shown else [s for s in fresh if s.id > last]
-        shown |= {step.id for step in steps}
-        for step in fresh:
-            if account is None or step.account == account:
-                await answer.write(b"id: %d\nevent: step\ndata: %s\n\n" % (step.id, msgspec.json.encode(step)))
-        last = max([last, *(step.id for step in steps)])
-        shown = {i for i in shown if i > last - AT_ONCE} | {last}
-        quiet = 0.0 if fresh else quiet + POLL_SECONDS
-        if quiet >= QUIET_SECONDS:
-            await answer.write(b": quiet\n\n")
-            quiet = 0.0
-        await asyncio.sleep(POLL_SECONDS)
+async def _follow(line: "_Line", follower: Follower) -> None:
+    while not (follower.too_slow or follower.over):
+        step = await follower.next(QUIET_SECONDS)
+        await (line.step(step) if step is not None else line.write(b": quiet\n\n"))
+    if follower.too_slow:
+        log.info("stream_reader_too_slow")
+        await line.write(TOO_SLOW)
 
 
-async def _steps(reading: deliveries.Reading, after: int) -> list[deliveries.Step]:
-    try:
-        return await reading.steps_after(after, AT_ONCE)
-    except AWAY:
-        return []
+class _Line:
+    """One reader's connection. What it does not take within ten seconds ends it: `TimeoutError`."""
+
+    def __init__(self, answer: web.StreamResponse) -> None:
+        self._answer = answer
+
+    async def write(self, data: bytes) -> None:
+        await asyncio.wait_for(self._answer.write(data), STUCK_SECONDS)
+
+    async def step(self, step: deliveries.Step, shown: bool = True) -> None:
+        """A step that is not shown still says how far the reader has come."""
+        what = b"event: step\ndata: %s\n" % msgspec.json.encode(step) if shown else b""
+        await self.write(b"id: %d\n%s\n" % (step.id, what))
 
 
 def _last_seen(request: web.Request) -> int | None:

@@ -21,10 +21,7 @@ from tests.integration.delivery.conftest import Place, client
 from tests.integration.delivery.world import Login, World, until
 
 ROLES = ("user", "admin", "operator")
-OF_NO_ACCOUNT = {
-    ("GET", "/v1/deliveries/stream"),
-    ("GET", "/v1/deliveries/pauses"),
-}  # they show the caller's own account
+OF_NO_ACCOUNT = {("GET", "/v1/deliveries/pauses")}  # it shows the caller's own account
 
 Call = tuple[str, str]
 LISTS = {("GET", "/v1/replays"), ("GET", "/v1/guard")}
@@ -98,7 +95,8 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
     ids = {"login_id": kept.login.login_id, "replay_id": kept.replay_id, "letter_id": new_id(), "provider": "nobody"}
     path = pattern.format(**ids, **account)
     sent: dict[str, Any] = {}
-    if pattern in ("/v1/deliveries", "/v1/replays/{replay_id}", "/v1/replays/{replay_id}/stop") or call in LISTS:
+    of_account = ("/v1/deliveries", "/v1/deliveries/stream", "/v1/replays/{replay_id}", "/v1/replays/{replay_id}/stop")
+    if pattern in of_account or call in LISTS:
         sent = {"params": account}
     elif pattern.startswith(("/v1/deliveries/", "/v1/replays")) and method == "POST":
         sent = {"json": account | ({"dry_run": True} if pattern == "/v1/replays" else {})}

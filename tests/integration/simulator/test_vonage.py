@@ -84,7 +84,7 @@ async def test_a_server_error_may_come_after_the_message_arrived(
 async def test_a_client_with_a_deadline_sees_no_answer(
     simulator: Running, inbox: Inbox, mode: str, answered: str
 ) -> None:
-    await inbox.fault("sms", mode, seconds=10)
+    await inbox.fault("sms", mode, seconds=40)
     with pytest.raises((requests.ConnectionError, requests.Timeout)):
         await send(simulator.http_url, vonage(simulator.http_url, timeout=1))
     assert await inbox.attempts() == [("sms", mode, answered)]

@@ -1,0 +1,142 @@
+"""One reading of how delivery is, for whoever asks: the API, the command line, the metrics."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, Protocol
+
+import msgspec
+
+from services.delivery.lanes import Lane
+from services.delivery.pauses import Pause
+from services.delivery.watchdog import Seen
+from services.platform import metrics
+from services.platform.clock import Clock
+
+FRESH_SECONDS: Final = 2.0
+
+Capped = Annotated[int, msgspec.Meta(description="counted up to 10,000")]
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """What is due and was not called yet; what operators hold back; what nobody settled after its lease had run out."""
+
+    due: Capped
+    oldest_seconds: float
+    held_back: Capped
+    overdue: Capped
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that wait for Kafka; `parked`: that Kafka refuses."""
+
+    waiting: Capped
+    oldest_seconds: float
+    parked: Capped
+
+
+class Calls(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's calls of the last five minutes (of the newest 20,000 steps), and what it said afterwards."""
+
+    provider: str
+    channel: str
+    calls: int
+    failed: int
+    undelivered: int
+    no_receipt: int
+    p95_ms: int | None
+
+
+class Recent(msgspec.Struct, frozen=True, kw_only=True):
+    """`fallbacks`: e-mails made because an SMS did not arrive, beside the SMS of that time."""
+
+    sms: int
+    fallbacks: int
+    providers: Sequence[Calls]
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """What the database tells, in one look."""
+
+    now: datetime
+    waiting: Waiting
+    outbox: Standing
+    recent: Recent
+    dead_letters: Capped
+    paused: Sequence[Pause]
+    providers: Sequence[Mapping[str, Any]]
+    migrations: Sequence[str]
+
+
+class Kafka(msgspec.Struct, frozen=True, kw_only=True):
+    """This worker's own partitions. `answered_seconds`: since the newest answer; None: none yet."""
+
+    lag: int
+    answered_seconds: float | None
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """`clock_ahead_ms`: this worker's clock beside the database's."""
+
+    at: datetime
+    clock_ahead_ms: int
+    waiting: Waiting
+    outbox: Standing
+    recent: Recent
+    dead_letters: int
+    paused: Sequence[Pause]
+    providers: Sequence[Mapping[str, Any]]
+    kafka: Kafka
+    migrations: Sequence[str]
+
+
+class Vitals(Protocol):
+    """The part of Postgres that the reading needs."""
+
+    async def read(self) -> Read: ...
+
+
+class Checkup:
+    """Reads at most every two seconds, however many ask."""
+
+    def __init__(self, vitals: Vitals, lanes: Callable[[], Iterable[Lane]], clock: Clock) -> None:
+        self._vitals, self._lanes, self._clock = vitals, lanes, clock
+        self._last: tuple[float, Health] | None = None
+        self.seen: Callable[[], Seen] = lambda: Seen({}, None)
+
+    async def health(self) -> Health:
+        now = self._clock.monotonic()
+        if self._last is not None and now - self._last[0] < FRESH_SECONDS:
+            return self._last[1]
+        read = await self._vitals.read()
+        made = self._made(read)
+        self._last = now, made
+        tell(made)
+        return made
+
+    def _made(self, read: Read) -> Health:
+        here = {
+            lane.channel.name: {"breaker": lane.breaker.state, "under_way": lane.under_way} for lane in self._lanes()
+        }
+        ahead = (self._clock.now() - read.now).total_seconds()
+        fields = {name: getattr(read, name) for name in read.__struct_fields__ if name not in ("now", "providers")}
+        rows = [{**row, **here.get(row["name"], {"breaker": None, "under_way": 0})} for row in read.providers]
+        return Health(
+            at=read.now, clock_ahead_ms=round(ahead * 1000), providers=rows, kafka=_kafka(self.seen()), **fields
+        )
+
+
+def _kafka(seen: Seen) -> Kafka:
+    lag = sum(max(0, place.end - place.position) for place in seen.places.values())
+    return Kafka(lag=lag, answered_seconds=None if seen.answered_ago is None else round(seen.answered_ago, 1))
+
+
+def tell(health: Health) -> None:
+    """The same figures, as metrics."""
+    metrics.OLDEST_CODE_SECONDS.set(health.waiting.oldest_seconds)
+    metrics.CODES_WAITING.set(health.waiting.due)
+    metrics.OUTBOX_OLDEST_SECONDS.set(health.outbox.oldest_seconds)
+    metrics.OUTBOX_WAITING.set(health.outbox.waiting)
+    metrics.DEAD_LETTERS_OPEN.set(health.dead_letters)
+    metrics.KAFKA_LAG.set(health.kafka.lag)
+    for row in health.providers:
+        metrics.BREAKER_CLOSED.labels(row["channel"], row["name"]).set(row["breaker"] == "closed")

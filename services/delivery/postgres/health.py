@@ -1,0 +1,83 @@
+"""`health.Vitals` on asyncpg. Every count is capped and every look is short, whatever has piled up."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import asyncpg
+
+from services.delivery.health import Calls, Read, Recent, Standing, Waiting
+from services.delivery.pauses import Pause
+from services.delivery.postgres.controls import PAUSED, PROVIDER
+from services.platform import migrate, outbox
+
+# The heads of the queues, each by its index: of a million that wait, a row for each account and channel is read.
+WAITING: Final = """
+WITH RECURSIVE queues AS (
+    (SELECT account_id, channel FROM deliveries WHERE state = 'queued' ORDER BY account_id, channel LIMIT 1)
+    UNION ALL
+    SELECT n.account_id, n.channel FROM queues q CROSS JOIN LATERAL (
+        SELECT d.account_id, d.channel FROM deliveries d
+        WHERE d.state = 'queued' AND (d.account_id, d.channel) > (q.account_id, q.channel)
+        ORDER BY d.account_id, d.channel LIMIT 1
+    ) n
+), heads AS (
+    SELECT h.challenged_at FROM queues q CROSS JOIN LATERAL (
+        SELECT challenged_at FROM deliveries d
+        WHERE d.account_id = q.account_id AND d.channel = q.channel AND d.state = 'queued' AND d.due_at <= now()
+        ORDER BY d.due_at LIMIT 1
+    ) h
+), counted AS (SELECT due_at, expires_at FROM deliveries WHERE state = 'queued' LIMIT 10000)
+SELECT (SELECT count(*) FROM counted WHERE due_at <= now()) AS due,
+    coalesce((SELECT extract(epoch FROM now() - min(challenged_at)) FROM heads), 0)::float8 AS oldest_seconds,
+    (SELECT count(*) FROM counted WHERE due_at > now() AND due_at = expires_at) AS held_back,
+    (SELECT count(*) FROM (SELECT FROM deliveries WHERE state IN ('sending', 'sent')
+        AND due_at < now() - interval '5 seconds' LIMIT 10000) late) AS overdue
+"""
+NEWEST: Final = """
+SELECT * FROM (SELECT at, what, delivery_id, channel, cause, provider, reason, ms FROM delivery_log
+               ORDER BY id DESC LIMIT 20000) newest WHERE at > now() - interval '5 minutes'
+"""
+CALLS: Final = f"""
+WITH recent AS ({NEWEST})
+SELECT provider, channel, count(ms) AS calls,
+    count(ms) FILTER (WHERE what NOT IN ('sent', 'delivered')) AS failed,
+    count(*) FILTER (WHERE ms IS NULL AND what = 'undelivered') AS undelivered,
+    count(*) FILTER (WHERE reason = 'no-receipt') AS no_receipt,
+    percentile_disc(0.95) WITHIN GROUP (ORDER BY ms) AS p95_ms
+FROM recent WHERE provider IS NOT NULL AND channel IS NOT NULL GROUP BY provider, channel ORDER BY channel, provider
+"""  # noqa: S608 - made of constants
+SHARE: Final = f"""
+SELECT count(DISTINCT delivery_id) FILTER (WHERE channel = 'sms') AS sms,
+    count(DISTINCT delivery_id) FILTER (WHERE cause LIKE 'fallback:%' AND what = 'queued') AS fallbacks
+FROM ({NEWEST}) recent
+"""  # noqa: S608
+OPEN_LETTERS: Final = "SELECT count(*) FROM (SELECT FROM dead_letters WHERE replayed_at IS NULL LIMIT 10000) open"
+PROVIDERS: Final = f"SELECT {PROVIDER} FROM providers ORDER BY channel, position, name"  # noqa: S608
+
+
+class PostgresVitals:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def read(self) -> Read:
+        async with self._pool.acquire() as connection:
+            return Read(
+                now=await connection.fetchval("SELECT clock_timestamp()"),
+                waiting=Waiting(**(await _row(connection, WAITING))),
+                outbox=Standing(**await outbox.standing(connection)),
+                recent=await _recent(connection),
+                dead_letters=await connection.fetchval(OPEN_LETTERS),
+                paused=[Pause(**dict(row)) for row in await connection.fetch(PAUSED)],
+                providers=[dict(row) for row in await connection.fetch(PROVIDERS)],
+                migrations=await migrate.missing(connection, "delivery"),
+            )
+
+
+async def _recent(connection: Any) -> Recent:
+    rows = await connection.fetch(CALLS)
+    return Recent(providers=[Calls(**dict(row)) for row in rows], **(await _row(connection, SHARE)))
+
+
+async def _row(connection: Any, statement: str) -> dict[str, Any]:
+    return dict(await connection.fetchrow(statement))
