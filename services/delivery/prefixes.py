@@ -44,7 +44,8 @@ def split(joined: bytes | None) -> list[bytes]:
 
 def shown(e164: str) -> list[str]:
     """As operators read each beginning: `+44 7911 123•••`."""
-    text = phonenumbers.format_number(phonenumbers.parse(e164), phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    number = _parsed(e164)
+    text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL) if number else e164
     return [_dotted(text, cut) for cut in CUTS]
 
 
@@ -59,4 +60,12 @@ def _dotted(text: str, cut: int) -> str:
 @lru_cache(maxsize=4096)
 def number_type(e164: str) -> str:
     """By libphonenumber's plan of each country; `invalid` where that knows no such number."""
-    return KINDS.get(phonenumbers.number_type(phonenumbers.parse(e164)), "invalid")
+    number = _parsed(e164)
+    return KINDS.get(phonenumbers.number_type(number), "invalid") if number else "invalid"
+
+
+def _parsed(e164: str) -> phonenumbers.PhoneNumber | None:
+    try:
+        return phonenumbers.parse(e164)
+    except phonenumbers.NumberParseException:
+        return None

@@ -71,8 +71,12 @@ UNION ALL SELECT 'proven', '', recipient, 0, 0, false, false FROM guard_proven
     WHERE recipient = ANY((SELECT $9::bytea[])::bytea[]) AND at > now() - make_interval(days => {PROVEN_DAYS})
 """  # noqa: S608 - made of constants
 NAME: Final = """
-UPDATE guard_prefixes p SET shown = g.shown FROM unnest($2::bytea[], $3::bytea[]) AS g (prefix, shown)
-WHERE p.account_id = $1 AND p.prefix = g.prefix AND p.shown IS NULL
+UPDATE guard_prefixes p SET shown = g.shown
+FROM unnest($2::bytea[], $3::bytea[]) AS g (prefix, shown) JOIN (
+    SELECT prefix FROM guard_prefixes WHERE account_id = $1 AND prefix = ANY($2) AND shown IS NULL
+    ORDER BY prefix FOR UPDATE
+) taken USING (prefix)
+WHERE p.account_id = $1 AND p.prefix = g.prefix
 """
 ADD: Final = f"""
 INSERT INTO guard_figures AS f (day, account_id, country, provider, reason, sends, stopped, cost)
@@ -105,17 +109,21 @@ CONVERTED: Final = f"""
     ON CONFLICT (day, account_id, country, provider, reason) DO UPDATE SET verified = f.verified + excluded.verified
 )
 """  # noqa: S608
+# Rows of a table by its key, and what makes them old; `$1` is a window's length.
 OLD: Final = (
-    """DELETE FROM guard_prefixes WHERE (account_id, prefix) IN (SELECT account_id, prefix FROM guard_prefixes
-        WHERE since < now() - make_interval(secs => $1 * 2) AND coalesce(lifted_until < now(), true) LIMIT $2)""",
-    f"""DELETE FROM guard_proven WHERE recipient IN (SELECT recipient FROM guard_proven
-        WHERE $1 > 0 AND at < now() - make_interval(days => {PROVEN_DAYS}) LIMIT $2)""",  # noqa: S608
-    f"""DELETE FROM guard_figures WHERE (day, account_id, country, provider, reason) IN (
-        SELECT day, account_id, country, provider, reason FROM guard_figures
-        WHERE $1 > 0 AND day < {TODAY} - {FIGURES_DAYS} LIMIT $2)""",  # noqa: S608
-    f"""DELETE FROM guard_budgets WHERE (day, account_id) IN (
-        SELECT day, account_id FROM guard_budgets WHERE $1 > 0 AND day < {TODAY} - {FIGURES_DAYS} LIMIT $2)""",  # noqa: S608
+    (
+        "guard_prefixes",
+        "account_id, prefix",
+        "since < now() - make_interval(secs => $1 * 2) AND coalesce(lifted_until < now(), true)",
+    ),
+    ("guard_proven", "recipient", f"$1 > 0 AND at < now() - make_interval(days => {PROVEN_DAYS})"),
+    ("guard_budgets", "day, account_id", f"$1 > 0 AND day < {TODAY} - {FIGURES_DAYS}"),
+    ("guard_figures", "day, account_id, country, provider, reason", f"$1 > 0 AND day < {TODAY} - {FIGURES_DAYS}"),
 )
+TIDY: Final = [
+    f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {old} LIMIT $2 FOR UPDATE SKIP LOCKED)"  # noqa: S608
+    for table, key, old in OLD
+]
 
 
 class PostgresGuard:
@@ -146,7 +154,7 @@ class PostgresGuard:
 
     async def tidy(self) -> None:
         """Rows that are too old to say anything, some at a time."""
-        for statement in OLD:
+        for statement in TIDY:
             while await self._pool.execute(statement, self._window, TIDY_ROWS) == f"DELETE {TIDY_ROWS}":
                 pass
 

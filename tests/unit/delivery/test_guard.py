@@ -115,6 +115,7 @@ def test_without_prices_each_sms_costs_one():
         ("+447640123456", "pager"),
         ("+12025550123", "fixed-line-or-mobile"),
         ("+447700900123", "invalid"),
+        ("+4499123456789012345", "invalid"),
     ],
 )
 def test_kinds_of_numbers(number, kind):
