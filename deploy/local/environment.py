@@ -11,12 +11,15 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from deploy.local import webhooks
 from deploy.local.ports import Ports
 from deploy.local.postgres import DATABASES, Postgres
 
 PORT_OF: Final = {"gateway": "gateway", "delivery": "delivery", "session-store": "session_store"}
 TWILIO_FROM: Final = "+15005550006"
 VONAGE_FROM: Final = "Gatepost"
+MAIL_FROM: Final = "codes@gatepost.example"
+CHOICES: Final = {"SMS": ("twilio", "vonage", "webhook"), "EMAIL": ("smtp", "ses", "webhook")}
 
 
 class Environment:
@@ -62,18 +65,66 @@ class Environment:
             "GATEPOST_SIM_SMTP_PORT": str(self.ports.smtp),
             "GATEPOST_SIM_TWILIO_SID": self._kept("twilio.sid", "AC" + secrets.token_hex(16)),
             "GATEPOST_SIM_TWILIO_TOKEN_FILE": self._kept_file("twilio.token", secrets.token_hex(16)),
-        } | (self._vonage("GATEPOST_SIM", "PUBLIC_KEY") if by_vonage() else {})
+            **(self._vonage("GATEPOST_SIM", "PUBLIC_KEY") if by("SMS", "vonage") else {}),
+            **(self._ses("GATEPOST_SIM") if by("EMAIL", "ses") else {}),
+            **(self._webhook_secrets() if by("SMS", "webhook") or by("EMAIL", "webhook") else {}),
+        }
 
     def providers(self) -> dict[str, str]:
-        return (self._by_vonage() if by_vonage() else self._by_twilio()) | {
-            "GATEPOST_SMTP_HOST": "127.0.0.1",
-            "GATEPOST_SMTP_PORT": str(self.ports.smtp),
-            "GATEPOST_SMTP_SECURITY": "none",
-            "GATEPOST_SMTP_FROM": "codes@gatepost.example",
+        found = {
             "GATEPOST_INSTANCE_ID": "delivery-1",
             "GATEPOST_ALLOW_INSECURE": "provider-loopback",
             "GATEPOST_GUARD_NUMBER_TYPES": "premium-rate",  # numbers from books and films exist in no plan
         }
+        ways = {
+            "SMS": {"twilio": self._by_twilio, "vonage": self._by_vonage},
+            "EMAIL": {"smtp": self._by_smtp, "ses": self._by_ses},
+        }
+        for channel, providers in ways.items():
+            for name, way in providers.items():
+                found |= way() if by(channel, name) else {}
+        channels = [channel.lower() for channel in CHOICES if by(channel, "webhook")]
+        return found | (self._by_webhook(channels) if channels else {})
+
+    def _by_webhook(self, channels: list[str]) -> dict[str, str]:
+        """A folder with a file for each channel, made anew."""
+        folder, at = self.folder / "webhooks", f"http://127.0.0.1:{self.ports.inbox}"
+        signing, receipts = self._webhook_secrets().values()
+        folder.mkdir(parents=True, exist_ok=True)
+        for channel, name in webhooks.NAMES.items():
+            file = folder / f"{name}.toml"
+            file.unlink(missing_ok=True)
+            if channel in channels:
+                file.write_text(webhooks.file_for(channel, at, signing, receipts, MAIL_FROM))
+        return {"GATEPOST_WEBHOOKS": str(folder)}
+
+    def _webhook_secrets(self) -> dict[str, str]:
+        """What delivery and the simulator both know: one signs messages, one receipts."""
+        return {
+            f"GATEPOST_SIM_WEBHOOK_{name}_FILE": self._kept_file(f"webhook.{name}", webhooks.new_secret())
+            for name in ("SECRET", "RECEIPTS_SECRET")
+        }
+
+    def _by_smtp(self) -> dict[str, str]:
+        return {
+            "GATEPOST_SMTP_HOST": "127.0.0.1",
+            "GATEPOST_SMTP_PORT": str(self.ports.smtp),
+            "GATEPOST_SMTP_SECURITY": "none",
+            "GATEPOST_SMTP_FROM": MAIL_FROM,
+        }
+
+    def _by_ses(self) -> dict[str, str]:
+        more = {"BASE_URL": f"http://127.0.0.1:{self.ports.inbox}", "FROM": MAIL_FROM}
+        return {f"GATEPOST_SES_{name}": value for name, value in more.items()} | self._ses("GATEPOST")
+
+    def _ses(self, prefix: str) -> dict[str, str]:
+        """What delivery and the simulator both know of one key."""
+        told = {
+            "REGION": "eu-central-1",
+            "ACCESS_KEY_ID": self._kept("ses.key", "AKIA" + secrets.token_hex(8).upper()),
+            "SECRET_ACCESS_KEY_FILE": self._kept_file("ses.secret", secrets.token_urlsafe(30)),
+        }
+        return {f"{prefix}_SES_{name}": value for name, value in told.items()}
 
     def _by_twilio(self) -> dict[str, str]:
         return {
@@ -118,9 +169,15 @@ class Environment:
         return str(path)
 
 
-def by_vonage() -> bool:
-    """`GATEPOST_LOCAL_SMS=vonage` sends by Vonage's API instead of Twilio's; both are the simulator's."""
-    return os.environ.get("GATEPOST_LOCAL_SMS") == "vonage"
+def by(channel: str, provider: str) -> bool:
+    """`GATEPOST_LOCAL_SMS=vonage`, `GATEPOST_LOCAL_EMAIL=ses`: whose API is spoken; without it the first of `CHOICES`.
+    The simulator speaks them all.
+    """
+    name, choices = f"GATEPOST_LOCAL_{channel}", CHOICES[channel]
+    chosen = os.environ.get(name) or choices[0]
+    if chosen not in choices:
+        sys.exit(f"{name}={chosen}: choose one of {', '.join(choices)}")
+    return chosen == provider
 
 
 def new_key_pair() -> dict[str, str]:

@@ -12,8 +12,7 @@ from aiohttp_sse import sse_response
 
 from deploy.simulator.faults import MODES, BadFault, Faults
 from deploy.simulator.store import KEPT, Store
-from deploy.simulator.twilio import Twilio
-from deploy.simulator.vonage import Vonage
+from deploy.simulator.submissions import HttpProvider
 
 STATIC: Final = Path(__file__).parent / "static"
 LONGEST_WAIT: Final = 30.0
@@ -23,7 +22,7 @@ POLICY: Final = (
 )
 
 
-def build_simulator(store: Store, faults: Faults, providers: Sequence[Twilio | Vonage]) -> web.Application:
+def build_simulator(store: Store, faults: Faults, providers: Sequence[HttpProvider]) -> web.Application:
     app = web.Application()
     for provider in providers:
         provider.add_routes(app)

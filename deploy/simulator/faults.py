@@ -1,5 +1,6 @@
 """Faults on request, for one recipient or for all."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,11 +20,23 @@ SMS_MODES: Final = (
     "forged_receipt",
     "undelivered",
 )
-EMAIL_MODES: Final = ("smtp_4xx", "smtp_5xx", "cut_after_data", "hang", "reset")
-PROVIDERS: Final = ("twilio", "vonage")
+EMAIL_MODES: Final = (
+    "smtp_4xx",
+    "smtp_5xx",
+    "cut_after_data",
+    "hang",
+    "reset",
+    "refuse",
+    "error",
+    "error_after_accept",
+    "rate_limit",
+    "slow_drip",
+)
+PROVIDERS: Final = ("twilio", "vonage", "webhook", "webhook-email", "smtp", "ses")
 MODES: Final = {"sms": SMS_MODES, "email": EMAIL_MODES}
 RANGES: Final = {"code": (400, 99_999), "status": (400, 599), "seconds": (0, 600), "retry_after": (0, 3600)}
 NUMBERS: Final = (*RANGES, "times")
+NAMES: Final = re.compile(r"[A-Za-z0-9-]{1,60}")
 SMTP_CODES: Final = {"smtp_4xx": (400, 499), "smtp_5xx": (500, 599)}
 
 
@@ -33,10 +46,10 @@ class BadFault(ValueError):
 
 @dataclass
 class Fault:
-    """`times` None means until it is taken back."""
+    """`times` None means until it is taken back. A code is a number, for e-mail also the name of an error."""
 
     mode: str
-    code: int | None = None
+    code: int | str | None = None
     status: int | None = None
     seconds: float = 30.0
     retry_after: int = 2
@@ -98,7 +111,8 @@ def _fault(channel: str, fault: Any) -> Fault:
     ranges = RANGES | {"times": (1, 1_000_000)}
     if fault["mode"] in SMTP_CODES:
         ranges["code"] = SMTP_CODES[fault["mode"]]
-    for name in set(fault) - {"mode"}:
+    named = channel == "email" and isinstance(fault.get("code"), str) and NAMES.fullmatch(fault["code"])
+    for name in set(fault) - {"mode", *(("code",) if named else ())}:
         _check_number(name, fault[name], *ranges[name])
     return Fault(**fault)
 

@@ -13,10 +13,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from deploy.simulator.app import build_simulator
 from deploy.simulator.certificate import make_tls
 from deploy.simulator.faults import Faults
+from deploy.simulator.ses import Ses, SesAccount
 from deploy.simulator.smtp import MailLogin, listen
 from deploy.simulator.store import Store
+from deploy.simulator.submissions import HttpProvider
 from deploy.simulator.twilio import Twilio
 from deploy.simulator.vonage import Vonage, VonageAccount
+from deploy.simulator.webhook import Webhook, WebhookAccount
 
 
 class BadSettings(ValueError):
@@ -34,6 +37,8 @@ class Settings:
     cert_file: Path | None = None
     mail_login: MailLogin | None = None
     vonage: VonageAccount | None = None
+    ses: SesAccount | None = None
+    webhook: WebhookAccount | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -47,6 +52,8 @@ class Settings:
             cert_file=Path(cert) if cert else None,
             mail_login=MailLogin(user, _secret("GATEPOST_SIM_SMTP_PASSWORD")) if user else None,
             vonage=_vonage(),
+            ses=_ses(),
+            webhook=_webhook(),
         )
 
 
@@ -75,9 +82,29 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await runner.cleanup()
 
 
-def _providers(settings: Settings, store: Store, faults: Faults) -> list[Twilio | Vonage]:
-    found: list[Twilio | Vonage] = [Twilio(store, faults, settings.twilio_sid, settings.twilio_token)]
-    return found + ([Vonage(store, faults, settings.vonage)] if settings.vonage else [])
+def _providers(settings: Settings, store: Store, faults: Faults) -> list[HttpProvider]:
+    found: list[HttpProvider] = [Twilio(store, faults, settings.twilio_sid, settings.twilio_token)]
+    if settings.vonage:
+        found.append(Vonage(store, faults, settings.vonage))
+    if settings.ses:
+        found.append(Ses(store, faults, settings.ses))
+    if settings.webhook:
+        found += [Webhook(store, faults, settings.webhook, channel) for channel in ("sms", "email")]
+    return found
+
+
+def _webhook() -> WebhookAccount | None:
+    """Only where a secret is given."""
+    if not os.environ.get("GATEPOST_SIM_WEBHOOK_SECRET_FILE", os.environ.get("GATEPOST_SIM_WEBHOOK_SECRET")):
+        return None
+    return WebhookAccount(_secret("GATEPOST_SIM_WEBHOOK_SECRET"), _secret("GATEPOST_SIM_WEBHOOK_RECEIPTS_SECRET"))
+
+
+def _ses() -> SesAccount | None:
+    """Only where a key is named."""
+    if not (key_id := os.environ.get("GATEPOST_SIM_SES_ACCESS_KEY_ID")):
+        return None
+    return SesAccount(_needed("GATEPOST_SIM_SES_REGION"), key_id, _secret("GATEPOST_SIM_SES_SECRET_ACCESS_KEY"))
 
 
 def _vonage() -> VonageAccount | None:

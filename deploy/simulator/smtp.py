@@ -16,6 +16,14 @@ from deploy.simulator.faults import Fault, Faults
 from deploy.simulator.store import Attempt, Message, Store, code_in, now
 
 CUTS: Final = ("reset", "cut_after_data")
+# What faults of a provider with an HTTP API are to a mail server.
+SAME_AS: Final = {
+    "refuse": "smtp_5xx",
+    "error": "smtp_4xx",
+    "rate_limit": "smtp_4xx",
+    "error_after_accept": "cut_after_data",
+    "slow_drip": "hang",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Mailbox:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         attempt = _attempt(envelope)
-        fault = self._faults.take("email", attempt.to)
+        fault = self._faults.take("email", attempt.to, "smtp")
         if fault is None:
             await self._deliver(envelope, accepted=True)
             await self._store.tried(replace(attempt, answered="250", arrived=True, at=now()))
@@ -50,15 +58,16 @@ class Mailbox:
         return await self._fail(server, envelope, fault, attempt)
 
     async def _fail(self, server: SMTP, envelope: Envelope, fault: Fault, attempt: Attempt) -> str:
-        answer = _answer(fault)
-        arrived = fault.mode == "cut_after_data"
+        mode = SAME_AS.get(fault.mode, fault.mode)
+        answer = _answer(mode, fault.code if mode == fault.mode else None)
+        arrived = mode == "cut_after_data"
         if arrived:
             await self._deliver(envelope, accepted=False, fault=fault.mode)
-        answered = "cut" if fault.mode in CUTS else answer[:3]
+        answered = "cut" if mode in CUTS else answer[:3]
         await self._store.tried(replace(attempt, mode=fault.mode, answered=answered, arrived=arrived, at=now()))
-        if fault.mode in CUTS:
+        if mode in CUTS:
             _cut(server)
-        elif fault.mode == "hang":
+        elif mode == "hang":
             await asyncio.sleep(fault.seconds)
         return answer
 
@@ -86,10 +95,10 @@ def _attempt(envelope: Envelope) -> Attempt:
     return Attempt("email", to, None, "", False, code_in(_part(parsed, "plain") or ""), ref or None)
 
 
-def _answer(fault: Fault) -> str:
-    if fault.mode == "smtp_5xx":
-        return f"{fault.code or 550} 5.1.1 No such mailbox"
-    return f"{fault.code or 451} 4.3.0 Try again later"
+def _answer(mode: str, code: int | str | None) -> str:
+    if mode == "smtp_5xx":
+        return f"{code or 550} 5.1.1 No such mailbox"
+    return f"{code or 451} 4.3.0 Try again later"
 
 
 def _part(message: EmailMessage, kind: str) -> str | None:

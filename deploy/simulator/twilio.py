@@ -14,8 +14,8 @@ import aiohttp
 from aiohttp import web
 
 from deploy.simulator.faults import Fault, Faults
-from deploy.simulator.sms import Sms, SmsProvider, possible
 from deploy.simulator.store import KEPT, Store
+from deploy.simulator.submissions import HttpProvider, Submission, possible
 
 BASE: Final = "/2010-04-01/Accounts/{account}"
 WORDS: Final = {
@@ -33,7 +33,7 @@ WORDS: Final = {
 }
 
 
-class Twilio(SmsProvider):
+class Twilio(HttpProvider):
     """Holds the credentials, what it was sent, and the receipts under way."""
 
     name = "twilio"
@@ -70,8 +70,8 @@ class Twilio(SmsProvider):
         found = self._sent.get(request.match_info["sid"])
         return web.json_response(found) if found else problem(20404)
 
-    def resource(self, sms: Sms) -> dict[str, Any]:
-        made = _resource(self._sid, sms)
+    def resource(self, asked: Submission) -> dict[str, Any]:
+        made = _resource(self._sid, asked)
         self._sent[made["sid"]] = made
         if len(self._sent) > KEPT:
             del self._sent[next(iter(self._sent))]
@@ -110,10 +110,10 @@ class Twilio(SmsProvider):
         return None if right and request.match_info["account"] == self._sid else problem(20003)
 
 
-def _sms(form: dict[str, str]) -> Sms:
+def _sms(form: dict[str, str]) -> Submission:
     """The sender's own name for it stands in the URL that it wants its receipts at, if anywhere."""
     url = form.get("StatusCallback")
-    return Sms(
+    return Submission(
         to=form.get("To", ""),
         sender=form.get("From") or form.get("MessagingServiceSid", ""),
         text=form.get("Body", ""),
@@ -146,7 +146,7 @@ def _fault_of_form(form: dict[str, str]) -> int | None:
     return next((code for code, wrong in checks if wrong()), None)
 
 
-def _resource(account: str, sms: Sms) -> dict[str, Any]:
+def _resource(account: str, sms: Submission) -> dict[str, Any]:
     sid, now = "SM" + secrets.token_hex(16), format_datetime(datetime.now(UTC))
     uri = f"/2010-04-01/Accounts/{account}/Messages/{sid}"
     return {

@@ -14,8 +14,8 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from deploy.simulator.faults import Fault, Faults
-from deploy.simulator.sms import Sms, SmsProvider, possible
 from deploy.simulator.store import Store
+from deploy.simulator.submissions import HttpProvider, Submission, possible
 
 PATH: Final = "/v1/messages"
 LONGEST_REF: Final = 100
@@ -43,7 +43,7 @@ class VonageAccount:
     signature_secret: str = field(repr=False)
 
 
-class Vonage(SmsProvider):
+class Vonage(HttpProvider):
     name = "vonage"
     sent_word = "submitted"
     finals = ("delivered", "rejected")
@@ -67,9 +67,9 @@ class Vonage(SmsProvider):
             refused = problem(code)
         return await self.take(request, _sms(form), refused)
 
-    def resource(self, sms: Sms) -> dict[str, Any]:
-        made = {"message_uuid": str(uuid.uuid4()), "to": sms.to.removeprefix("+"), "from": sms.sender, "channel": "sms"}
-        return made | ({"client_ref": sms.ref} if sms.ref else {})
+    def resource(self, asked: Submission) -> dict[str, Any]:
+        made = {"message_uuid": str(uuid.uuid4()), "to": asked.to.removeprefix("+"), "channel": "sms"}
+        return made | {"from": asked.sender} | ({"client_ref": asked.ref} if asked.ref else {})
 
     def answer(self, resource: dict[str, Any]) -> dict[str, Any]:
         return {"message_uuid": resource["message_uuid"]}
@@ -132,9 +132,9 @@ def error(code: str, title: str | None = None) -> dict[str, str]:
     return {"type": place, "title": title or known, "detail": detail, "instance": secrets.token_hex(16)}
 
 
-def _sms(form: dict[str, str]) -> Sms:
+def _sms(form: dict[str, str]) -> Submission:
     to = form.get("to", "")
-    return Sms(
+    return Submission(
         to=f"+{to}" if to else "",
         sender=form.get("from", ""),
         text=form.get("text", ""),

@@ -13,6 +13,7 @@ from typing import Any, Final
 import faust
 import mode
 import structlog
+from faust.transport.drivers import aiokafka
 
 from schemas import topics
 from services.delivery.ingest import Ingest
@@ -68,10 +69,28 @@ async def _pump(stream: Any, waiting: asyncio.Queue[Any]) -> None:
     try:
         async for event in stream.events():
             await waiting.put(event)
+            for more in _fetched(stream):
+                await waiting.put(more)
     except Exception:
         await waiting.put(None)
         raise
     await waiting.put(None)
+
+
+def _fetched(stream: Any) -> Iterator[Any]:
+    """What Faust has fetched for the stream already, taken as its own iteration does. That one lets the loop go round
+    once for each event: in a worker with much to do it was the slowest of all.
+    """
+    faust_app, queue = stream.app, stream.channel.queue
+    while not queue.empty():
+        event = queue.get_nowait()
+        message = event.message
+        if not faust_app.flow_control.is_active() or message.generation_id != faust_app.consumer_generation_id:
+            continue  # of an assignment that is over: it comes again
+        if not message.tracked:
+            message.tracked = True
+            faust_app.consumer.track_message(message)
+        yield event
 
 
 def _come(waiting: asyncio.Queue[Any]) -> Iterator[Any]:
@@ -92,6 +111,7 @@ def build_app(settings: DeliverySettings, ingest: Ingest, datadir: str, agents: 
         datadir=datadir,
         **SAFE_FAUST,
     )
+    app.transport.Consumer = Consumer
     # Under load, batches of what a person waits for are small and soon, all others are few.
     _agent(app, agents, topics.LOGIN_CHALLENGES.name, ingest.challenges, AT_ONCE)
     _agent(app, agents, topics.EMAIL_FALLBACKS.name, ingest.emails)
@@ -99,6 +119,19 @@ def build_app(settings: DeliverySettings, ingest: Ingest, datadir: str, agents: 
     _agent(app, agents, topics.LOGIN_OUTCOMES.name, ingest.outcomes)
     _agent(app, agents, topics.DEAD_LETTERS.name, ingest.dead_letters)
     return app
+
+
+class Consumer(aiokafka.Consumer):  # type: ignore[misc]
+    """Faust's own makes four tasks for each message, so that it can stop while it hands one over, and waits some rounds
+    of the loop for them. Handing over takes none, unless the agent's queue is full: then it ends when there is room.
+    """
+
+    async def wait_first(self, *waits: Any, timeout: float | None = None) -> Any:
+        if timeout is not None or self.suspend_flow.is_set():
+            return await super().wait_first(*waits, timeout=timeout)
+        message, suspended = waits
+        suspended.close()
+        return await message
 
 
 def _agent(app: Any, agents: Agents, topic: str, write: Write, apart: float = SOON) -> None:

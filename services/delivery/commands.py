@@ -1,10 +1,12 @@
 """`gatepost deliveries`, `providers`; and where the other groups stand."""
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from services.delivery.channels import catalogue
+from services.delivery.channels.webhooks import judging
 from services.delivery.commands_guard import guard
 from services.delivery.commands_letters import dead_letters
 from services.delivery.commands_options import (
@@ -38,9 +40,15 @@ PROVIDERS: Final = [
     "under_way",
 ]
 ERRORS: Final = ["provider", "code", "reason", "class", "means", "next"]
+WEBHOOKS: Final = ["name", "channel", "receipts"]
 
 deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume, pauses.")
 providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route; what their errors mean.")
+
+Webhooks = Annotated[
+    Path | None, typer.Option(envvar="GATEPOST_WEBHOOKS", help="What the webhooks in this folder say of theirs too.")
+]
+WebhookFolder = Annotated[Path, typer.Argument(help="What GATEPOST_WEBHOOKS is to be.")]
 
 
 @deliveries.command("list")
@@ -62,7 +70,7 @@ def list_deliveries(
 
 
 @deliveries.command("show")
-def show_login(login_id: str, as_json: Json = False) -> None:
+def show_login(login_id: str, webhooks: Webhooks = None, as_json: Json = False) -> None:
     """One login's timeline, from the first byte to the last."""
     found = call(SERVICE, "GET", f"/v1/timelines/{part(login_id)}")
     if as_json:
@@ -70,7 +78,8 @@ def show_login(login_id: str, as_json: Json = False) -> None:
     show({name: found[name] for name in ("login_id", "account", "user", "closed", "expires_at")}, as_json)
     show(found["deliveries"], as_json, COLUMNS)
     show(found["steps"], as_json, STEPS)
-    if explained := catalogue.explained([*found["deliveries"], *found["steps"]]):
+    own = judging.load(webhooks, local=True)
+    if explained := catalogue.explained([*found["deliveries"], *found["steps"]], own):
         show(explained, as_json, ERRORS)
     return None
 
@@ -123,9 +132,21 @@ def list_providers(as_json: Json = False) -> None:
 
 
 @providers.command("errors")
-def list_errors(provider: Provider = None, as_json: Json = False) -> None:
+def list_errors(provider: Provider = None, webhooks: Webhooks = None, as_json: Json = False) -> None:
     """What the codes of providers mean, and what to do."""
-    show(list(catalogue.rows(provider)), as_json, ERRORS)
+    own = [row for row in catalogue.rows_of(judging.load(webhooks, local=True)) if provider in (None, row["provider"])]
+    show([*catalogue.rows(provider), *own], as_json, ERRORS)
+
+
+@providers.command("check")
+def check_webhooks(folder: WebhookFolder, as_json: Json = False) -> None:
+    """Judge webhooks as delivery does when it starts: every fault with file, line and what to do."""
+    found = judging.load(folder, local=True)
+    rows = [
+        {"name": one.name, "channel": one.source.webhook.channel, "receipts": one.source.receipts is not None}
+        for one in found
+    ]
+    show(rows, as_json, WEBHOOKS)
 
 
 @providers.command("set")

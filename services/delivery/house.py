@@ -15,11 +15,7 @@ import asyncpg
 import structlog
 from aiohttp import web
 
-from services.delivery.channels.smtp import Smtp, SmtpServer
-from services.delivery.channels.twilio import Twilio
-from services.delivery.channels.twilio_receipts import TwilioReceipts
-from services.delivery.channels.vonage import ApplicationJwt, Vonage
-from services.delivery.channels.vonage_receipts import VonageReceipts
+from services.delivery.channels.webhooks.judging import Loaded
 from services.delivery.compose import Secrets
 from services.delivery.dead_letters import Taker
 from services.delivery.gate import Gate
@@ -41,15 +37,14 @@ from services.delivery.postgres.others import others_answer
 from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.postgres.wordings import PostgresWordings
-from services.delivery.provider import Channel
-from services.delivery.receipts import Reader
+from services.delivery.providers import channels_of, readers_of, webhooks_of
 from services.delivery.replay import Limits
 from services.delivery.replaying import Replayer
 from services.delivery.routes import api
 from services.delivery.routes.parts import Parts
 from services.delivery.routing import Routing
 from services.delivery.send import Sender
-from services.delivery.settings import DeliverySettings, revealed
+from services.delivery.settings import DeliverySettings
 from services.delivery.tail import Tail
 from services.delivery.watchdog import Agents, Pulse, Seen, Watch, end_worker, keep_watch
 from services.platform import clients, http
@@ -148,27 +143,28 @@ class House:
 
 
 async def build(settings: DeliverySettings) -> House:
-    """Raises `InstanceTaken`, `KeyringError`, `BadTemplates`; waits for a database that is not up yet."""
+    """Raises `InstanceTaken`, `KeyringError`, `BadTemplates`, `BadWebhooks`; waits for a database that is not up."""
     library = judging.load(settings.templates, settings.bound_host, settings.locale)
+    webhooks = webhooks_of(settings)
     rings = Keyrings.load(settings.keys, RINGS)
     dsn = settings.database.get_secret_value()
     lock = InstanceLock(dsn, settings.instance_id)
     await lock.take()
     pool = await connect_when_up(dsn, "delivery", settings.database_pool)
-    return _wired(settings, rings, library, lock, pool)
+    return _wired(settings, rings, library, webhooks, lock, pool)
 
 
 def _wired(
     settings: DeliverySettings,
     rings: Keyrings,
     library: Library,
+    webhooks: Sequence[Loaded],
     lock: InstanceLock,
     pool: asyncpg.Pool[asyncpg.Record],
 ) -> House:
-    clock, secrets = SystemClock(), _secrets(settings, rings, library)
-    producer = Producer(Connection.of(settings), "gatepost-delivery")
-    outbox = Outbox(pool, producer)
-    ledger, routing = PostgresLedger(pool, outbox), _routing(settings, clock)
+    clock, producer = SystemClock(), Producer(Connection.of(settings), "gatepost-delivery")
+    secrets, outbox = _secrets(settings, rings, library), Outbox(pool, producer)
+    ledger, routing = PostgresLedger(pool, outbox), _routing(settings, webhooks, clock)
     gatekeeper = _gatekeeper(settings, pool, secrets.contacts)
     sender = Sender(ledger, routing, secrets, gatekeeper.gate, clock, settings.slots)
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
@@ -176,7 +172,7 @@ def _wired(
     ingest = Ingest(PostgresIntake(pool, settings.guard_window), sender, secrets, verifier, dead_letters, clock)
     built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "gate": gatekeeper.gate}
     taker = Taker(DeadLetterOpener(rings.secret("dead-letters")), ingest, producer.send)
-    parts = _parts(settings, rings, pool, clock=clock, taker=taker, **built)
+    parts = _parts(settings, rings, pool, readers=readers_of(settings, webhooks), clock=clock, taker=taker, **built)
     return House(
         settings=settings,
         pool=pool,
@@ -226,7 +222,6 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         guarding=PostgresGuarding(pool, settings.guard_window),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,
-        readers=readers_of(settings),
         **more,
     )
 
@@ -237,59 +232,6 @@ def _gatekeeper(settings: DeliverySettings, pool: asyncpg.Pool[asyncpg.Record], 
     return Gatekeeper(gate, counters, PostgresGuarding(pool, settings.guard_window))
 
 
-def _routing(settings: DeliverySettings, clock: SystemClock) -> Routing:
-    return Routing(channels_of(settings), clock.monotonic, settings.slots, random.Random())  # noqa: S311 - no secret
-
-
-def channels_of(settings: DeliverySettings) -> list[Channel]:
-    found: list[Channel] = []
-    if settings.twilio_account_sid:
-        found.append(_twilio(settings, settings.twilio_account_sid))
-    if settings.vonage_application_id:
-        found.append(_vonage(settings, settings.vonage_application_id))
-    if settings.smtp_host:
-        found.append(Smtp(_smtp(settings, settings.smtp_host)))
-    return found
-
-
-def readers_of(settings: DeliverySettings) -> dict[str, Reader]:
-    """Who may give receipts, and how each signs them."""
-    found: dict[str, Reader] = {}
-    if settings.twilio_account_sid:
-        found["twilio"] = TwilioReceipts(settings.receipts_at("twilio"), revealed(settings.twilio_auth_token))
-    if settings.vonage_application_id and settings.vonage_api_key and settings.vonage_signature_secret:
-        secret = revealed(settings.vonage_signature_secret)
-        found["vonage"] = VonageReceipts(secret, settings.vonage_api_key, settings.vonage_application_id)
-    return found
-
-
-def _twilio(settings: DeliverySettings, sid: str) -> Twilio:
-    return Twilio(
-        base_url=settings.twilio_base_url,
-        sid=sid,
-        token=revealed(settings.twilio_auth_token),
-        sender=settings.twilio_from or "",
-        callback=settings.receipts_at("twilio") if settings.twilio_receipts else None,
-        connections=settings.slots,
-    )
-
-
-def _vonage(settings: DeliverySettings, application_id: str) -> Vonage:
-    return Vonage(
-        base_url=settings.vonage_base_url,
-        auth=ApplicationJwt(application_id, settings.vonage_rsa_key()),
-        sender=settings.vonage_from or "",
-        callback=settings.receipts_at("vonage") if settings.vonage_receipts else None,
-        connections=settings.slots,
-    )
-
-
-def _smtp(settings: DeliverySettings, host: str) -> SmtpServer:
-    return SmtpServer(
-        host=host,
-        port=settings.smtp_port,
-        security=settings.smtp_security,
-        sender=settings.smtp_from,
-        user=settings.smtp_user,
-        password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
-    )
+def _routing(settings: DeliverySettings, webhooks: Sequence[Loaded], clock: SystemClock) -> Routing:
+    channels = channels_of(settings, webhooks)
+    return Routing(channels, clock.monotonic, settings.slots, random.Random())  # noqa: S311 - no secret

@@ -47,12 +47,20 @@ class DeliverySettings(GuardSettings):
     vonage_signature_secret: SecretStr | None = None
     receipts_url: str | None = Field(default=None, description="base for receipt URLs, when not the public URL")
 
+    webhooks: Path | None = Field(default=None, description="folder with a file for each provider by webhook")
+
     smtp_host: str | None = None
     smtp_port: int = Field(default=587, ge=1, le=65535)
     smtp_security: Literal["none", "starttls", "tls"] = "starttls"
     smtp_from: str = "no-reply@localhost.localdomain"
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
+    ses_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,40}$", description="like eu-central-1")
+    ses_access_key_id: str | None = None
+    ses_secret_access_key: SecretStr | None = None
+    ses_from: str | None = Field(default=None, pattern=r"^[!-~]+@[!-~]+$", description="an address that SES verified")
+    ses_configuration_set: str | None = None
+    ses_base_url: str | None = Field(default=None, description="another address than the region's own")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -63,16 +71,28 @@ class DeliverySettings(GuardSettings):
         if self.smtp_user and not self.smtp_password:
             raise ValueError("GATEPOST_SMTP_USER also needs GATEPOST_SMTP_PASSWORD(_FILE)")
         self._check_vonage()
-        if not (self.twilio_account_sid or self.vonage_application_id or self.smtp_host):
+        self._check_ses()
+        given = (self.twilio_account_sid, self.vonage_application_id, self.smtp_host, self.ses_region, self.webhooks)
+        if not any(given):
             raise ValueError(
-                "no provider: set GATEPOST_TWILIO_ACCOUNT_SID, GATEPOST_VONAGE_APPLICATION_ID or GATEPOST_SMTP_HOST"
+                "no provider: set GATEPOST_TWILIO_ACCOUNT_SID, GATEPOST_VONAGE_APPLICATION_ID, GATEPOST_SMTP_HOST,"
+                " GATEPOST_SES_REGION or GATEPOST_WEBHOOKS"
             )
         if insecure_providers(self) and "provider-loopback" not in self.allow_insecure:
             raise ValueError(
-                "GATEPOST_TWILIO_BASE_URL, GATEPOST_VONAGE_BASE_URL or GATEPOST_SMTP_HOST: a provider without TLS, on"
-                " loopback or on a private address (or GATEPOST_ALLOW_INSECURE=provider-loopback)"
+                "GATEPOST_TWILIO_BASE_URL, GATEPOST_VONAGE_BASE_URL, GATEPOST_SES_BASE_URL or GATEPOST_SMTP_HOST: a"
+                " provider without TLS, on loopback or on a private address"
+                " (or GATEPOST_ALLOW_INSECURE=provider-loopback)"
             )
         return self
+
+    def _check_ses(self) -> None:
+        needed = (self.ses_region, self.ses_access_key_id, self.ses_secret_access_key, self.ses_from)
+        if any(needed) and not all(needed):
+            raise ValueError(
+                "Amazon SES needs all of GATEPOST_SES_REGION, GATEPOST_SES_ACCESS_KEY_ID,"
+                " GATEPOST_SES_SECRET_ACCESS_KEY(_FILE) and GATEPOST_SES_FROM"
+            )
 
     def _check_vonage(self) -> None:
         needed = (self.vonage_application_id, self.vonage_private_key, self.vonage_from)
@@ -118,16 +138,18 @@ def insecure_providers(settings: DeliverySettings) -> list[str]:
     if not reaches_beyond(settings):
         return []
     found = []
-    if settings.twilio_account_sid and _is_insecure(settings.twilio_base_url):
+    if settings.twilio_account_sid and is_insecure(settings.twilio_base_url):
         found.append("twilio")
-    if settings.vonage_application_id and _is_insecure(settings.vonage_base_url):
+    if settings.vonage_application_id and is_insecure(settings.vonage_base_url):
         found.append("vonage")
     if settings.smtp_host and (settings.smtp_security == "none" or is_private(settings.smtp_host)):
         found.append("smtp")
+    if settings.ses_region and settings.ses_base_url and is_insecure(settings.ses_base_url):
+        found.append("ses")
     return found
 
 
-def _is_insecure(url: str) -> bool:
+def is_insecure(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme != "https" or is_private(parts.hostname or "")
 

@@ -27,7 +27,7 @@ def test_the_page_shows_the_tables_as_they_are():
 @pytest.mark.parametrize("vendor", catalogue.VENDORS)
 def test_a_code_stands_once_and_fits_into_an_event_and_a_filter(vendor: str):
     text = (CHANNELS / f"{vendor}_errors.py").read_text()
-    written = re.findall(r'VendorError\("([^"]+)"', text)
+    written = re.findall(r'VendorError\(\s*"([^"]+)"', text)
     assert len(written) == len(set(written)) == len(list(catalogue.VENDORS[vendor]))
     for error in catalogue.VENDORS[vendor]:
         assert code_in(error.code) == error.code
@@ -47,7 +47,7 @@ def test_every_reason_of_our_own_is_explained():
 def _raised() -> set[str]:
     """Words that adapters give of themselves: what they raise, and constants in capitals."""
     found = set()
-    for file in CHANNELS.glob("*.py"):
+    for file in CHANNELS.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RAISED:
                 found |= set(_constants(node))

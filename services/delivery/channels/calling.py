@@ -6,10 +6,12 @@ What nobody can tell is `Unknown`: no answer, half of one, one that cannot be re
 
 import asyncio
 import math
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from services.delivery.provider import Blame, Permanent, Retryable, Unknown
 from services.delivery.vendor_errors import VendorErrors, error_of, reason
@@ -27,6 +29,7 @@ class Answer(NamedTuple):
     status: int
     after: float | None
     said: dict[str, Any]
+    headers: Mapping[str, str] = {}
 
 
 class Caller:
@@ -39,9 +42,15 @@ class Caller:
 
     async def post(self, url: str, body: bytes, timeout: float, headers: dict[str, str] | None = None) -> Answer:
         """The answer within `timeout` seconds. Raises `Retryable` or `Unknown` where there is none."""
+        return await self.call("POST", url, body, timeout, headers)
+
+    async def call(
+        self, method: str, url: str | URL, body: bytes, timeout: float, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """As `post`."""
         try:
             async with asyncio.timeout(timeout):
-                return await self._post(url, body, headers)
+                return await self._call(method, url, body, headers)
         except aiohttp.ClientSSLError:
             raise Retryable("provider-certificate") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
@@ -53,11 +62,12 @@ class Caller:
         except (aiohttp.ClientError, OSError):
             raise Unknown("connection-lost") from None
 
-    async def _post(self, url: str, body: bytes, headers: dict[str, str] | None) -> Answer:
-        async with self._opened().post(url, data=body, headers=headers, allow_redirects=False) as answer:
+    async def _call(self, method: str, url: str | URL, body: bytes, headers: dict[str, str] | None) -> Answer:
+        session = self._opened()
+        async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
             failpoints.reached("delivery.during-call")
             said = await _read(answer.content)
-            return Answer(answer.status, _seconds(answer.headers.get("Retry-After")), _json(said))
+            return Answer(answer.status, _seconds(answer.headers.get("Retry-After")), json_object(said), answer.headers)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -97,7 +107,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     return bytes(read)
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
     try:
         said = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

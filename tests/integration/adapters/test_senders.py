@@ -11,15 +11,15 @@ from services.delivery.channels.senders import REFUSED, Senders
 from services.delivery.lanes import end_of
 from services.delivery.provider import Permanent, Retryable, SenderRefused
 from tests.integration.adapters.serving import says, served
-from tests.integration.adapters.vendors import MESSAGE, VENDORS, Vendor
+from tests.integration.adapters.vendors import BY_SMS, MESSAGE, VENDORS, Vendor
 from tests.integration.simulator.drivers import FROM
 
 OWN = replace(MESSAGE, sender="EXAMPLE")
-DEFAULT = {"twilio": FROM.replace("+", "%2B"), "vonage": "Gatepost"}
-every_vendor = pytest.mark.parametrize("vendor", VENDORS, ids=repr)
+DEFAULT = {"twilio": FROM.replace("+", "%2B"), "vonage": "Gatepost", "webhook": "Gatepost"}
+every_vendor = pytest.mark.parametrize("vendor", BY_SMS, ids=repr)
 every_refusal = pytest.mark.parametrize(
     ("vendor", "code"),
-    [pytest.param(v, e.code, id=f"{v}-{e.code}") for v in VENDORS for e in v.errors if e.word in REFUSED],
+    [pytest.param(v, e.code, id=f"{v}-{e.code}") for v in BY_SMS for e in v.errors if e.word in REFUSED],
 )
 
 

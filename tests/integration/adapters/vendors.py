@@ -16,7 +16,8 @@ from multidict import CIMultiDict
 from twilio.request_validator import RequestValidator
 
 from deploy.simulator.vonage import error
-from services.delivery.channels import twilio_errors, vonage_errors
+from services.delivery.channels import ses_errors, twilio_errors, vonage_errors
+from services.delivery.channels.ses import Ses
 from services.delivery.channels.twilio import Twilio
 from services.delivery.channels.twilio_receipts import TwilioReceipts
 from services.delivery.channels.vonage import ApplicationJwt, Vonage
@@ -24,14 +25,15 @@ from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.provider import Channel, Message
 from services.delivery.receipts import Given, Reader
 from services.delivery.vendor_errors import VendorErrors
-from tests.integration.simulator.drivers import FROM, PHONE, SID
+from tests.integration.adapters import webhook_files
+from tests.integration.adapters.webhook_files import BASE, NOW, TOKEN
+from tests.integration.simulator.drivers import FROM, MAIL, PHONE, SID
 from tests.integration.simulator.drivers import TOKEN as TWILIO_TOKEN
+from tests.integration.simulator.ses_driver import KEY_ID, REGION, SES_SECRET
 from tests.integration.simulator.vonage_driver import API_KEY, APPLICATION, KEY, SECRET
 
-TOKEN: Final = "rc_" + "A" * 67
 MESSAGE: Final = Message("an id", PHONE, "a subject", "Your code is 123456", token=TOKEN)
-BASE: Final = "https://codes.example.com/gatepost"
-NOW: Final = 1_800_000_000.0
+MAILED: Final = Message("an id", MAIL, "Your code", "Your code is 123456", "<p>Your code is 123456</p>", token=TOKEN)
 Json = dict[str, Any]
 
 
@@ -43,22 +45,39 @@ class Signs(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Vendor:
+    """`asks` stands in every request, `ref` is what the simulator finds as the sender's own name for a message,
+    `signature` is the header of a receipt's.
+    """
+
     name: str
     errors: VendorErrors
     channel: Callable[[str], Channel]
-    reader: Callable[[], Reader]
+    message: Message = MESSAGE
+    asks: tuple[str, ...]
+    ref: str | None = TOKEN
+    failed_word: str = "unknown-number"
+    signature: str = "Authorization"
+    reader: Callable[[], Reader] | None = None
     receipts: dict[str, Signs]
     taken: tuple[int, Json]
     refs: str
     refusal: Callable[[str], tuple[int, Json]]
     failed_inside: Json
-    delivered: tuple[str, ...]
-    not_delivered: tuple[str, ...]
-    quiet: tuple[str, ...]
-    default_fault: tuple[str, str]
+    delivered: tuple[str, ...] = ()
+    not_delivered: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()
+    default_fault: str
 
     def __repr__(self) -> str:
         return self.name
+
+    @property
+    def medium(self) -> str:
+        return "email" if "@" in self.message.to else "sms"
+
+
+def quoted(url: str) -> str:
+    return quote(url, safe="")
 
 
 def twilio(base: str) -> Channel:
@@ -68,6 +87,10 @@ def twilio(base: str) -> Channel:
 def vonage(base: str) -> Channel:
     auth = ApplicationJwt(APPLICATION, KEY)
     return Vonage(base_url=base, auth=auth, sender="Gatepost", callback=f"{BASE}/v1/receipts/vonage")
+
+
+def ses(base: str) -> Channel:
+    return Ses(region=REGION, key_id=KEY_ID, secret=SES_SECRET, sender="codes@gatepost.example", base_url=base)
 
 
 def twilio_reader() -> Reader:
@@ -132,26 +155,35 @@ def vonage_refusal(code: str) -> tuple[int, Json]:
     return 422, error(code)
 
 
+def ses_refusal(code: str) -> tuple[int, Json]:
+    """Two of the codes are what a message says."""
+    said = next((words for words, known in ses_errors.SAID.items() if known == code), "…")
+    return 400, {"__type": f"com.amazonaws.sesv2#{code}:http://amazon.example/", "message": f"The {said}."}
+
+
 VENDORS: Final = (
     Vendor(
         name="twilio",
         errors=twilio_errors.ERRORS,
         channel=twilio,
+        asks=(PHONE[1:], TOKEN, quoted(f"{BASE}/v1/receipts/twilio")),
         reader=twilio_reader,
         receipts={"form": twilio_form, "json": twilio_json},
         taken=(201, {"sid": "SM" + "1" * 32, "status": "queued", "error_code": None}),
         refs="sid",
+        signature="X-Twilio-Signature",
         refusal=twilio_refusal,
         failed_inside={"sid": "SM1", "status": "failed", "error_code": 30005},
         delivered=("delivered", "read"),
         not_delivered=("undelivered", "failed"),
         quiet=("queued", "sending", "sent", "", "nonsense"),
-        default_fault=("21211", "30003"),
+        default_fault="21211",
     ),
     Vendor(
         name="vonage",
         errors=vonage_errors.ERRORS,
         channel=vonage,
+        asks=(PHONE[1:], TOKEN, f"{BASE}/v1/receipts/vonage"),
         reader=vonage_reader,
         receipts={"status": vonage_status},
         taken=(202, {"message_uuid": "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab"}),
@@ -161,9 +193,55 @@ VENDORS: Final = (
         delivered=("delivered", "read"),
         not_delivered=("rejected", "undeliverable"),
         quiet=("submitted", "", "nonsense"),
-        default_fault=("1120", "1180"),
+        default_fault="1120",
+    ),
+    Vendor(
+        name="ses",
+        errors=ses_errors.ERRORS,
+        channel=ses,
+        message=MAILED,
+        asks=(MAIL, "Your code is 123456", "<p>Your code is 123456</p>", "codes@gatepost.example", "auto-generated"),
+        ref=None,
+        receipts={},
+        taken=(200, {"MessageId": "010001234567890a-aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab-000000"}),
+        refs="MessageId",
+        refusal=ses_refusal,
+        failed_inside={"__type": "AccountSuspendedException", "message": "…"},
+        failed_word="account-suspended",
+        default_fault="MessageRejected",
+    ),
+    Vendor(
+        name="webhook",
+        errors=webhook_files.ERRORS,
+        channel=webhook_files.by_sms,
+        reader=webhook_files.reader,
+        receipts={"json": webhook_files.signed},
+        signature="webhook-signature",
+        asks=(PHONE, TOKEN, f"{BASE}/v1/receipts/webhook"),
+        taken=webhook_files.TAKEN,
+        refs="id",
+        refusal=webhook_files.refusal,
+        failed_inside=webhook_files.FAILED_INSIDE,
+        delivered=("delivered", "7", "true"),
+        not_delivered=("undelivered", "expired"),
+        quiet=("sent", "", "nonsense"),
+        default_fault="1001",
+    ),
+    Vendor(
+        name="webhook-email",
+        errors=webhook_files.ERRORS,
+        channel=webhook_files.by_email,
+        message=MAILED,
+        receipts={},
+        asks=(MAIL, TOKEN, "Your code is 123456", "<p>Your code is 123456</p>", "codes@gatepost.example"),
+        taken=webhook_files.TAKEN,
+        refs="id",
+        refusal=webhook_files.refusal,
+        failed_inside=webhook_files.FAILED_INSIDE,
+        default_fault="1001",
     ),
 )
+BY_SMS: Final = [vendor for vendor in VENDORS if vendor.medium == "sms"]
 SIGNED: Final = [(vendor, form) for vendor in VENDORS for form in vendor.receipts]
 
 

@@ -9,12 +9,14 @@ import pytest
 from deploy.simulator.server import Running, Settings, running
 from deploy.simulator.smtp import MailLogin
 from tests.integration.simulator.drivers import SID, TOKEN, Callbacks, Inbox, callbacks_served
+from tests.integration.simulator.ses_driver import SES
 from tests.integration.simulator.vonage_driver import VONAGE, Statuses, statuses_served
+from tests.integration.simulator.webhook_driver import WEBHOOK
 
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Running]:
-    async with running(Settings(SID, TOKEN, vonage=VONAGE)) as served:
+    async with running(Settings(SID, TOKEN, vonage=VONAGE, ses=SES, webhook=WEBHOOK)) as served:
         yield served
 
 

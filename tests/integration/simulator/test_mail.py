@@ -84,3 +84,15 @@ async def test_without_a_login_nothing_is_taken(guarded: Running) -> None:
 async def test_an_unknown_certificate_is_not_trusted(simulator: Running) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         await post(simulator, start_tls=True, tls_context=ssl.create_default_context())
+
+
+@pytest.mark.parametrize("mode", ["refuse", "error", "rate_limit", "error_after_accept", "slow_drip"])
+async def test_faults_of_other_providers_have_their_counterpart_here(
+    simulator: Running, inbox: Inbox, mode: str
+) -> None:
+    await inbox.fault("email", mode, seconds=0)
+    code = {"refuse": 550, "error": 451, "rate_limit": 451, "slow_drip": 451}.get(mode)
+    with pytest.raises(aiosmtplib.SMTPException) as caught:
+        await post(simulator)
+    assert getattr(caught.value, "code", None) == code
+    assert [m["accepted"] for m in await inbox.messages()] == [False] * (mode == "error_after_accept")

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from services.delivery import replay
 from services.delivery.channels.vonage import ApplicationJwt
-from services.delivery.house import channels_of, readers_of
+from services.delivery.providers import channels_of, readers_of
 from services.delivery.routes.api import HANDLERS
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
@@ -115,6 +115,12 @@ VONAGE = {
     "GATEPOST_VONAGE_API_KEY": "a1b2c3d4",
     "GATEPOST_VONAGE_SIGNATURE_SECRET": "a secret",
 }
+SES = {
+    "GATEPOST_SES_REGION": "eu-central-1",
+    "GATEPOST_SES_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "GATEPOST_SES_SECRET_ACCESS_KEY": "a secret of Amazon's",
+    "GATEPOST_SES_FROM": "codes@example.com",
+}
 BEYOND = {"GATEPOST_PUBLIC_URL": "https://codes.example.com", "GATEPOST_SMTP_HOST": "mail.example.com"}
 GOOD = {
     "GATEPOST_KAFKA": "127.0.0.1:9092",
@@ -137,6 +143,10 @@ GOOD = {
         (BEYOND | VONAGE | {"GATEPOST_VONAGE_BASE_URL": "http://api.nexmo.com"}, "GATEPOST_VONAGE_BASE_URL"),
         (BEYOND | VONAGE | {"GATEPOST_VONAGE_BASE_URL": "https://10.0.0.1"}, "GATEPOST_VONAGE_BASE_URL"),
         *((VONAGE | {name: ""}, name) for name in VONAGE),
+        *((SES | {name: ""}, name) for name in SES),
+        (SES | {"GATEPOST_SES_REGION": "eu-1.evil.example/"}, "GATEPOST_SES_REGION"),
+        (SES | {"GATEPOST_SES_FROM": "cödes@example.com"}, "GATEPOST_SES_FROM"),
+        (BEYOND | SES | {"GATEPOST_SES_BASE_URL": "http://ses.example.com"}, "GATEPOST_SES_BASE_URL"),
         *(({name: VONAGE[name]}, "GATEPOST_VONAGE_APPLICATION_ID") for name in VONAGE),
         (VONAGE | {"GATEPOST_VONAGE_PRIVATE_KEY": "no key"}, "GATEPOST_VONAGE_PRIVATE_KEY.*RSA"),
         (VONAGE | {"GATEPOST_VONAGE_PRIVATE_KEY": CURVE.decode()}, "GATEPOST_VONAGE_PRIVATE_KEY.*RSA"),
@@ -148,6 +158,16 @@ def test_a_setting_that_is_wrong_stops_the_start_by_its_name(monkeypatch, more, 
     with pytest.raises(BadSettings, match=named) as bad:
         load(DeliverySettings)
     assert PEM.splitlines()[1] not in str(bad.value)
+    assert SES["GATEPOST_SES_SECRET_ACCESS_KEY"] not in str(bad.value)
+
+
+@pytest.mark.parametrize("more", [{}, BEYOND])
+def test_amazon_ses_is_a_provider_by_its_settings(monkeypatch, more):
+    for name, value in (GOOD | SES | more).items():
+        monkeypatch.setenv(name, value)
+    settings = load(DeliverySettings)
+    assert SES["GATEPOST_SES_SECRET_ACCESS_KEY"] not in repr(settings)
+    assert [(c.name, c.channel) for c in channels_of(settings)] == [("smtp", "email"), ("ses", "email")]
 
 
 @pytest.mark.parametrize("more", [{}, {"GATEPOST_VONAGE_RECEIPTS": "false", "GATEPOST_VONAGE_API_KEY": ""}, BEYOND])
