@@ -1,4 +1,4 @@
-"""`gatepost deliveries`, `providers`; and where the other groups stand."""
+"""`gatepost providers`; and where the other groups and commands stand."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -7,27 +7,24 @@ import typer
 
 from services.delivery.channels import catalogue
 from services.delivery.channels.webhooks import judging
+from services.delivery.commands_deliveries import deliveries
+from services.delivery.commands_doctor import doctor
 from services.delivery.commands_guard import guard
 from services.delivery.commands_letters import dead_letters
 from services.delivery.commands_options import (
-    Account,
-    ChannelOption,
     Country,
-    EmailOff,
     Json,
     Provider,
-    Reason,
-    Since,
-    StateOption,
+    Webhooks,
     without_none,
 )
+from services.delivery.commands_probe import probe
 from services.delivery.commands_replays import replays
+from services.delivery.commands_watch import watch
 from services.delivery.commands_wordings import wordings
 from services.platform.cli import account_id, call, part, show
 
 SERVICE: Final = "delivery"
-COLUMNS: Final = ["created_at", "login_id", "channel", "cause", "state", "reason", "provider", "to", "tries"]
-STEPS: Final = ["at", "what", "channel", "cause", "provider", "reason", "ms"]
 PROVIDERS: Final = [
     "name",
     "channel",
@@ -42,87 +39,9 @@ PROVIDERS: Final = [
 ERRORS: Final = ["provider", "code", "reason", "class", "means", "next"]
 WEBHOOKS: Final = ["name", "channel", "receipts"]
 
-deliveries = typer.Typer(no_args_is_help=True, help="What became of codes: list, show, pause, resume, pauses.")
 providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route; what their errors mean.")
 
-Webhooks = Annotated[
-    Path | None, typer.Option(envvar="GATEPOST_WEBHOOKS", help="What the webhooks in this folder say of theirs too.")
-]
 WebhookFolder = Annotated[Path, typer.Argument(help="What GATEPOST_WEBHOOKS is to be.")]
-
-
-@deliveries.command("list")
-def list_deliveries(
-    account: Account = None,
-    state: StateOption = None,
-    reason: Reason = None,
-    provider: Provider = None,
-    since: Since = None,
-    email_off: EmailOff = False,
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
-    as_json: Json = False,
-) -> None:
-    """Deliveries, newest first."""
-    asked = {"account": account_id(account), "state": state, "reason": reason, "provider": provider, "since": since}
-    asked |= {"email_off": "true"} if email_off else {}
-    found = call(SERVICE, "GET", "/v1/deliveries", limit=limit, **asked)
-    show(found if as_json else found["deliveries"], as_json, COLUMNS)
-
-
-@deliveries.command("show")
-def show_login(login_id: str, webhooks: Webhooks = None, as_json: Json = False) -> None:
-    """One login's timeline, from the first byte to the last."""
-    found = call(SERVICE, "GET", f"/v1/timelines/{part(login_id)}")
-    if as_json:
-        return show(found, as_json)
-    show({name: found[name] for name in ("login_id", "account", "user", "closed", "expires_at")}, as_json)
-    show(found["deliveries"], as_json, COLUMNS)
-    show(found["steps"], as_json, STEPS)
-    own = judging.load(webhooks, local=True)
-    if explained := catalogue.explained([*found["deliveries"], *found["steps"]], own):
-        show(explained, as_json, ERRORS)
-    return None
-
-
-@deliveries.command("pause")
-def pause(
-    account: Account = None,
-    channel: ChannelOption = None,
-    country: Country = None,
-    provider: Provider = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Keep codes back: of an account, a channel, a country, a provider, of all; they wait in the ledger."""
-    where = without_none(account=account_id(account), channel=channel, country=country, provider=provider)
-    if not where and not yes:
-        typer.confirm(
-            "No code of ANY account that you may pause goes out until you resume. Go on?", abort=True, err=True
-        )
-    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/pause", where), as_json)
-
-
-@deliveries.command("resume")
-def resume(
-    account: Account = None,
-    channel: ChannelOption = None,
-    country: Country = None,
-    provider: Provider = None,
-    as_json: Json = False,
-) -> None:
-    """End exactly that pause, and send what waited as far as its codes still live; shows what is still paused."""
-    where = without_none(account=account_id(account), channel=channel, country=country, provider=provider)
-    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/resume", where), as_json)
-
-
-@deliveries.command("pauses")
-def pauses(as_json: Json = False) -> None:
-    """What is kept back now; * is any."""
-    _show_pauses(call(SERVICE, "GET", "/v1/deliveries/pauses"), as_json)
-
-
-def _show_pauses(found: Any, as_json: bool) -> None:
-    show(found if as_json else found["paused"], as_json, ["account", "channel", "country", "provider"])
 
 
 @providers.command("list")
@@ -206,3 +125,4 @@ GROUPS: Final = {
     "wordings": wordings,
     "guard": guard,
 }
+COMMANDS: Final = {"watch": watch, "doctor": doctor, "probe": probe}

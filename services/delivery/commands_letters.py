@@ -10,7 +10,7 @@ from rich.console import Console
 
 from services.delivery.commands_options import Json, Since, Until, Yes, without_none
 from services.delivery.dead_letters import LetterState
-from services.platform.cli import call, fail, part, show
+from services.platform.cli import call, call_as, fail, part, saved, show
 
 SERVICE: Final = "delivery"
 LETTERS: Final = ["at", "id", "topic", "partition", "offset", "reason", "service", "state", "replayable"]
@@ -35,8 +35,16 @@ def list_letters(  # noqa: PLR0913, PLR0917 - one option a filter
     as_json: Json = False,
 ) -> None:
     """Where they came from and why, newest first; their bytes stay sealed."""
-    asked = {"topic": topic, "reason": reason, "service": service, "state": state, "since": since, "until": until}
-    found = call(SERVICE, "GET", "/v1/dead-letters", cursor=cursor, limit=limit, **asked)
+    asked: dict[str, object] = {
+        "topic": topic,
+        "reason": reason,
+        "service": service,
+        "state": state,
+        "since": since,
+        "until": until,
+    }
+    query = asked | {"cursor": cursor, "limit": limit}
+    found = call_as(saved(), SERVICE, "GET", "/v1/dead-letters", query=query)
     show(found if as_json else found["dead_letters"], as_json, LETTERS)
     if found["next"] and not as_json:
         typer.echo(f"more: --cursor {found['next']}", err=True)

@@ -1,5 +1,6 @@
 """The options that delivery's commands share."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,9 @@ Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list`
 Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
 ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
 EmailOff = Annotated[bool, typer.Option("--email-off", help="Only e-mails that went to users with e-mail off.")]
+Webhooks = Annotated[
+    Path | None, typer.Option(envvar="GATEPOST_WEBHOOKS", help="What the webhooks in this folder say of theirs too.")
+]
 Since = Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")]
 Until = Annotated[str | None, typer.Option(help="RFC 3339; before this instant.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

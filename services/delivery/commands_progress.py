@@ -12,6 +12,8 @@ from services.platform.cli import Away, Refused, answer_to, fail, part, saved
 
 POLL_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 600.0
+SETTLING_SECONDS: Final = 10.0  # after the end, for what it queued to go out
+UNDER_WAY: Final = frozenset({"queued", "sending"})
 INTERRUPTED: Final = 130
 FEW: Final = 1000  # a hint counts no further
 WORDS: Final = {
@@ -60,7 +62,8 @@ def follow(replay: Any) -> Any:
     """The replay once it is over. Ctrl-C leaves it running."""
     try:
         with _progress() as bar:
-            return _to_the_end(replay, bar, bar.add_task("replay", total=None, sent=0, rate="", left=""))
+            ended = _to_the_end(replay, bar, bar.add_task("replay", total=None, sent=0, rate="", left=""))
+            return _settled(ended, bar)
     except KeyboardInterrupt:
         name = replay["replay_id"]
         say = f"The replay goes on. To see it: gatepost replays watch {name}. To end it: gatepost replays stop {name}."
@@ -86,6 +89,17 @@ def _to_the_end(replay: Any, bar: Progress, task: TaskID) -> Any:
             return replay | {"repeated": repeated}
         time.sleep(POLL_SECONDS)
         replay = _again(replay, bar)
+
+
+def _settled(replay: Any, bar: Progress) -> Any:
+    """With what became of its messages, once they went out; those of a paused account wait longer than this."""
+    end, repeated = time.monotonic() + SETTLING_SECONDS, replay["repeated"]
+    while replay["counts"]["replayed"] and not repeated:
+        replay = _again(replay, bar)
+        if not UNDER_WAY & replay["became"].keys() or time.monotonic() > end:
+            break
+        time.sleep(POLL_SECONDS)
+    return replay | {"repeated": repeated}
 
 
 def _again(replay: Any, bar: Progress) -> Any:

@@ -73,7 +73,7 @@ def _show_counted(counted: Any, as_json: bool) -> None:
     if as_json:
         return show(counted, as_json)
     if not counted["matched"]:
-        typer.echo(_why_nothing(counted))
+        return typer.echo(_why_nothing(counted))
     return print_counts(counted)
 
 

@@ -49,7 +49,8 @@ class Replayer:
             self._wake.clear()
             pause = await self._one()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):  # `wait_for` of Python 3.11 may lose the cancellation that ends this
+                    await self._wake.wait()
 
     async def _one(self) -> float:
         try:

@@ -102,7 +102,8 @@ class Sender:
                 taken = 0
             if not taken:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
+                    async with asyncio.timeout(IDLE_SECONDS):  # `wait_for` of Python 3.11 may lose a cancellation
+                        await self._wake.wait()
 
     async def stop(self, timeout: float = 8.0) -> None:
         """Finish the calls that were made, give the other rows back; also those of a claim that is under way."""

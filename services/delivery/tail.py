@@ -13,6 +13,7 @@ from services.platform.postgres import AWAY
 log = structlog.get_logger()
 
 LOOK_SECONDS: Final = 0.5
+BUSY_SECONDS: Final = 0.05  # up to 10,000 steps a second
 PATIENCE: Final = 2.0
 AT_ONCE: Final = 500
 MOST_FOLLOWERS: Final = 64
@@ -48,13 +49,15 @@ class InOrder:
 class Follower:
     """What is for one reader and not read yet; `too_slow` once that was more than fits."""
 
-    def __init__(self, asked: StreamQuery, since: int) -> None:
+    def __init__(self, asked: StreamQuery, since: int, seen: int | None) -> None:
+        """`since` is where the tail stands, a little before the newest line; the reader may be further."""
         self.asked, self.since = asked, since
+        self._seen = seen if seen is not None and seen <= since + AT_ONCE else 0
         self.too_slow = self.over = False
         self._waiting: asyncio.Queue[Step | None] = asyncio.Queue(MOST_WAITING)
 
     def give(self, step: Step) -> None:
-        if self.asked.takes(step) and not self.too_slow:
+        if step.id > self._seen and self.asked.takes(step) and not self.too_slow:
             try:
                 self._waiting.put_nowait(step)
             except asyncio.QueueFull:
@@ -68,6 +71,8 @@ class Follower:
 
     async def next(self, seconds: float) -> Step | None:
         """None when it was quiet for so long, or all is over."""
+        if not self._waiting.empty():
+            return self._waiting.get_nowait()
         try:
             return await asyncio.wait_for(self._waiting.get(), seconds)
         except TimeoutError:
@@ -92,13 +97,13 @@ class Tail:
             return self._order.last
 
     @contextmanager
-    def follow(self, asked: StreamQuery) -> Iterator[Follower]:
-        """After `begin`. Raises `TooManyFollowers`."""
+    def follow(self, asked: StreamQuery, seen: int | None = None) -> Iterator[Follower]:
+        """After `begin`; `seen` is the last line that the reader has. Raises `TooManyFollowers`."""
         if len(self._followers) >= MOST_FOLLOWERS:
             raise TooManyFollowers
         order = self._order
         assert order is not None  # noqa: S101 - `begin` comes first
-        follower = Follower(asked, order.last)
+        follower = Follower(asked, order.last, seen)
         self._followers.add(follower)
         self._work = self._work or asyncio.get_running_loop().create_task(self._run(order))
         try:
@@ -129,9 +134,11 @@ class Tail:
     async def _run(self, order: InOrder) -> None:
         while True:
             try:
-                for step in order.take(await self._reading.steps_after(order.last, AT_ONCE)):
-                    for follower in self._followers:
-                        follower.give(step)
+                taken = order.take(await self._reading.steps_after(order.last, AT_ONCE))
             except AWAY as away:
                 log.warning("log_not_read", error=type(away).__name__)
-            await asyncio.sleep(LOOK_SECONDS)
+                taken = []
+            for step in taken:
+                for follower in self._followers:
+                    follower.give(step)
+            await asyncio.sleep(LOOK_SECONDS if len(taken) < AT_ONCE else BUSY_SECONDS)

@@ -19,6 +19,7 @@ from services.platform.settings import BadSettings
 
 HOME: Final = "GATEPOST_HOME"
 CLIENT_FILE: Final = "GATEPOST_CLIENT_FILE"
+PORTS: Final = {"gateway": 8080, "delivery": 8081, "session_store": 8082}
 WIDEST: Final = 1000
 
 
@@ -64,7 +65,7 @@ def save(saved: Saved) -> None:
 
 def saved() -> Saved:
     """A client from GATEPOST_CLIENT_FILE with the URLs of the environment, or the saved sign-in."""
-    found = _from_environment() or kept()
+    found = from_environment() or kept()
     if found is None:
         fail(
             "Not signed in. Run `gatepost login`, or set GATEPOST_CLIENT_FILE (and GATEPOST_GATEWAY_URL). With access"
@@ -87,16 +88,18 @@ def forget() -> None:
     (home() / "login.json").unlink(missing_ok=True)
 
 
-def _from_environment() -> Saved | None:
+def addresses() -> Saved:
+    """Where the services are as far as the environment says, without credentials."""
+    return Saved(**{name: _url(f"GATEPOST_{name.upper()}_URL", port) for name, port in PORTS.items()})
+
+
+def from_environment() -> Saved | None:
     path = os.environ.get(CLIENT_FILE)
     if not path:
         return None
-    return Saved(
-        gateway=_url("GATEPOST_GATEWAY_URL", 8080),
-        delivery=_url("GATEPOST_DELIVERY_URL", 8081),
-        session_store=_url("GATEPOST_SESSION_STORE_URL", 8082),
-        authorization=basic(_pair(Path(path))),
-    )
+    found = addresses()
+    found.authorization = basic(_pair(Path(path)))
+    return found
 
 
 def _pair(path: Path) -> str:
@@ -284,13 +287,13 @@ def _table(rows: list[dict[str, Any]], columns: list[str]) -> None:
 
 def _cell(value: Any) -> str:
     match value:
-        case None | {}:
+        case None:
             return ""
         case bool():
             return "yes" if value else "no"
         case list():
             return ", ".join(_cell(one) for one in value)
         case dict():
-            return json.dumps(value, ensure_ascii=False)
+            return json.dumps(value, ensure_ascii=False) if value else ""
         case _:
             return str(value)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
+import msgspec
 import pytest
 
 from deploy.local.postgres import OWNER
 from deploy.local.stack import Stack
-from services.delivery.postgres import intake, ledger, results
+from services.delivery.deliveries import Wanted
+from services.delivery.postgres import intake, ledger, replay_rows, results
+from services.delivery.states import State
 from services.login_gateway.postgres import logins, tries, upkeep
 
 QUEUES = {"logins_due", "logins_account_pending", "deliveries_queue", "deliveries_due"}
@@ -35,6 +39,26 @@ async def test_no_row_is_looked_for_in_an_index_of_what_waits(stack: Stack, serv
         await connection.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
         for statement in BY_KEY[service]:
             assert not QUEUES & used(await plan_of(connection, statement)), statement
+    finally:
+        await connection.close()
+
+
+OF_AN_ACCOUNT = Wanted(account=uuid4())
+REPLAYS = {
+    "deliveries_not_arrived": Wanted(),
+    "deliveries_not_arrived_account": OF_AN_ACCOUNT,
+    "deliveries_account": msgspec.structs.replace(OF_AN_ACCOUNT, state=State.SENT),
+}
+
+
+@pytest.mark.parametrize("index", REPLAYS)
+async def test_a_replay_looks_through_what_did_not_arrive(stack: Stack, index: str) -> None:
+    """Each page begins where the one before ended, and reads no row of what arrived."""
+    connection = await asyncpg.connect(stack.dsn("delivery"), statement_cache_size=0)
+    try:
+        await connection.execute("SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off")
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        assert index in used(await plan_of(connection, replay_rows.candidates_query(REPLAYS[index]).m))
     finally:
         await connection.close()
 

@@ -152,7 +152,17 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
             places=("log/delivery",),
         ),
     ),
-    "replay filter": (Allowance(reason="2.5: replays are audited with their filter", tables=((DELIVERY, "replays"),)),),
+    "replay filter": (
+        Allowance(
+            reason="2.5: replays are audited with their filter", tables=((DELIVERY, "replays"), (DELIVERY, "audit"))
+        ),
+    ),
+    "discard reason": (
+        Allowance(
+            reason="2.5: an operator says why nobody needs a dead letter; it is kept with it, and audited",
+            tables=((DELIVERY, "dead_letters"), (DELIVERY, "audit")),
+        ),
+    ),
     # What somebody with write access to Kafka put there. It must not spread.
     "record": (Allowance(reason="it stands where it was written", places=("kafka/{name}/*",)),),
     "record key": (

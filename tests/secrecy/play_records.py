@@ -70,5 +70,14 @@ async def _letters_are_kept(cast: Cast) -> bool:
     if wanted - read:
         return False
     letter = next(letter for letter in found["dead_letters"] if letter["service"] == "delivery")
-    await cast.api.call("delivery", "POST", f"/v1/dead-letters/{letter['id']}/replay")
+    await _opened(cast, f"/v1/dead-letters/{letter['id']}")
     return True
+
+
+async def _opened(cast: Cast, path: str) -> None:
+    """What is shown to who asks must not be written anywhere."""
+    for what in ("", "/record"):
+        await cast.api.expect(200, "delivery", "GET", f"{path}{what}")
+    await cast.api.call("delivery", "POST", f"{path}/replay")
+    reason = cast.canaries.new("discard reason")
+    await cast.api.expect(200, "delivery", "POST", f"{path}/discard", {"reason": reason})

@@ -36,7 +36,18 @@ RESUME: Final = "DELETE FROM pauses WHERE account_id = $1 AND channel = $2 AND c
 PAUSED: Final = "SELECT account_id AS account, channel, country, provider FROM pauses ORDER BY 1, 2, 3, 4"
 MEANT: Final = """state = 'queued' AND $1 IN ('*', account_id::text) AND $2 IN ('*', channel)
     AND $3 IN ('*', coalesce(country, ''))"""
-PARK: Final = f"UPDATE deliveries SET due_at = expires_at WHERE {MEANT} AND due_at < expires_at"  # noqa: S608
+STEP: Final = "INSERT INTO delivery_log (login_id, delivery_id, account_id, channel, cause, what, reason)"
+PARK: Final = f"""
+WITH parked AS (
+    UPDATE deliveries SET due_at = expires_at WHERE {MEANT} AND due_at < expires_at
+    RETURNING login_id, id, account_id, channel, cause
+)
+{STEP} SELECT *, 'held', 'paused' FROM parked
+"""  # noqa: S608 - made of constants
+RELEASED: Final = f"""
+{STEP} SELECT login_id, id, account_id, channel, cause, 'released', NULL FROM deliveries
+WHERE {MEANT} AND due_at = expires_at AND due_at > now() AND due(account_id, channel, country, expires_at) <= now()
+"""  # noqa: S608
 WAKE: Final = f"""
 UPDATE deliveries SET due_at = due(account_id, channel, country, expires_at) WHERE {MEANT} AND due_at > now()
 """  # noqa: S608 - made of constants
@@ -64,6 +75,7 @@ class PostgresControls:
         """Exactly that pause ends. What another one holds back as well goes on waiting."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(RESUME, *_values(pause))
+            await connection.execute(RELEASED, *_values(pause)[:3])
             await connection.execute(WAKE, *_values(pause)[:3])
             await audit.record(connection, who, "deliveries.resume", _uuid_or_none(pause.account), *_told(pause))
 

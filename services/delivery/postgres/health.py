@@ -9,6 +9,7 @@ import asyncpg
 from services.delivery.health import Calls, Read, Recent, Standing, Waiting
 from services.delivery.pauses import Pause
 from services.delivery.postgres.controls import PAUSED, PROVIDER
+from services.delivery.postgres.letters import OPEN
 from services.platform import migrate, outbox
 
 # The heads of the queues, each by its index: of a million that wait, a row for each account and channel is read.
@@ -52,7 +53,7 @@ SELECT count(DISTINCT delivery_id) FILTER (WHERE channel = 'sms') AS sms,
     count(DISTINCT delivery_id) FILTER (WHERE cause LIKE 'fallback:%' AND what = 'queued') AS fallbacks
 FROM ({NEWEST}) recent
 """  # noqa: S608
-OPEN_LETTERS: Final = "SELECT count(*) FROM (SELECT FROM dead_letters WHERE replayed_at IS NULL LIMIT 10000) open"
+OPEN_LETTERS: Final = f"SELECT count(*) FROM (SELECT FROM dead_letters WHERE {OPEN} LIMIT 10000) o"  # noqa: S608
 PROVIDERS: Final = f"SELECT {PROVIDER} FROM providers ORDER BY channel, position, name"  # noqa: S608
 
 

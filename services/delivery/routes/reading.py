@@ -45,25 +45,25 @@ async def stream(request: web.Request) -> web.StreamResponse:
     asked = query(request, deliveries.StreamQuery)
     who = await caller(request, asked.account)
     asked = msgspec.structs.replace(asked, account=only_account(who, asked.account))
-    tail = request.app[PARTS].tail
+    tail, seen = request.app[PARTS].tail, _last_seen(request)
     await tail.begin()
     try:
-        with tail.follow(asked) as follower:
-            return await _told(request, tail, follower)
+        with tail.follow(asked, seen) as follower:
+            return await _told(request, tail, follower, seen)
     except TooManyFollowers:
         detail = f"{MOST_FOLLOWERS} streams are open at this worker. Close one, or try again in a minute."
         raise too_many("too-many-streams", detail, 60) from None
 
 
-async def _told(request: web.Request, tail: Tail, follower: Follower) -> web.StreamResponse:
+async def _told(request: web.Request, tail: Tail, follower: Follower, seen: int | None) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     answer.headers["X-Accel-Buffering"] = "no"
     await answer.prepare(request)
     line = _Line(answer)
     await line.write(b": connected\nretry: 1000\n\n")
     try:
-        if (last := _last_seen(request)) is not None:
-            async for found in tail.past(follower.asked, last, follower.since):
+        if seen is not None:
+            async for found in tail.past(follower.asked, seen, follower.since):
                 for step in found:
                     await line.step(step, shown=follower.asked.takes(step))
         await _follow(line, follower)

@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import json
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +17,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 from prometheus_client import generate_latest
+from yarl import URL
 
+from deploy.local.postgres import OWNER
 from deploy.local.stack import Stack
 from services.delivery import deliveries
 from services.delivery.deliveries import ListQuery
@@ -104,6 +108,31 @@ async def test_a_timeline_says_that_operators_hold_a_message_back(world: World):
         assert [s.get("reason") for s in (await world.timeline(login))["steps"]] == ["paused"]
     finally:
         await world.call("POST", "/v1/deliveries/resume", json=where)
+    await world.row(login, "sms", "delivered")
+    whats = [s["what"] for s in (await world.timeline(login))["steps"]]
+    assert whats == ["queued", "released", "sent", "delivered"]
+
+
+async def test_a_timeline_says_who_waited_already_when_operators_paused(world: World):
+    """It waits because its provider is asked to be left alone; then a pause, and its end, are steps of their own."""
+    login = Login(email=None)
+    where = {"account": str(login.account)}
+    fault = {"mode": "rate_limit", "retry_after": 4, "times": 1}
+    await world.faults(sms={str(login.phone): fault})
+    await world.open(login)
+    await until(lambda: told_of(world, login, "rate-limited"), 15, "the first try")
+    await world.call("POST", "/v1/deliveries/pause", json=where)
+    await world.call("POST", "/v1/deliveries/resume", json=where)
+    await world.row(login, "sms", "delivered", seconds=30)
+    await world.faults()
+    steps = [s["what"] for s in (await world.timeline(login))["steps"]]
+    assert [what for what in steps if what in ("held", "released")] == ["held", "released"]
+    assert steps[-1] == "delivered"
+
+
+async def told_of(world: World, login: Login, reason: str) -> bool | None:
+    steps = (await world.timeline(login))["steps"]
+    return any(reason in (step.get("reason") or "") for step in steps) or None
 
 
 async def test_an_unknown_login_says_what_to_do(world: World):
@@ -304,3 +333,62 @@ async def test_a_list_of_everything_is_paged_without_a_gap(full: House):
         wanted = msgspec.structs.replace(wanted, cursor=page.next)
         await asyncio.sleep(0)
     assert seen == 4000
+
+
+MANY = 60_000
+FLOOD = """
+INSERT INTO delivery_log (login_id, account_id, what, channel, cause, provider, reason)
+SELECT gen_random_uuid(), $1, 'sent', 'sms', 'login', 'twilio', repeat('x', 60) FROM generate_series(1, $2)
+"""
+
+
+async def test_who_does_not_read_is_dropped_and_goes_on_without_a_gap(world: World, stack: Stack):
+    account = new_id()
+    reader, writer = await raw_stream(world, account)
+    await by_owner(stack, FLOOD, account, MANY)
+    log = stack.folder / "logs" / "delivery.log"
+    await until(lambda: said(log, "stream_reader_too_slow", "stream_reader_stuck"), 40, "the reader is dropped")
+    numbers = [int(line[4:]) for line in await rest(reader) if line.startswith("id: ")]
+    writer.close()
+    assert len(numbers) < MANY
+    async with streaming(world, last=str(numbers[-1]), account=str(account)) as events:
+        numbers += [(await anext(events))["id"] for _ in range(MANY - len(numbers))]
+    await by_owner(stack, "DELETE FROM delivery_log WHERE account_id = $1", account)
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == MANY
+
+
+async def by_owner(stack: Stack, statement: str, *values: Any) -> None:
+    connection = await asyncpg.connect(stack.dsn("delivery", OWNER))
+    await connection.execute(statement, *values)
+    await connection.close()
+
+
+async def raw_stream(world: World, account: UUID) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that reads nothing but what its small buffers take."""
+    url = URL(world.url)
+    handle = socket.socket()
+    handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    handle.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(handle, (url.host, url.port))
+    reader, writer = await asyncio.open_connection(sock=handle, limit=8192)
+    told = {"Host": "x", "Connection": "close", **world.auth}
+    lines = [f"GET /v1/deliveries/stream?account={account} HTTP/1.1", *(f"{name}: {v}" for name, v in told.items())]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    return reader, writer
+
+
+async def said(log: Path, *events: str) -> bool | None:
+    text = await asyncio.to_thread(log.read_text)
+    return any(event in text for event in events) or None
+
+
+async def rest(reader: asyncio.StreamReader) -> list[str]:
+    """Whole lines up to the end, whatever way the connection ended."""
+    seen = bytearray()
+    with suppress(ConnectionError):
+        while data := await asyncio.wait_for(reader.read(65536), 20):
+            seen += data
+    whole = bytes(seen).decode(errors="replace").rpartition("\n\n")[0]
+    return whole.splitlines()

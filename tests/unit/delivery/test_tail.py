@@ -131,3 +131,17 @@ def test_a_timeline_numbers_the_calls_of_each_delivery_and_counts_from_the_login
         (1500, 1),
         (1500, None),
     ]
+
+
+async def test_who_has_seen_more_than_the_tail_is_told_nothing_twice(monkeypatch: pytest.MonkeyPatch):
+    """A tail begins a little before the newest line; after a database was restored, ids are far below those seen."""
+    monkeypatch.setattr(tail, "LOOK_SECONDS", 0.001)
+    log = Log()
+    followed = Tail(log, lambda: 0.0)
+    assert await followed.begin() == 0
+    with followed.follow(StreamQuery(), seen=2) as near, followed.follow(StreamQuery(), seen=100_000) as far:
+        log.steps = [step(number) for number in (1, 2, 3)]
+        heard = await near.next(5)
+        assert heard is not None
+        assert heard.id == 3
+        assert [one.id for _ in log.steps if (one := await far.next(5))] == [1, 2, 3]

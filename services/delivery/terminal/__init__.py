@@ -1,0 +1,1 @@
+"""How delivery looks in a terminal: pictures of what the API answers, and nothing else."""
