@@ -32,7 +32,7 @@ class Rules:
     conversion: float = 0.1
     daily_budget: Decimal | None = None
     installation_budget: Decimal | None = None
-    fallback: Fallback = "refuse"
+    fallback: Fallback = "email"
 
 
 class Own(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -106,9 +106,7 @@ def does_not_convert(figures: Figures, rules: Rules) -> bool:
 
 
 def verdict(reason: Reason | None, rules: Rules, email_off: bool) -> Verdict:
-    """A stop leads to the mailbox, but for those who have e-mail off: nobody may pull a code there by pumping, unless
-    their account says so.
-    """
+    """A stop leads to the mailbox, as any failure does; for those who have e-mail off their account may refuse it."""
     if reason is None or rules.mode == "monitor":
         return Verdict("allow", reason)
     return Verdict(rules.fallback if email_off else "email", reason)

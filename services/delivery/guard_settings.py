@@ -31,7 +31,7 @@ class GuardSettings(ServiceSettings):
         default={}, description='of an SMS, by provider and country: {"twilio": {"GB": 0.04, "*": 0.08}}'
     )
     guard_fallback: Fallback = Field(
-        default="refuse", description="for users with e-mail off whose SMS is stopped: `email` or `refuse`"
+        default="email", description="for users with e-mail off whose SMS is stopped: `email` or `refuse`"
     )
 
     @field_validator("guard_countries", "guard_number_types", mode="before")

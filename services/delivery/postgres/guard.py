@@ -85,14 +85,17 @@ ORDER BY 2, 3, 4, 5
 ON CONFLICT (day, account_id, country, provider, reason) DO UPDATE SET
     sends = f.sends + excluded.sends, stopped = f.stopped + excluded.stopped, cost = f.cost + excluded.cost
 """  # noqa: S608
-# What `intake.CLOSE` adds for logins that a code from an SMS opened: each of a login's SMS counts as answered.
+# What `intake.CLOSE` adds for logins that were verified: somebody was there, so each SMS of the login counts for its
+# block as answered, whichever code came back. A number is proven, and a provider did its work, by the code of the SMS
+# only.
 CONVERTED: Final = f"""
 , proved AS (
     SELECT d.account_id, d.prefixes, d.recipient,
-        coalesce(d.country, '') AS country, coalesce(d.provider, '') AS provider
+        coalesce(d.country, '') AS country, coalesce(d.provider, '') AS provider, s.by_sms
     FROM closed c JOIN unnest($1::uuid[], $7::boolean[]) AS s (login_id, by_sms) USING (login_id)
         JOIN deliveries d USING (login_id)
-    WHERE s.by_sms AND d.channel = 'sms' AND d.tries > 0 AND d.state NOT IN ('failed', 'cancelled', 'expired')
+    WHERE c.closed_why = 'verified' AND d.channel = 'sms' AND d.tries > 0
+        AND d.state NOT IN ('failed', 'cancelled', 'expired')
 ), converted AS (
     INSERT INTO guard_prefixes AS p (account_id, prefix, since, verified)
     SELECT account_id, prefix, {window("$8")}, count(*)
@@ -101,11 +104,12 @@ CONVERTED: Final = f"""
     ON CONFLICT (account_id, prefix) DO UPDATE SET {rolled("$8")}
 ), proven AS (
     INSERT INTO guard_proven AS p (recipient, at)
-    SELECT DISTINCT recipient, now() FROM proved WHERE recipient IS NOT NULL ORDER BY 1
+    SELECT DISTINCT recipient, now() FROM proved WHERE by_sms AND recipient IS NOT NULL ORDER BY 1
     ON CONFLICT (recipient) DO UPDATE SET at = excluded.at WHERE p.at < now() - interval '1 day'
 ), figured AS (
     INSERT INTO guard_figures AS f (day, account_id, country, provider, reason, verified)
-    SELECT {TODAY}, account_id, country, provider, '', count(*) FROM proved GROUP BY 2, 3, 4 ORDER BY 2, 3, 4
+    SELECT {TODAY}, account_id, country, provider, '', count(*) FROM proved WHERE by_sms
+    GROUP BY 2, 3, 4 ORDER BY 2, 3, 4
     ON CONFLICT (day, account_id, country, provider, reason) DO UPDATE SET verified = f.verified + excluded.verified
 )
 """  # noqa: S608

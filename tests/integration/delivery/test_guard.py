@@ -82,10 +82,13 @@ async def texted(world: World, logins: list[Login]) -> set[str]:
 
 
 async def test_a_thousand_neighbours_that_never_convert_get_fifty_sms_at_most_by_two_workers(stack, world):
+    """Their account refuses those whose e-mail is off."""
     account = new_id()
     pumped = neighbours(129_500, 400, account) + neighbours(129_900, 600, account, email_off=True)
     honest = neighbours(900_000, 60, account)
     async with guarded(stack) as house, beside(house) as other, sweeping(other):
+        await guarding(house).put(account, Own(fallback="refuse"), "test")
+        await asyncio.gather(house.refresh(), other.refresh())
         await put(house, world, honest[:20])
         await settled(house, "sms", 20)
         await verify(house, world, honest[:20])
@@ -141,7 +144,18 @@ async def test_a_code_that_came_back_by_email_proves_no_number(stack, world):
         await put(house, world, logins[:20])
         await settled(house, "sms", 20)
         await verify(house, world, logins[:20], channel="email")
-        assert await stopped(house, world, logins[20:], 20) == 5
+        assert await house.pool.fetchval("SELECT count(*) FROM guard_proven") == 0
+        await house.refresh()
+        assert await house.pool.fetchval("SELECT coalesce(sum(verified), 0) FROM guard_figures") == 0
+
+
+async def test_while_sms_get_lost_and_users_answer_by_email_no_block_is_stopped(stack, world):
+    logins = neighbours(0, 25, new_id())
+    async with guarded(stack) as house:
+        await put(house, world, logins[:20])
+        await settled(house, "sms", 20)
+        await verify(house, world, logins[:20], channel="email")
+        assert await stopped(house, world, logins[20:], 20) == 0
 
 
 async def test_a_beginning_comes_back_by_itself_when_its_codes_do_and_one_account_stops_no_other(stack, world):
@@ -211,7 +225,7 @@ async def test_countries_and_kinds_of_numbers(stack, world):
 async def test_an_account_has_its_own_way_with_users_whose_email_is_off(stack, world):
     abroad, account = {"country": "LT"}, new_id()
     async with guarded(stack, guard_countries="GB") as house:
-        await guarding(house).put(account, Own(fallback="email"), "test")
+        await guarding(house).put(account, Own(fallback="refuse"), "test")
         await house.refresh()
         logins = [Login(email_off=True), Login(account=account, email_off=True), Login()]
         await put(house, world, logins, **abroad)
@@ -219,12 +233,12 @@ async def test_an_account_has_its_own_way_with_users_whose_email_is_off(stack, w
         await settled(house, "email", 2)
         rows = await house.pool.fetch("SELECT login_id, email_off FROM deliveries WHERE channel = 'email'")
         assert {row["login_id"]: row["email_off"] for row in rows} == {
-            logins[1].login_id: True,
+            logins[0].login_id: True,
             logins[2].login_id: False,
         }
         await guarding(house).put(account, None, "test")
         await house.refresh()
-        assert house.gatekeeper.gate.rules(account).fallback == "refuse"
+        assert house.gatekeeper.gate.rules(account).fallback == "email"
 
 
 async def test_who_only_watches_stops_nothing_and_sees_it_all(stack, world):

@@ -70,7 +70,7 @@ def test_a_budget_is_never_overdrawn_even_for_a_number_that_was_proven(spent, co
         ("monitor", "refuse", True, "allow"),
     ],
 )
-def test_who_has_email_off_gets_one_only_where_the_account_says_so(mode, fallback, email_off, action):
+def test_who_has_email_off_gets_one_unless_the_account_refuses_it(mode, fallback, email_off, action):
     rules = Rules(mode=mode, fallback=fallback)
     assert guard.verdict(Reason.GUARD_BUDGET, rules, email_off) == (action, Reason.GUARD_BUDGET)
     assert guard.verdict(None, rules, email_off) == ("allow", None)
