@@ -27,7 +27,7 @@ async def stack(pytestconfig: pytest.Config) -> AsyncIterator[Stack]:
     postgres.remove(folder)
     shutil.rmtree(folder, ignore_errors=True)
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    started = Stack(folder, free_ports(), Console(stderr=True))
+    started = Stack(folder, free_ports(), Console(stderr=True), {"GATEPOST_GUARD_MODE": "monitor"})
     with capture.global_and_fixture_disabled():
         await started.start()
     await keep_wal(started)

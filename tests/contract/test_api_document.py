@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from services.delivery import dead_letters, replay
+from services.delivery.guard import Own
+from services.delivery.guard_view import Allowed
 from services.delivery.messages.own import Wording
 from services.delivery.routes.api import RECEIPTS
 from services.delivery.routes.operating import PauseBody
@@ -61,6 +63,8 @@ BODIES: Final[dict[tuple[str, str], Any]] = {
     ("POST", "/v1/dead-letters/{letter_id}/discard"): dead_letters.Discard,
     ("PATCH", "/v1/providers/{provider}"): ProviderBody,
     ("PUT", "/v1/routes"): RoutesBody,
+    ("PUT", "/v1/guard/{account}"): Own,
+    ("POST", "/v1/guard/{account}/allow"): Allowed,
     ("PUT", "/v1/wordings/{account}"): Wording,
     ("POST", "/v1/wordings/{account}/preview"): PreviewBody,
 }
