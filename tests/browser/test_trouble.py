@@ -47,7 +47,7 @@ async def test_without_the_database_every_step_says_so_and_goes_on_when_it_is_ba
     await there.enter(page, code)
     await expect(page.get_by_text("This page tries again by itself")).to_be_visible()
     await road.accept()
-    await expect(page.get_by_role("alert")).to_contain_text("No try is used up.")
+    await expect(page.get_by_role("alert")).to_contain_text("Send it again in a few seconds.")
     await expect(page.get_by_label("Code with")).to_have_value(code)
     await page.get_by_role("button", name="Continue").click()
     await signed_in(page)

@@ -48,7 +48,7 @@ class Visit(msgspec.Struct, frozen=True, omit_defaults=True):
     def saying(self, text: str, typed: str = "", blames: bool = True) -> "Visit":
         return msgspec.structs.replace(self, said=Said(text, typed[:256], blames))
 
-    def refused(self, problem: Problem, typed: str = "") -> "Visit":
+    def answered(self, problem: Problem, typed: str = "") -> "Visit":
         """What a rule answered: a limit and our own trouble are not the fault of what was typed."""
         return self.saying(problem.detail, typed, problem.status < 429)
 

@@ -55,6 +55,7 @@ if (news) {
   const ways = document.getElementById("ways");
   const connection = document.getElementById("connection");
   let source = null;
+  let left = false;
   const show = (place, html) => { if (place.innerHTML.trim() !== html.trim()) place.innerHTML = html; };
   const seen = () => {
     if (document.visibilityState !== "visible") return;
@@ -62,6 +63,7 @@ if (news) {
     follow();
   };
   const follow = () => {
+    if (left) return;
     source = new EventSource(news.dataset.events);
     source.addEventListener("open", () => { connection.hidden = true; });
     source.addEventListener("state", (event) => {
@@ -90,5 +92,7 @@ if (news) {
   setInterval(tick, 500);
   follow();
   // Once a form is on its way this page is left: what happens then is the next page's to tell.
-  for (const leaving of ["submit", "pagehide"]) window.addEventListener(leaving, () => source.close());
+  // A reload now would take the answer's cookie away.
+  for (const leaving of ["submit", "pagehide"]) window.addEventListener(leaving, () => { left = true; source.close(); });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
