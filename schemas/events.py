@@ -38,7 +38,7 @@ FailedState = Literal["failed", "undelivered", "unknown", "expired", "cancelled"
 NextStep = Literal["email", "retry", "none"]
 CloseReason = Literal["expired", "too-many-attempts", "sessions-expired", "contact-changed"]
 ExpireScope = Literal["user", "account"]
-Notice = Literal["locked", "phone-changed", "email-changed"]
+Notice = Literal["locked", "phone-changed", "email-changed", "signed-in-by-email"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):

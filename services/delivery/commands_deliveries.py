@@ -12,6 +12,7 @@ from services.delivery.commands_options import (
     Account,
     ChannelOption,
     Country,
+    EmailOff,
     Json,
     Provider,
     Reason,
@@ -53,6 +54,7 @@ def list_deliveries(  # noqa: PLR0913, PLR0917 - one option a filter
     ] = None,
     since: Since = None,
     until: Until = None,
+    email_off: EmailOff = False,
     limit: Annotated[int, typer.Option(min=1, max=PAGE)] = 50,
     every: Annotated[bool, typer.Option("--all", help="All that match; with --json one object a line.")] = False,
     as_json: Json = False,
@@ -60,7 +62,7 @@ def list_deliveries(  # noqa: PLR0913, PLR0917 - one option a filter
     """Deliveries, newest first."""
     asked: dict[str, Any] = {"account": account_id(account), "user": user, "login_id": login, "state": state}
     asked |= {"reason": reason, "provider": provider, "channel": channel, "country": country, "cause": cause}
-    asked |= {"since": since, "until": until}
+    asked |= {"since": since, "until": until, "email_off": "true" if email_off else None}
     if every:
         return _list_all(asked, as_json)
     found, more = _first(asked, limit)

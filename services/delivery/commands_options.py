@@ -14,6 +14,7 @@ Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-
 Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
 Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
 ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
+EmailOff = Annotated[bool, typer.Option("--email-off", help="Only e-mails that went to users with e-mail off.")]
 Webhooks = Annotated[
     Path | None, typer.Option(envvar="GATEPOST_WEBHOOKS", help="What the webhooks in this folder say of theirs too.")
 ]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.delivery import prefixes
 from services.delivery.messages.sources import CODE
 from services.delivery.messages.words import Facts, Words
 from services.delivery.notices import is_notice, notice_of_job
@@ -53,6 +54,10 @@ class Secrets:
         """A keyed hash of who gets the message, to count by."""
         kind, to = ("phone", inside.phone) if channel == "sms" else ("email", inside.email)
         return search_hash(self.search, kind, to) if to is not None else None
+
+    def prefixes(self, channel: str, inside: LoginSecrets) -> bytes | None:
+        """Keyed hashes of the beginnings of the number that gets an SMS."""
+        return prefixes.hashes(self.search, inside.phone) if channel == "sms" and inside.phone else None
 
     def email_of(self, job: Job, now: datetime) -> str | None:
         """The address on file, while the code lives; None also for a broken seal. Raises `UnknownKey`."""

@@ -18,7 +18,7 @@ LIMIT = 200
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the ledger as it is shown."""
+    """One row of the ledger as it is shown. `email_off`: an e-mail instead of an SMS, for a user with e-mail off."""
 
     delivery_id: UUID
     login_id: UUID
@@ -36,6 +36,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     due_at: datetime | None
     expires_at: datetime
+    email_off: bool
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,6 +98,7 @@ class ListQuery(Wanted, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user: UUID | None = None
     country: Country | None = None
     cause: CauseKind | None = None
+    email_off: bool = False
     cursor: str | None = None
     limit: int = 50
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,22 +14,26 @@ from typing import Any
 import asyncpg
 import structlog
 from aiohttp import web
-from aiokafka.errors import KafkaError
 
 from services.delivery.channels.webhooks.judging import Loaded
 from services.delivery.compose import Secrets
 from services.delivery.dead_letters import Taker
+from services.delivery.gate import Gate
+from services.delivery.gatekeeper import Gatekeeper
 from services.delivery.health import Checkup
 from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
 from services.delivery.messages.words import Words
 from services.delivery.postgres.controls import PostgresControls
+from services.delivery.postgres.guard import PostgresGuard
+from services.delivery.postgres.guarding import PostgresGuarding
 from services.delivery.postgres.health import PostgresVitals
 from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
+from services.delivery.postgres.others import others_answer
 from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.postgres.wordings import PostgresWordings
@@ -41,11 +46,11 @@ from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
 from services.delivery.tail import Tail
-from services.delivery.watchdog import Agents, Pulse, Seen, Stall, Watch, end_worker, keep_watch
+from services.delivery.watchdog import Agents, Pulse, Seen, Watch, end_worker, keep_watch
 from services.platform import clients, http
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
-from services.platform.kafka import Connection, Producer, cluster_id
+from services.platform.kafka import Connection, Producer
 from services.platform.keys.codes import Codes, roll_daily
 from services.platform.keys.contacts import Contacts
 from services.platform.keys.deadletters import DeadLetterOpener, DeadLetterSeal
@@ -60,7 +65,7 @@ log = structlog.get_logger()
 
 RINGS = ("code", "contacts", "search", "receipts", "grants.pub", "dead-letters", "dead-letters.pub")
 REFRESH_SECONDS = 2.0
-ANSWER_SECONDS = 5.0  # well under the watchdog's patience: while it asks, nothing beats
+TIDY_SECONDS = 600.0
 
 
 @dataclass(slots=True)
@@ -79,6 +84,7 @@ class House:
     controls: PostgresControls
     words: Words
     wordings: PostgresWordings
+    gatekeeper: Gatekeeper
     directory: clients.ClientDirectory
     dead_letters: DeadLetters
     verifier: Verifier
@@ -98,7 +104,7 @@ class House:
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
         rolling = roll_daily(self.codes, SystemClock())
         watching = self._watch(agents, seen)
-        working = [self.sender.run(), self.outbox.run(), self.replayer.run()]
+        working = [self.sender.run(), self.outbox.run(), self.replayer.run(), self.gatekeeper.keep_tidy()]
         return [*working, follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
 
     async def _watch(self, agents: Agents, seen: Callable[[], Seen]) -> None:
@@ -112,6 +118,8 @@ class House:
         if self.runner is not None:
             await self.runner.cleanup()
         await self.sender.stop()
+        with suppress(*AWAY):
+            await self.gatekeeper.write()
         await self.outbox.drain()
         await self.routing.close()
         await self.producer.stop()
@@ -122,6 +130,7 @@ class House:
         controls = self.controls
         self.routing.update(await controls.providers(), await controls.routes(), await controls.paused())
         self.words.update(await self.wordings.changes())
+        await self.gatekeeper.refresh()
 
     async def _keep_fresh(self) -> None:
         """What operators changed reaches every worker within two seconds."""
@@ -131,20 +140,6 @@ class House:
             except AWAY as away:
                 log.warning("changes_not_read", error=type(away).__name__)
             await asyncio.sleep(REFRESH_SECONDS)
-
-
-async def others_answer(settings: DeliverySettings, stall: Stall) -> bool:
-    """Whether what a stuck worker waits for answers somebody else. A write waits for the broker too: for the log's
-    next records, and for a dead letter to be safe.
-    """
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await cluster_id(Connection.of(settings))
-            if stall == "no-advance":
-                await (await asyncpg.connect(settings.database.get_secret_value(), timeout=2)).close(timeout=2)
-    except (*AWAY, KafkaError):
-        return False
-    return True
 
 
 async def build(settings: DeliverySettings) -> House:
@@ -167,18 +162,17 @@ def _wired(
     lock: InstanceLock,
     pool: asyncpg.Pool[asyncpg.Record],
 ) -> House:
-    clock, secrets = SystemClock(), _secrets(settings, rings, library)
-    producer = Producer(Connection.of(settings), "gatepost-delivery")
-    outbox = Outbox(pool, producer)
+    clock, producer = SystemClock(), Producer(Connection.of(settings), "gatepost-delivery")
+    secrets, outbox = _secrets(settings, rings, library), Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), _routing(settings, webhooks, clock)
-    sender = Sender(ledger, routing, secrets, clock, settings.slots)
+    gatekeeper = _gatekeeper(settings, pool, secrets.contacts)
+    sender = Sender(ledger, routing, secrets, gatekeeper.gate, clock, settings.slots)
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
     verifier = Verifier(rings.secret("grants.pub"))
-    ingest = Ingest(PostgresIntake(pool), sender, secrets, verifier, dead_letters, clock)
-    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets}
+    ingest = Ingest(PostgresIntake(pool, settings.guard_window), sender, secrets, verifier, dead_letters, clock)
+    built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "gate": gatekeeper.gate}
     taker = Taker(DeadLetterOpener(rings.secret("dead-letters")), ingest, producer.send)
-    readers = readers_of(settings, webhooks)
-    parts = _parts(settings, rings, pool, readers=readers, clock=clock, taker=taker, **built)
+    parts = _parts(settings, rings, pool, readers=readers_of(settings, webhooks), clock=clock, taker=taker, **built)
     return House(
         settings=settings,
         pool=pool,
@@ -192,6 +186,7 @@ def _wired(
         controls=parts.controls,
         words=secrets.words,
         wordings=parts.wordings,
+        gatekeeper=gatekeeper,
         directory=parts.directory,
         dead_letters=dead_letters,
         verifier=verifier,
@@ -224,10 +219,17 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         limits=limits,
         letters=PostgresLetters(pool),
         wordings=PostgresWordings(pool),
+        guarding=PostgresGuarding(pool, settings.guard_window),
         directory=clients.ClientDirectory(pool),
         keys=rings.report,
         **more,
     )
+
+
+def _gatekeeper(settings: DeliverySettings, pool: asyncpg.Pool[asyncpg.Record], contacts: Contacts) -> Gatekeeper:
+    counters = PostgresGuard(pool, settings.guard_window)
+    gate = Gate(counters, contacts, settings.guard_rules(), settings.guard_prices)
+    return Gatekeeper(gate, counters, PostgresGuarding(pool, settings.guard_window))
 
 
 def _routing(settings: DeliverySettings, webhooks: Sequence[Loaded], clock: SystemClock) -> Routing:

@@ -134,7 +134,11 @@ class Ingest:
         found = row_of(event, self._clock.now())
         if inside is None:
             return found._replace(opened=False)
-        return found._replace(recipient=self._secrets.recipient(found.channel, inside))
+        recipient, prefixes = (
+            self._secrets.recipient(found.channel, inside),
+            self._secrets.prefixes(found.channel, inside),
+        )
+        return found._replace(recipient=recipient, prefixes=prefixes)
 
     def _email(self, record: Record) -> tuple[UUID, str]:
         event = decoded(record)
@@ -160,7 +164,7 @@ class Ingest:
             self._check_signature(record)
         match event:
             case Verified():
-                return closing_of(event, "verified")
+                return closing_of(event, "verified", by_sms=event.channel == "sms")
             case ExpireAll():
                 return self._floor(event)
             case _:
@@ -191,11 +195,11 @@ def decoded(record: Record) -> Event:
         raise BadRecord(bad.reason) from None
 
 
-def closing_of(event: Verified | LoginClosed, why: str) -> Closing | None:
+def closing_of(event: Verified | LoginClosed, why: str, by_sms: bool = False) -> Closing | None:
     if event.login_id is None:
         return None
     who = (uuid_in(event.login_id), uuid_in(event.account_id), uuid_in(event.user_id))
-    return Closing(*who, getattr(event, "account_epoch", None), getattr(event, "user_epoch", None), why)
+    return Closing(*who, getattr(event, "account_epoch", None), getattr(event, "user_epoch", None), why, by_sms)
 
 
 def letter_of(record: Record) -> DeadLetterRow | None:

@@ -58,6 +58,7 @@ class Challenge(NamedTuple):
     sealed_event: str = "LoginChallenged"
     opened: bool = True
     device: str | None = None
+    prefixes: bytes | None = None
 
 
 class Closing(NamedTuple):
@@ -67,6 +68,7 @@ class Closing(NamedTuple):
     account_epoch: int | None
     user_epoch: int | None
     why: str
+    by_sms: bool = False
 
 
 class Floor(NamedTuple):

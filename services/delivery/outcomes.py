@@ -19,6 +19,7 @@ from services.delivery.fallback import cause_after
 from services.delivery.ports import Consequences, EmailRow, Job, Result
 from services.delivery.states import State
 from services.delivery.vendor_errors import word_of
+from services.platform import metrics
 from services.platform.clock import event_id
 from services.platform.keys.contacts import Bound, mask_email, seal_login
 
@@ -46,7 +47,9 @@ def without_email(job: Job, result: Result, now: datetime) -> Consequences:
 
 def with_email(job: Job, result: Result, secrets: Secrets, now: datetime) -> Consequences:
     """The failure, the request and the e-mail's row; all three are written together."""
-    inside = secrets.open(job)
+    inside, reason = secrets.open(job), word_of(result.reason or result.state)
+    if inside.email_off:
+        metrics.FALLBACKS_EMAIL_OFF.labels(reason).inc()
     cause = cause_after(job.cause)
     whose = (job.login_id, job.account_id, job.user_id)
     bound = Bound("EmailFallbackRequested", *whose, cause, "email", job.expires_at, job.code_key_id, job.digits)
@@ -55,7 +58,7 @@ def with_email(job: Job, result: Result, secrets: Secrets, now: datetime) -> Con
     request = EmailFallbackRequested(
         **_envelope(job, now, "EmailFallbackRequested"),
         cause=cause,
-        reason=word_of(result.reason or result.state),
+        reason=reason,
         sealed=sealed,
         masked=masked,
         code_key_id=job.code_key_id,
@@ -69,6 +72,7 @@ def with_email(job: Job, result: Result, secrets: Secrets, now: datetime) -> Con
         sealed=sealed,
         masked=masked,
         recipient=secrets.recipient("email", inside),
+        email_off=inside.email_off,
     )
     return Consequences((failed(job, result, now, "email"), request), row)
 

@@ -43,6 +43,8 @@ class Job:
     why: str | None
     now: datetime
     device: str | None = None
+    recipient: bytes | None = None
+    prefixes: bytes | None = None
 
 
 class Held(NamedTuple):
@@ -63,7 +65,7 @@ class LoginNow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What became of one look at a row. `pause` counts seconds until the next look; None: nobody need look again.
-    `untried`: nothing was tried, so it does not count as a try.
+    `untried`: nothing was tried, so it does not count as a try. `refused`: no e-mail takes its place.
     """
 
     state: State
@@ -74,6 +76,7 @@ class Result:
     pause: float | None = None
     doubtful: bool = False
     untried: bool = False
+    refused: bool = False
     log: str | None = None
 
 
@@ -86,6 +89,7 @@ class EmailRow:
     sealed: str
     masked: str
     recipient: bytes | None
+    email_off: bool
 
 
 @dataclass(frozen=True, slots=True)

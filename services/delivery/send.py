@@ -13,6 +13,7 @@ import structlog
 
 from services.delivery import deadlines, fallback, outcomes
 from services.delivery.compose import Secrets
+from services.delivery.gate import Gate, Stopped
 from services.delivery.lanes import Lane
 from services.delivery.ports import Consequences, Held, Job, Ledger, Result
 from services.delivery.provider import Channel, Message, Permanent, Retryable, Unknown
@@ -45,8 +46,8 @@ class Routes(Protocol):
 class Sender:
     """Slots for calls; every slot ends in exactly one `settle`."""
 
-    def __init__(self, ledger: Ledger, routes: Routes, secrets: Secrets, clock: Clock, slots: int) -> None:
-        self._ledger, self._routes, self._secrets, self._clock = ledger, routes, secrets, clock
+    def __init__(self, ledger: Ledger, routes: Routes, secrets: Secrets, gate: Gate, clock: Clock, slots: int) -> None:
+        self._ledger, self._routes, self._secrets, self._gate, self._clock = ledger, routes, secrets, gate, clock
         self._slots = slots
         self._held = 0
         self._nothing_held = asyncio.Event()
@@ -157,6 +158,7 @@ class Sender:
         look = _Look(self._clock, job, since)
         try:
             result = await self._attempt(job, look) if job.state == State.QUEUED else self._overdue(job, look)
+            await self._gate.after(job, result, look.provider, look.counted)
             await self._settle(job, replace(result, provider=look.provider or job.provider), look)
         except UnknownKey:
             await self._without_key(job, look)
@@ -169,6 +171,8 @@ class Sender:
             return await self._call(job, inside, look)
         except SealBroken:
             return Result(state=State.FAILED, reason=Reason.CONTACTS_BROKEN)
+        except Stopped as stopped:
+            return Result(state=State.FAILED, reason=stopped.reason, untried=True, refused=stopped.refused)
         except (Permanent, Retryable, Unknown) as trouble:
             another = look.provider is not None and self._routes.another(job, look.provider)
             result = deadlines.after_trouble(job, trouble, look.now(), inside.email is not None, another)
@@ -179,6 +183,11 @@ class Sender:
         if isinstance(lane, NoLane):
             return _not_now(job, lane, look.now(), inside.email is not None)
         message = self._secrets.message(job, inside, look.now())
+        if job.channel == "sms":
+            look.counted = await self._gate.ask(job, inside, lane.channel.name)
+            lane = self._routes.choose(job)  # others began meanwhile
+            if isinstance(lane, NoLane):
+                return _not_now(job, lane, look.now(), inside.email is not None)
         lease = LEASE_SECONDS - LEASE_SPARE - look.seconds()
         timeout = min(deadlines.time_for_call(job, look.now()), lease)
         if lease < deadlines.SHORTEST_CALL or timeout <= 0:
@@ -226,7 +235,7 @@ class Sender:
         if job.channel == "sms" and result.state in DID_NOT_ARRIVE:
             login = await self._ledger.login_now(job)
             email = self._secrets.email_of(job, now)
-            if fallback.fallback_due(job, result.state, login, email, now):
+            if not result.refused and fallback.fallback_due(job, result.state, login, email, now):
                 metrics.FALLBACKS.labels(word_of(result.reason or result.state)).inc()
                 return outcomes.with_email(job, result, self._secrets, now)
         return outcomes.without_email(job, result, now)
@@ -270,6 +279,7 @@ class _Look:
     def __init__(self, clock: Clock, job: Job, since: float) -> None:
         self._clock, self._start, self._since = clock, job.now, since
         self.provider: str | None = None
+        self.counted = False
         self._called: float | None = None
 
     def call(self, provider: str) -> None:

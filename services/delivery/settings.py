@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field, SecretStr, model_validator
 
-from services.platform.settings import ServiceSettings, is_loopback, reaches_beyond
+from services.delivery.guard_settings import GuardSettings
+from services.platform.settings import is_loopback, reaches_beyond
 
 
-class DeliverySettings(ServiceSettings):
+class DeliverySettings(GuardSettings):
     """`GATEPOST_<NAME>`; secrets also as `GATEPOST_<NAME>_FILE`."""
 
     http_port: int = Field(default=8081, ge=0, le=65535)

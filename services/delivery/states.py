@@ -45,6 +45,10 @@ class Reason(StrEnum):
     LEASE_TOO_SHORT = "lease-too-short"
     KEY_UNKNOWN = "key-unknown"
     CONTACTS_BROKEN = "contacts-do-not-open"
+    GUARD_CONVERSION = "guard-conversion"
+    GUARD_COUNTRY = "guard-country"
+    GUARD_NUMBER_TYPE = "guard-number-type"
+    GUARD_BUDGET = "guard-budget"
 
 
 def comes_from(new: State) -> list[State]:

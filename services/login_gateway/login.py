@@ -131,7 +131,7 @@ def challenge(
 ) -> OutboxRow:
     """`LoginChallenged` for delivery: the contacts sealed, everything that the next hop needs."""
     login_id = login["login_id"]
-    secrets = LoginSecrets(login["salt"], *(_contact(house, user, field) for field in ("phone", "email")))
+    secrets = _secrets(house, user, login)
     event = LoginChallenged(
         id=event_id("LoginChallenged", login_id, cause),
         source=events.SOURCE,
@@ -154,6 +154,11 @@ def challenge(
         context=Context(device=login["device"], **login["context"]),
     )
     return row_for(event)
+
+
+def _secrets(house: House, user: Mapping[str, Any], login: Mapping[str, Any]) -> LoginSecrets:
+    phone, email = (_contact(house, user, field) for field in ("phone", "email"))
+    return LoginSecrets(login["salt"], phone, email, email_off=email is not None and "email" not in login["factors"])
 
 
 def _bound(login: Mapping[str, Any], channel: Channel, cause: str) -> Bound:

@@ -104,6 +104,12 @@ def locked(contacts: Contacts, user: Mapping[str, Any], now: datetime) -> list[O
     return rows(contacts, user, "locked", both_contacts(contacts, user), now)
 
 
+def by_email(contacts: Contacts, user: Mapping[str, Any], now: datetime) -> list[OutboxRow]:
+    """The phone hears that a code from the mailbox opened a session, though e-mail is off: its SMS had failed."""
+    phone = [told for told in both_contacts(contacts, user) if told.channel == "sms"]
+    return rows(contacts, user, "signed-in-by-email", phone, now)
+
+
 async def of_change(
     admin: Administration, counters: Counters, row: Any, old: Profile, new: Profile, now: datetime
 ) -> list[OutboxRow]:

@@ -49,13 +49,14 @@ class TryLimits(NamedTuple):
 
 
 class Right(NamedTuple):
-    """The code is right: what is kept of the session that begins."""
+    """The code is right: what is kept of the session that begins. `told` makes what its user is told of it."""
 
     channel: str
     issued_at: int
     mint_key_id: int
     verify_key: bytes | None
     verified: OutboxRow
+    told: Callable[[Row], Sequence[OutboxRow]] | None = None
 
 
 class FedBy(NamedTuple):

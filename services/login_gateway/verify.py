@@ -82,7 +82,14 @@ def judged(house: House, login: Row, code: str, key: str | None) -> Right | Wron
     secret = house.mint.secret(login["login_id"], issued_at, mint_key)
     hashed = house.names.of("verify-key", key) if key else None
     event = row_for(events.verified(login, issued_at, secret, channel), house.signer)
-    return Right(channel, issued_at, mint_key, hashed, event)
+    return Right(channel, issued_at, mint_key, hashed, event, _notice_of_email(house, login, channel))
+
+
+def _notice_of_email(house: House, login: Row, channel: str) -> Callable[[Row], list[OutboxRow]] | None:
+    """Only where e-mail is off for the user: the code came there because its SMS failed."""
+    if channel in login["factors"]:
+        return None
+    return lambda user: notices.by_email(house.contacts, user, login["counted_at"])
 
 
 def _consequences(house: House, login: Row) -> Wrong:

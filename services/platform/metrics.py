@@ -31,6 +31,12 @@ SEND_SECONDS: Final = Histogram(
     buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 10),
 )
 FALLBACKS: Final = Counter("gatepost_fallbacks_total", "E-mails made due by an SMS that did not arrive.", ["reason"])
+FALLBACKS_EMAIL_OFF: Final = Counter(
+    "gatepost_fallbacks_email_off_total", "Of those, for users who have e-mail off.", ["reason"]
+)
+GUARD_STOPS: Final = Counter(
+    "gatepost_guard_stops_total", "SMS that the pumping guard stopped, or would have stopped.", ["reason", "action"]
+)
 LOGIN_TO_CALL_SECONDS: Final = Histogram(
     "gatepost_login_to_call_seconds",
     "From the accepted login to the first provider call.",

@@ -121,7 +121,11 @@ async def begun(options: Any, out: Console) -> AsyncIterator[World]:
     spare = free_ports().inbox
     postgres.remove(FOLDER / "state")
     shutil.rmtree(FOLDER / "state", ignore_errors=True)
-    extra = {"GATEPOST_TWILIO_BASE_URL": f"http://127.0.0.1:{spare}", "GATEPOST_TRUSTED_PROXIES": "127.0.0.1"}
+    extra = {
+        "GATEPOST_TWILIO_BASE_URL": f"http://127.0.0.1:{spare}",
+        "GATEPOST_TRUSTED_PROXIES": "127.0.0.1",
+        "GATEPOST_GUARD_MODE": "monitor",
+    }
     stack = Stack(FOLDER / "state", ports, out, extra)
     async with stack:
         token = stack.environment.of_simulator()["GATEPOST_SIM_TWILIO_TOKEN_FILE"]

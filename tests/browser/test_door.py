@@ -12,7 +12,6 @@ from playwright.async_api import expect
 from tests.browser.chromium import Visitor
 from tests.browser.gateways import gateway
 from tests.browser.site import Site
-from tests.browser.test_sign_in import enter
 from tests.e2e.nginx import Application, application, documented, nginx, unused_port
 
 
@@ -49,7 +48,7 @@ async def test_signed_out_to_sign_in_and_back_where_one_came_from_and_out_again(
     await page.get_by_label("Username").fill(who.username)
     await page.get_by_label("Password").fill("correct horse battery")
     await page.get_by_role("button", name="Sign in").click()
-    await enter(page, await door.site.code(who))
+    await door.site.enter(page, await door.site.code(who))
     await page.wait_for_url(asked)
     await expect(page.get_by_text("the application at /reports?from=2026-01-01&to=2026-02-01&q=a%26b")).to_be_visible()
     seen = door.app.seen[-1]

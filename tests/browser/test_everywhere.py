@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.chromium import Visitor, accessible, fits
 from tests.browser.site import PASSWORD, Person, Site
-from tests.browser.test_sign_in import enter, signed_in
+from tests.browser.test_sign_in import signed_in
 
 SMALL = {"viewport": {"width": 360, "height": 740}}
 
@@ -106,7 +106,7 @@ async def test_every_page_fits_360_pixels_and_axe_finds_nothing_light_and_dark(s
     await shown(page, "Sign in")
     await site.sign_in(page, who)
     await shown(page, "Enter the code")
-    await enter(page, "00000000"[: (await site.login_of(who))["digits"]])
+    await site.enter(page, "00000000"[: (await site.login_of(who))["digits"]])
     await expect(page.get_by_role("alert")).to_be_visible()
     await shown(page, "Enter the code")
     await site.age(who, "last_send_at", 40)
@@ -143,6 +143,42 @@ async def test_a_lost_connection_is_shown_and_mends_itself(site: Site, visitor: 
     await expect(page.get_by_text("The connection was lost.")).to_be_hidden()
     await site.age(who, "expires_at", 400)
     await expect(page.get_by_role("heading", name="The code has expired")).to_be_visible()
+
+
+async def test_a_form_of_a_sign_in_that_another_tab_replaced_tries_nothing(site: Site, visitor: Visitor):
+    page, first, second = await visitor(), await site.person(sms=True), await site.person(sms=True)
+    await page.route("**/login/events", lambda route: route.abort())  # the page does not hear of it
+    await site.sign_in(page, first)
+    await expect(page.get_by_label("Code with")).to_be_visible()
+    other = await visitor(with_=page)
+    await site.sign_in(other, second)
+    await expect(other.get_by_label("Code with")).to_be_visible()
+    code = await site.code(first)
+    await site.enter(page, code)
+    await expect(page.get_by_text("This form is old")).to_be_visible()
+    assert [(await site.login_of(who))["attempts"] for who in (first, second)] == [0, 0]
+
+
+async def test_a_page_hears_that_another_tab_began_another_sign_in(site: Site, visitor: Visitor):
+    page, first, second = await visitor(), await site.person(sms=True), await site.person(sms=True)
+    await page.route("**/login/events", lambda route: route.abort())
+    await site.sign_in(page, first)
+    await expect(page.locator("#news")).to_contain_text(first.phone_masked)
+    other = await visitor(with_=page)
+    await site.sign_in(other, second)
+    await expect(other.get_by_label("Code with")).to_be_visible()
+    await page.unroute("**/login/events")
+    await expect(page.locator("#news")).to_contain_text(second.phone_masked)
+
+
+async def test_without_cookies_the_page_says_what_is_missing(site: Site, visitor: Visitor):
+    page, who = await visitor(), await site.person()
+    await page.goto(site.address())
+    await page.context.clear_cookies()
+    await page.get_by_label("Username").fill(who.username)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_text("Your browser did not send our cookie")).to_be_visible()
 
 
 @pytest.mark.parametrize("where", ["/login/code", "/login/done"])

@@ -10,11 +10,6 @@ from tests.browser.chromium import Visitor
 from tests.browser.site import Site
 
 
-async def enter(page: Page, code: str) -> None:
-    """Typed digit by digit: the field sends itself at the last."""
-    await page.get_by_label("Code with").press_sequentially(code)
-
-
 async def signed_in(page: Page) -> None:
     await expect(page.get_by_role("heading", name="You are signed in")).to_be_visible()
 
@@ -24,7 +19,7 @@ async def test_the_code_of_the_sms_signs_in_and_sends_itself_at_its_last_digit(s
     await site.sign_in(page, who)
     await expect(page.get_by_role("heading", name="Enter the code")).to_be_visible()
     await expect(page.locator("#news")).to_contain_text(who.phone_masked)
-    await enter(page, await site.code(who))
+    await site.enter(page, await site.code(who))
     await signed_in(page)
     cookie = next(each for each in await page.context.cookies() if each["name"] == "__Host-gatepost")
     assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, True, "Lax", "/")
@@ -41,7 +36,7 @@ async def test_the_page_tells_as_it_happens_that_the_sms_failed_and_an_email_wen
     hidden = f"{who.email[0]}•••@•••" if who.email else ""
     await expect(page.locator("#news")).to_have_text(f"The SMS could not be delivered. We e-mailed {hidden}.")
     assert len(await page.evaluate("window.said")) >= 2  # on one and the same page
-    await enter(page, await site.code(who, "email"))
+    await site.enter(page, await site.code(who, "email"))
     await signed_in(page)
 
 
@@ -56,7 +51,7 @@ async def test_a_wrong_code_is_said_beside_its_field_and_kept_with_the_tries_lef
     await site.sign_in(page, who)
     code = await site.code(who)
     wrong = f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
-    await enter(page, wrong)
+    await site.enter(page, wrong)
     field = page.get_by_label("Code with")
     await expect(page.get_by_role("alert")).to_have_text("The code is wrong. Tries left: 4.")
     await expect(field).to_have_value(wrong)
@@ -111,7 +106,7 @@ async def test_the_code_can_be_sent_again_when_its_seconds_are_over(site: Site, 
     await site.age(who, "last_send_at", 70)
     await page.get_by_role("button", name="Send by e-mail instead").click()
     await expect(page.locator("#news")).to_contain_text("We e-mailed")
-    await enter(page, await site.code(who, "email"))
+    await site.enter(page, await site.code(who, "email"))
     await signed_in(page)
 
 
@@ -159,9 +154,8 @@ async def test_signing_out_ends_the_session_and_forgets_the_cookie(site: Site, v
 
 async def test_a_console_gets_a_session_of_its_own_for_twelve_hours(site: Site, visitor: Visitor):
     page, who = await visitor(), await site.person(sms=True, role="admin")
-    await site.sign_in(page, who, return_to="/account/users")
-    await enter(page, await site.code(who))
-    await page.wait_for_url("**/account/users")
+    await site.come_in(page, who, return_to="/account/users")
+    assert page.url == f"{site.base}/account/users"
     token = await site.token(page, "__Host-gatepost-console")
     headers = {"Authorization": f"Bearer {token}"}
     path = f"/v1/accounts/{site.account_id}"
@@ -186,7 +180,7 @@ async def test_a_second_tab_sees_that_the_sign_in_is_complete(site: Site, visito
     await expect(page.get_by_label("Code with")).to_be_visible()
     second = await visitor(with_=page)
     await second.goto(site.base + "/login/code")
-    await enter(page, await site.code(who))
+    await site.enter(page, await site.code(who))
     await signed_in(page)
     await expect(second.get_by_role("heading", name="This sign-in is complete")).to_be_visible()
     await second.get_by_role("link", name="Go on").click()

@@ -1,5 +1,6 @@
-"""The database away, while somebody signs in."""
+"""Database, broker or session store away, while somebody signs in or out."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from playwright.async_api import expect
 from tests.browser.chromium import Visitor
 from tests.browser.gateways import gateway
 from tests.browser.site import PASSWORD, Site
-from tests.browser.test_sign_in import enter, signed_in
+from tests.browser.test_sign_in import signed_in
+from tests.e2e.test_outages import frozen
 from tests.integration.gateway_login.world import Road
 
 
@@ -42,10 +44,10 @@ async def test_without_the_database_every_step_says_so_and_goes_on_when_it_is_ba
     code = await there.code(who)
     await road.refuse()
     await expect(page.get_by_text("The connection was lost.")).to_be_visible()
-    await enter(page, code)
+    await there.enter(page, code)
     await expect(page.get_by_text("This page tries again by itself")).to_be_visible()
     await road.accept()
-    await expect(page.get_by_role("alert")).to_contain_text("No try is used up.")
+    await expect(page.get_by_role("alert")).to_contain_text("Send it again in a few seconds.")
     await expect(page.get_by_label("Code with")).to_have_value(code)
     await page.get_by_role("button", name="Continue").click()
     await signed_in(page)
@@ -64,3 +66,17 @@ async def test_a_session_that_cannot_be_ended_at_the_moment_is_not_called_ended(
         await expect(page.get_by_role("alert")).to_contain_text("You are still signed in")
         assert await site.token(page) == token
         await site.story.becomes(token, True)
+
+
+async def test_with_kafka_away_the_page_says_that_the_code_is_queued_and_then_that_it_went_out(
+    site: Site, visitor: Visitor
+):
+    page, who = await visitor(), await site.person(sms=True)
+    with frozen(site.stack, "kafka"):
+        await site.sign_in(page, who)
+        await expect(page.locator("#news")).to_contain_text("the code is queued and goes out by itself")
+    await expect(page.locator("#news")).to_contain_text(
+        re.compile(r"We sent an SMS|has arrived by SMS"), timeout=60_000
+    )
+    await site.enter(page, await site.code(who))
+    await signed_in(page)

@@ -12,7 +12,6 @@ from playwright.async_api import expect
 from tests.browser.chromium import Visitor
 from tests.browser.gateways import gateway, session_store
 from tests.browser.site import Site
-from tests.browser.test_sign_in import enter
 
 # Chromium finds names below .localhost on this machine, and takes `Secure` cookies from them without TLS.
 DOMAIN = "gatepost.localhost"
@@ -53,7 +52,7 @@ async def test_one_sign_in_opens_the_application_on_the_other_host(site: Site, h
     await expect(page.get_by_text("401 nobody")).to_be_visible()
     there = Site(site.stack, site.story, site.account, site.account_id, login)
     await there.sign_in(page, who, return_to=f"{app}/orders?page=2")
-    await enter(page, await site.code(who))
+    await site.enter(page, await site.code(who))
     await page.wait_for_url(f"{app}/orders?page=2")
     await site.story.becomes(await site.token(page, "__Secure-gatepost"), True)
     await page.reload()

@@ -50,3 +50,22 @@ async def test_a_removed_contact_is_told_too(story: Story) -> None:
     before = datetime.now(UTC)
     await story.api.expect(200, "gateway", "PATCH", f"{users}/{user['user_id']}", {"phone": None})
     assert await eventually(lambda: messages(story, old, before))
+
+
+async def test_the_phone_hears_of_a_sign_in_by_an_email_that_is_off(story: Story) -> None:
+    number, address, name, password = phone(), mailbox(), secrets.token_hex(6), secrets.token_hex(12)
+    body = {"username": name, "password": password, "phone": number, "email": address, "two_factor": {"sms": True}}
+    await story.api.expect(201, "gateway", "POST", f"/v1/accounts/{story.account}/users", body)
+    await story.fault({"sms": {number: {"mode": "refuse", "code": 21614, "times": 1}}})
+    before = datetime.now(UTC)
+    asked = {"account": story.account, "username": name, "password": password}
+    _, login = await story.api.call("gateway", "POST", "/v1/logins", asked, authenticated=False)
+    code = await story.code_for(address, "email", before)
+    status, answer = await story.verify(login["login"], code)
+    assert (status, answer["acr"]) == (200, "urn:gatepost:acr:pwd+email")
+    (told,) = await eventually(partial(messages, story, number, before))
+    assert "was used to sign in" in told["body"]
+    assert told.get("code") is None
+    query = f"/v1/deliveries?email_off=true&account={story.account}"
+    listed = (await story.api.expect(200, "delivery", "GET", query))["deliveries"]
+    assert [each["login_id"] for each in listed if each["email_off"]].count(login["login_id"]) == 1

@@ -41,6 +41,7 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
     # What the promise is about.
     "phone": NOWHERE,
     "email": NOWHERE,
+    "prefix": NOWHERE,
     "code": NOWHERE,
     "wrong code": NOWHERE,
     "handle": NOWHERE,

@@ -17,6 +17,7 @@ from tests.secrecy import (
     play,
     play_commands,
     play_feed,
+    play_guard,
     play_misplaced,
     play_pages,
     play_people,
@@ -73,6 +74,7 @@ async def _played(cast: Cast, folder: Path) -> list[Piece]:
             group.create_task(part(cast))
         one, two = (group.create_task(part(cast)) for part in (play.by_sms, play.by_fallback))
         seen = group.create_task(play_commands.play(cast, folder))
+    await play_guard.play(cast)
     await play_wordings.play(cast)  # after the misplaced secrets: one of those calls takes a wording back
     await play.wrong_passwords(cast, two.result())
     await play_people.edited(cast, one.result())

@@ -9,26 +9,27 @@ from typing import Final, Generic, TypeVar
 from services.platform.postgres import AWAY
 
 T = TypeVar("T")
-Write = Callable[[Sequence[T]], Awaitable[Sequence[bool]]]
-Waiting = tuple[T, "asyncio.Future[bool]"]
+A = TypeVar("A")
+Write = Callable[[Sequence[T]], Awaitable[Sequence[A]]]
+Waiting = tuple[T, "asyncio.Future[A]"]
 
 AT_ONCE: Final = 2  # one would do, but a statement that waits for a lock must not hold up all others
 MOST: Final = 100
 
 
-class Group(Generic[T]):
+class Group(Generic[T, A]):
     """What came while a group was being written is the next group. Each caller gets the answer or error of its own."""
 
-    def __init__(self, write: Write[T]) -> None:
+    def __init__(self, write: Write[T, A]) -> None:
         self._write = write
-        self._waiting: list[Waiting[T]] = []
+        self._waiting: list[Waiting[T, A]] = []
         self._writing = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def add(self, one: T) -> bool:
+    async def add(self, one: T) -> A:
         """What the write says of this one. Raises what the write raises."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[bool] = loop.create_future()
+        answer: asyncio.Future[A] = loop.create_future()
         self._waiting.append((one, answer))
         if self._writing < AT_ONCE:
             self._writing += 1
@@ -45,7 +46,7 @@ class Group(Generic[T]):
         finally:
             self._writing -= 1
 
-    async def _write_all(self, taken: Sequence[Waiting[T]]) -> None:
+    async def _write_all(self, taken: Sequence[Waiting[T, A]]) -> None:
         """A value that the database refuses concerns its own caller only: then each is written alone."""
         try:
             answers = await self._write([one for one, _ in taken]) if taken else []
@@ -63,13 +64,13 @@ def _away(error: Exception) -> bool:
     return isinstance(error, AWAY) and not isinstance(error, ValueError)
 
 
-def _fail(taken: Sequence[Waiting[T]], error: Exception) -> None:
+def _fail(taken: Sequence[Waiting[T, A]], error: Exception) -> None:
     for _, waiter in taken:
         if not waiter.done():
             waiter.set_exception(error)
 
 
-def _answer(taken: Sequence[Waiting[T]], answers: Sequence[bool]) -> None:
+def _answer(taken: Sequence[Waiting[T, A]], answers: Sequence[A]) -> None:
     """A caller that was cancelled meanwhile waits for none."""
     for (_, waiter), answer in zip(taken, answers, strict=True):
         if not waiter.done():

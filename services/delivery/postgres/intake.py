@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,7 +12,10 @@ import asyncpg
 
 from services.delivery.intake import Challenge, Closing, DeadLetterRow, Floor, NotStorable
 from services.delivery.ports import Job
+from services.delivery.postgres.guard import CONVERTED
 from services.delivery.postgres.ledger import claim_these
+
+DAY: Final = timedelta(days=1)
 
 # Logins, rows and log lines in one statement; what a worker may call at once is leased by the next one. A record whose
 # key is not here could be anybody's: one that opened takes its place, unless something was sent for it.
@@ -20,10 +24,10 @@ WITH given AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::bigint[],
         $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::int[],
         $16::int[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::bytea[],
-        $21::text[], $22::boolean[], $23::text[])
+        $21::text[], $22::boolean[], $23::text[], $24::bytea[])
     AS g (id, login_id, channel, cause, account_id, user_id, account_epoch, user_epoch, sealed, masked, masked_email,
           country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at,
-          recipient, sealed_event, opened, device)
+          recipient, sealed_event, opened, device, prefixes)
 ), known AS (
     INSERT INTO logins AS l (login_id, account_id, user_id, account_epoch, user_epoch, expires_at, opened, device)
     SELECT DISTINCT ON (login_id) login_id, account_id, user_id, account_epoch, user_epoch, expires_at, opened, device
@@ -43,17 +47,18 @@ WITH given AS (
 ), made AS (
     INSERT INTO deliveries AS d (id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email,
         country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient, state, due_at,
-        sealed_event, sealed_cause, opened)
+        sealed_event, sealed_cause, opened, prefixes)
     SELECT id, login_id, channel, cause, account_id, user_id, sealed, masked, masked_email, country, locale, origin,
         code_key_id, digits, begun_at, challenged_at, expires_at, recipient, 'queued',
-        due(account_id, channel, country, expires_at), sealed_event, cause, opened
+        due(account_id, channel, country, expires_at), sealed_event, cause, opened, prefixes
     FROM given ORDER BY id
     ON CONFLICT (login_id, channel, cause) DO UPDATE SET
         (account_id, user_id, sealed, masked, masked_email, country, locale, origin, code_key_id, digits, begun_at,
-         challenged_at, expires_at, recipient, opened) =
+         challenged_at, expires_at, recipient, prefixes, opened) =
         (excluded.account_id, excluded.user_id, excluded.sealed, excluded.masked, excluded.masked_email,
          excluded.country, excluded.locale, excluded.origin, excluded.code_key_id, excluded.digits, excluded.begun_at,
-         excluded.challenged_at, excluded.expires_at, excluded.recipient, true),
+         excluded.challenged_at, excluded.expires_at, excluded.recipient,
+         excluded.prefixes, true),
         state = CASE d.state WHEN 'sending' THEN d.state ELSE 'queued' END,
         due_at = CASE d.state WHEN 'sending' THEN d.due_at ELSE excluded.due_at END,
         tries = CASE d.state WHEN 'sending' THEN d.tries ELSE 0 END
@@ -72,7 +77,7 @@ WHERE d.login_id = e.login_id AND d.channel = 'email' AND d.cause = e.cause AND 
 RETURNING d.id
 """
 # A login is closed once; what that ends is logged and looked at by the same statement.
-CLOSE: Final = """
+CLOSE: Final = f"""
 WITH closed AS (
     INSERT INTO logins (login_id, account_id, user_id, account_epoch, user_epoch, closed_why, closed_at, expires_at)
     SELECT *, now(), now() + interval '15 minutes' FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[],
@@ -87,9 +92,9 @@ WITH closed AS (
     WHERE EXISTS (SELECT FROM deliveries d WHERE d.login_id = c.login_id)
 ), cut AS (
     UPDATE deliveries SET due_at = now() WHERE login_id = ANY($1::uuid[]) AND state || '' = 'queued' RETURNING id
-)
+){CONVERTED}
 SELECT count(*) FROM cut
-"""
+"""  # noqa: S608 - made of constants
 FLOORS: Final = """
 INSERT INTO floors (scope, id, floor) SELECT scope, id, max(floor)
 FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS f (scope, id, floor) GROUP BY scope, id ORDER BY scope, id
@@ -104,8 +109,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING
 class PostgresIntake:
     """`ingest.Intake` on asyncpg."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        self._pool = pool
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], guard_window: timedelta = DAY) -> None:
+        self._pool, self._guard_window = pool, guard_window.total_seconds()
 
     async def challenges(self, found: Sequence[Challenge], slots: int) -> list[Job]:
         """Write the rows, then lease as many as there are slots. A crash between the two leaves them queued."""
@@ -128,7 +133,8 @@ class PostgresIntake:
                 await connection.execute(FLOORS, *_columns(floors))
             if not once:
                 return True
-            return bool(await connection.fetchval(CLOSE, *_columns(list(once.values()))))
+            values = (*_columns(list(once.values())), self._guard_window)
+            return bool(await connection.fetchval(CLOSE, *values))
 
     async def dead_letters(self, found: Sequence[DeadLetterRow]) -> None:
         async with self._connection() as connection:

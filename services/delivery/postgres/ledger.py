@@ -14,7 +14,7 @@ from services.platform import outbox
 
 JOB: Final = """d.id, d.login_id, d.channel, d.cause, d.account_id, d.user_id, d.tries, d.doubtful, d.lease, d.provider,
     d.sealed, d.sealed_event, d.sealed_cause, d.masked, d.masked_email, d.country, d.locale, d.origin,
-    d.code_key_id, d.digits, d.begun_at, d.challenged_at, d.expires_at,
+    d.code_key_id, d.digits, d.begun_at, d.challenged_at, d.expires_at, d.recipient, d.prefixes,
     CASE d.channel WHEN 'email' THEN (SELECT l.device FROM logins l WHERE l.login_id = d.login_id) END AS device,
     (SELECT why FROM login_states s WHERE s.login_id = d.login_id) AS why, now() AS now"""
 LEASE: Final = "state = 'sending', lease = $2, due_at = now() + interval '10 seconds', updated_at = now()"

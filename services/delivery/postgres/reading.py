@@ -20,7 +20,7 @@ from services.delivery.deliveries import (
 from services.delivery.states import State
 
 SHOWN: Final = """id AS delivery_id, login_id, account_id AS account, user_id AS user, channel, cause, state, reason,
-    provider, masked AS to, country, tries, created_at, updated_at, due_at, expires_at"""
+    provider, masked AS to, country, tries, created_at, updated_at, due_at, expires_at, email_off"""
 WANTED: Final = """($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR login_id = $2)
     AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR $4 IN (reason, split_part(reason, ':', 1)))
     AND ($5::text IS NULL OR provider = $5) AND ($6::text IS NULL OR channel = $6)
@@ -38,7 +38,7 @@ CUT: Final = f"SELECT created_at, id FROM {LED} OFFSET {{walk}} - 1 LIMIT 1"  # 
 # A plan that collects rows and sorts them reads all of them first.
 IN_ORDER: Final = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
 WALK: Final = 20_000
-LEADS: Final = ("login_id", "user_id", "trouble", "account_id")
+LEADS: Final = ("login_id", "user_id", "email_off", "trouble", "account_id")
 TROUBLE: Final = frozenset({State.FAILED, State.UNDELIVERED, State.UNKNOWN, State.EXPIRED})
 LAST: Final = """
 SELECT coalesce(max(id) FILTER (WHERE at < now() - interval '2 seconds'), min(id) - 1, 0)
@@ -83,6 +83,7 @@ def _conditions(of: ListQuery) -> tuple[tuple[str, str, Any], ...]:
     return (
         ("login_id", "login_id = ?::uuid", of.login_id),
         ("user_id", "user_id = ?::uuid", of.user),
+        ("email_off", "email_off AND ?::boolean", of.email_off or None),
         (state, trouble if state == "trouble" else "state = ?::text", of.state),
         ("account_id", "account_id = ?::uuid", of.account),
         ("reason", "?::text IN (reason, split_part(reason, ':', 1))", of.reason),

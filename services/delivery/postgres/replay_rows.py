@@ -59,10 +59,11 @@ ORDER BY m.created_at DESC, m.id DESC
 HINT: Final = "SELECT count(*) FROM (SELECT FROM deliveries m WHERE {m} LIMIT 1000) found"
 AGAIN: Final = f"""
 INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed, sealed_event,
-    sealed_cause, masked, country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient)
+    sealed_cause, masked, country, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient,
+    prefixes, email_off)
 SELECT g.new_id, login_id, channel, $3, account_id, user_id, 'queued',
     due(account_id, channel, country, expires_at), sealed, sealed_event, sealed_cause,
-    masked, country, locale, origin, code_key_id, digits, begun_at, now(), expires_at, recipient
+    masked, country, locale, origin, code_key_id, digits, begun_at, now(), expires_at, recipient, prefixes, email_off
 FROM unnest($1::uuid[], $2::uuid[]) g (id, new_id) JOIN deliveries m USING (id)
 WHERE NOT EXISTS (SELECT FROM deliveries n WHERE n.login_id = m.login_id AND n.channel = m.channel
                   AND (n.state || '' IN ('queued', 'sending') OR {ARRIVED_SINCE}))

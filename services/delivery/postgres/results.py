@@ -41,10 +41,10 @@ SELECT n FROM settled
 EMAIL: Final = """
 WITH made AS (INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed,
     sealed_event, sealed_cause, masked, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at,
-    recipient)
+    recipient, email_off)
 SELECT $2, login_id, 'email', $3, account_id, user_id, 'queued',
     greatest(due(account_id, 'email', NULL, expires_at), now() + interval '3 seconds'), $4,
-    'EmailFallbackRequested', $3, $5, locale, origin, code_key_id, digits, begun_at, now(), expires_at, $6
+    'EmailFallbackRequested', $3, $5, locale, origin, code_key_id, digits, begun_at, now(), expires_at, $6, $7
 FROM deliveries WHERE id = $1 ON CONFLICT (login_id, channel, cause) DO NOTHING
 RETURNING login_id, id, account_id, channel, cause)
 INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause)
@@ -65,7 +65,7 @@ class Results:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
-        self._group = Group(self._all)
+        self._group: Group[Settled, bool] = Group(self._all)
 
     async def write(self, one: Settled) -> bool:
         return await self._group.add(one)
@@ -111,4 +111,4 @@ def _values(n: int, one: Settled) -> tuple[Any, ...]:
 
 
 def _email(email: EmailRow) -> tuple[Any, ...]:
-    return email.id, email.cause, email.sealed, email.masked, email.recipient
+    return email.id, email.cause, email.sealed, email.masked, email.recipient, email.email_off

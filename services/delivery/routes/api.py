@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from services.delivery.routes import health, letters, operating, providers, reading, receipts, replays, wordings
+from services.delivery.routes import guard, health, letters, operating, providers, reading, receipts, replays, wordings
 from services.delivery.routes.described import DOCUMENT, RECEIPTS
 from services.delivery.routes.parts import PARTS, Parts
 from services.platform import auth
@@ -36,6 +36,11 @@ HANDLERS = {
     ("PATCH", "/v1/providers/{provider}"): providers.change,
     ("GET", "/v1/routes"): providers.routes,
     ("PUT", "/v1/routes"): providers.set_routes,
+    ("GET", "/v1/guard"): guard.show,
+    ("GET", "/v1/guard/{account}"): guard.settings,
+    ("PUT", "/v1/guard/{account}"): guard.change,
+    ("DELETE", "/v1/guard/{account}"): guard.take_back,
+    ("POST", "/v1/guard/{account}/allow"): guard.allow,
     ("GET", "/v1/wordings/{account}"): wordings.show,
     ("PUT", "/v1/wordings/{account}"): wordings.change,
     ("DELETE", "/v1/wordings/{account}"): wordings.take_back,

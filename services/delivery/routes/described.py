@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from services.delivery import dead_letters, deliveries, replay
+from services.delivery import dead_letters, deliveries, guard_view, replay
+from services.delivery.guard import Fallback, Mode, Own
 from services.delivery.health import Health
 from services.delivery.letter_view import Content
 from services.delivery.messages.own import Wording
@@ -94,6 +95,68 @@ class AccountsWording(msgspec.Struct):
     wording: Wording
 
 
+class Spending(msgspec.Struct):
+    """What was sent and verified; `conversion` is null where nothing was sent."""
+
+    account: UUID
+    country: str | None
+    provider: str | None
+    sends: int
+    verified: int
+    conversion: float | None
+    cost: float | None
+
+
+class Stopped(msgspec.Struct):
+    account: UUID
+    country: str | None
+    reason: str
+    stopped: int
+
+
+class Spent(msgspec.Struct):
+    """Of today's budget; account `*` is the installation's."""
+
+    account: str
+    spent: float
+
+
+class InForce(msgspec.Struct):
+    mode: Mode
+    countries: Sequence[str] | None
+    number_types: Sequence[str]
+    minimum: int
+    conversion: float
+    daily_budget: float | None
+    installation_budget: float | None
+    fallback: Fallback
+
+
+class Guard(msgspec.Struct):
+    settings: InForce
+    figures: Sequence[Spending]
+    stops: Sequence[Stopped]
+    spent: Sequence[Spent]
+    prefixes: Sequence[guard_view.Block]
+
+
+class GuardSettings(msgspec.Struct):
+    """What an account has of its own, and what holds for it."""
+
+    account: UUID
+    own: Own
+    in_force: InForce
+
+
+class Lifted(msgspec.Struct):
+    """`known`: whether anything was sent to such numbers before."""
+
+    account: UUID
+    prefix: str
+    hours: int
+    known: bool
+
+
 STORE: Final = {503: ("session-store-unavailable",)}
 LETTER: Final[Mapping[int, tuple[str, ...]]] = {409: ("dead-letter-unreadable",)} | STORE
 AGAIN: Final[Mapping[int, tuple[str, ...]]] = {
@@ -160,6 +223,17 @@ CALLS: Final = {
     ("GET", "/v1/routes"): Call("Who sends for which account and country", {200: Routes}, problems=STORE),
     ("PUT", "/v1/routes"): Call(
         "Set all routes of an account, a country, or both", {200: Routes}, providers.RoutesBody, problems=STORE
+    ),
+    ("GET", "/v1/guard"): Call(
+        "What the guard against pumping sees and stops", {200: Guard}, query=guard_view.GuardQuery, problems=STORE
+    ),
+    ("GET", "/v1/guard/{account}"): Call("An account's settings of the guard", {200: GuardSettings}, problems=STORE),
+    ("PUT", "/v1/guard/{account}"): Call("Replace what it has of its own", {200: GuardSettings}, Own, problems=STORE),
+    ("DELETE", "/v1/guard/{account}"): Call(
+        "Go back to the installation's settings", {200: GuardSettings}, problems=STORE
+    ),
+    ("POST", "/v1/guard/{account}/allow"): Call(
+        "Let numbers through that begin so", {200: Lifted}, guard_view.Allowed, problems=STORE
     ),
     ("GET", "/v1/wordings/{account}"): Call("What an account says", {200: AccountsWording}, problems=STORE),
     ("PUT", "/v1/wordings/{account}"): Call("Replace all of it", {200: AccountsWording}, Wording, problems=BAD_WORDING),

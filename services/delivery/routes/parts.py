@@ -13,8 +13,10 @@ from aiohttp import web
 from services.delivery.compose import Secrets
 from services.delivery.dead_letters import Taker
 from services.delivery.deliveries import account_of
+from services.delivery.gate import Gate
 from services.delivery.health import Checkup
 from services.delivery.postgres.controls import PostgresControls
+from services.delivery.postgres.guarding import PostgresGuarding
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
 from services.delivery.postgres.reading import PostgresReading
@@ -29,7 +31,7 @@ from services.delivery.settings import DeliverySettings
 from services.delivery.tail import Tail
 from services.delivery.who import RIGHTS
 from services.platform import auth
-from services.platform.auth import Who
+from services.platform.auth import Who, in_account
 from services.platform.clients import ClientDirectory
 from services.platform.clock import Clock
 from services.platform.http import Problem
@@ -48,6 +50,8 @@ class Parts:
     limits: Limits
     letters: PostgresLetters
     wordings: PostgresWordings
+    guarding: PostgresGuarding
+    gate: Gate
     ledger: PostgresLedger
     routing: Routing
     sender: Sender
@@ -65,6 +69,14 @@ PARTS = web.AppKey("parts", Parts)
 async def caller(request: web.Request, account: UUID | None = None) -> Who:
     """Whoever calls, if they may make this call (to that account). Raises 401, 403 or 404."""
     return await auth.caller(request, RIGHTS, str(account) if account else None)
+
+
+async def whose(request: web.Request) -> tuple[UUID, Who]:
+    """The account of the path, and who calls: known before anything else is looked at."""
+    who = await caller(request)
+    account = uuid_at(request, "account")
+    in_account(who, account)
+    return account, who
 
 
 def only_account(who: Who, asked: UUID | None) -> UUID | None:

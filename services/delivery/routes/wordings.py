@@ -1,15 +1,12 @@
 """`/v1/wordings/{account}`: an account's own wording, and how its messages look."""
 
-from uuid import UUID
-
 import msgspec
 from aiohttp import web
 
 from services.delivery.messages import own
 from services.delivery.messages.own import Wording
 from services.delivery.messages.sources import CODE, NAMES
-from services.delivery.routes.parts import PARTS, Parts, caller, uuid_at
-from services.platform.auth import Who, in_account
+from services.delivery.routes.parts import PARTS, Parts, whose
 from services.platform.http import Problem, body, json_response
 
 
@@ -22,12 +19,12 @@ class PreviewBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def show(request: web.Request) -> web.Response:
-    account, _ = await _whose(request)
+    account, _ = await whose(request)
     return _shown(account, await request.app[PARTS].wordings.find(account))
 
 
 async def change(request: web.Request) -> web.Response:
-    account, who = await _whose(request)
+    account, who = await whose(request)
     parts, wording = request.app[PARTS], await body(request, Wording)
     _check(parts, wording)
     await parts.wordings.put(account, wording, who.name)
@@ -35,27 +32,19 @@ async def change(request: web.Request) -> web.Response:
 
 
 async def take_back(request: web.Request) -> web.Response:
-    account, who = await _whose(request)
+    account, who = await whose(request)
     await request.app[PARTS].wordings.put(account, None, who.name)
     return _shown(account, Wording())
 
 
 async def preview(request: web.Request) -> web.Response:
-    account, _ = await _whose(request)
+    account, _ = await whose(request)
     parts, asked = request.app[PARTS], await body(request, PreviewBody)
     if asked.message not in NAMES:
         raise Problem(400, "bad-request", f"message is one of {', '.join(NAMES)}.")
     wording = asked.wording or await parts.wordings.find(account)
     _check(parts, wording)
     return json_response(parts.secrets.words.preview(asked.message, wording, asked.locale, parts.clock.now()))
-
-
-async def _whose(request: web.Request) -> tuple[UUID, Who]:
-    """The account of the path, and who calls: known before anything else is looked at."""
-    who = await caller(request)
-    account = uuid_at(request, "account")
-    in_account(who, account)
-    return account, who
 
 
 def _shown(account: object, wording: Wording) -> web.Response:

@@ -65,7 +65,7 @@ async def try_code(request: web.Request) -> web.Response:
     try:
         done = await _tried(parts, login_id, code, key)
     except Problem as problem:
-        return parts.visits.keep(see_other(CODE), visit.saying(problem.detail, code))
+        return parts.visits.keep(see_other(CODE), visit.answered(problem, code))
     log.info("code_right", channel=done.channel)
     return await signed_in_as(request, visit, signed_in(done))
 
@@ -76,7 +76,7 @@ async def _tried(parts: Parts, login_id: UUID, code: str, key: str) -> SignedIn:
     try:
         return await verify_code(parts.house, login_id, code, key)
     except AWAY:
-        raise unavailable(detail="We cannot check the code at the moment. No try is used up.") from None
+        raise unavailable(detail="We cannot check the code at the moment. Send it again in a few seconds.") from None
 
 
 async def resend(request: web.Request) -> web.Response:
@@ -86,7 +86,7 @@ async def resend(request: web.Request) -> web.Response:
     try:
         await send_again(parts.house, login_id, channel)
     except Problem as problem:
-        return parts.visits.keep(see_other(CODE), visit.saying(problem.detail))
+        return parts.visits.keep(see_other(CODE), visit.answered(problem))
     except AWAY:
         words = "We cannot send anything at the moment. Try again in a few seconds."
         return parts.visits.keep(see_other(CODE), visit.saying(words))
@@ -104,7 +104,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     def tell(found: Mapping[str, Any]) -> Word:
         shown = _shown(parts, visit, found)
         news, ways = (fragment(request, f"_{name}.html", **shown) for name in ("news", "ways"))
-        text = msgspec.json.encode({"open": shown["told"].open, "news": news, "ways": ways}).decode()
+        text = msgspec.json.encode(
+            {"open": shown["told"].open, "about": shown["form_token"], "news": news, "ways": ways}
+        ).decode()
         return Word(shown["told"], text, not shown["told"].open)
 
     return await follow(request, login_id, tell)

@@ -90,7 +90,7 @@ async def _opened(request: web.Request, parts: Parts, given: Mapping[str, str], 
 
 def _again(parts: Parts, visit: Visit, problem: Problem, typed: str) -> web.Response:
     asked = {name: value for name, value in (("account", visit.account), ("return_to", visit.return_to)) if value}
-    return parts.visits.keep(see_other(str(URL("/login").with_query(asked))), visit.saying(problem.detail, typed))
+    return parts.visits.keep(see_other(str(URL("/login").with_query(asked))), visit.answered(problem, typed))
 
 
 def destination_of(parts: Parts, asked: str) -> Destination:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.platform.clock import Clock
 from services.platform.cookies import LOGIN
+from services.platform.http import Problem
 from services.platform.keys.contacts import Contacts, SealBroken
 from services.platform.keys.keyring import UnknownKey
 
@@ -18,10 +19,14 @@ INFO: Final = "web\x1fvisit"
 
 
 class Said(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the last form was answered, and what was typed into it. Shown once: a reload shows the page as it is."""
+    """What the last form was answered, and what was typed into it. Shown once: a reload shows the page as it is.
+
+    `blames` is whether what was typed is at fault.
+    """
 
     text: str
     typed: str = ""
+    blames: bool = True
 
     def __repr__(self) -> str:
         return "Said(…)"
@@ -40,8 +45,12 @@ class Visit(msgspec.Struct, frozen=True, omit_defaults=True):
     def __repr__(self) -> str:
         return f"Visit({self.login_id})"
 
-    def saying(self, text: str, typed: str = "") -> "Visit":
-        return msgspec.structs.replace(self, said=Said(text, typed[:256]))
+    def saying(self, text: str, typed: str = "", blames: bool = True) -> "Visit":
+        return msgspec.structs.replace(self, said=Said(text, typed[:256], blames))
+
+    def answered(self, problem: Problem, typed: str = "") -> "Visit":
+        """What a rule answered: a limit and our own trouble are not the fault of what was typed."""
+        return self.saying(problem.detail, typed, problem.status < 429)
 
     def silent(self) -> "Visit":
         return msgspec.structs.replace(self, said=None)

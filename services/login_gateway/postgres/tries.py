@@ -91,7 +91,12 @@ async def _judged(connection: Any, login: Row, judged: Right | Wrong) -> Tried:
         return await _wrong(connection, login, judged)
     values = (judged.issued_at, judged.mint_key_id, judged.channel, judged.verify_key, login["user_id"])
     await connection.execute(FINISH, login["login_id"], *values, *columns([judged.verified]))
-    return Tried(login, judged, [judged.verified])
+    rows = [judged.verified]
+    if judged.told is not None:
+        notices = judged.told(await connection.fetchrow(CONTACTS_OF, login["user_id"]))
+        await insert(connection, notices)
+        rows += notices
+    return Tried(login, judged, rows)
 
 
 async def _wrong(connection: Any, login: Row, wrong: Wrong) -> Tried:

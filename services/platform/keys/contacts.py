@@ -32,11 +32,12 @@ class BadContact(ValueError):
 
 
 class LoginSecrets(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a login's event carries sealed."""
+    """What a login's event carries sealed. `email_off`: its user has an address, and e-mail off."""
 
     salt: bytes
     phone: str | None = None
     email: str | None = None
+    email_off: bool = False
 
     def __repr__(self) -> str:
         return "LoginSecrets(sealed)"

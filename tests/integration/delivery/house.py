@@ -19,6 +19,7 @@ from services.delivery.dead_letters import Again
 from services.delivery.house import House, build
 from services.delivery.settings import DeliverySettings
 from services.platform import migrate
+from services.platform.keys.grants import Signer
 
 
 @asynccontextmanager
@@ -45,8 +46,21 @@ async def sweeping(house: House) -> AsyncIterator[None]:
             await task
 
 
-def record(event: Event, offset: int = 0) -> Again:
-    return Again(topics.topic_of(event).name, 0, offset, topics.key_of(event), codec.encode(event), [])
+@asynccontextmanager
+async def beside(house: House) -> AsyncIterator[House]:
+    """Another worker on the same database."""
+    other = await build(house.settings)
+    await other.refresh()
+    try:
+        yield other
+    finally:
+        await other.stop()
+
+
+def record(event: Event, offset: int = 0, signer: Signer | None = None) -> Again:
+    topic, key, value = topics.topic_of(event).name, topics.key_of(event), codec.encode(event)
+    headers = [(topics.SIGNATURE_HEADER, signer.sign(topic, key, value))] if signer else []
+    return Again(topic, 0, offset, key, value, headers)
 
 
 @asynccontextmanager

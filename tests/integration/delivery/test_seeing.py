@@ -273,6 +273,8 @@ EVERY_FILTER = [
     {"channel": "email"},
     {"country": "FJ"},
     {"cause": "replay"},
+    {"email_off": "true"},
+    {"account": A, "email_off": "true"},
     {"since": "2026-01-01T00:00:00Z", "until": "2026-06-01T00:00:00Z"},
     {"account": A, "state": "failed", "provider": "vonage"},
     {"user": U, "state": "expired"},

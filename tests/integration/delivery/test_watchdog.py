@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from pydantic import SecretStr
 
-from services.delivery.house import others_answer
+from services.delivery.postgres.others import others_answer
 from services.delivery.settings import DeliverySettings
 from services.delivery.watchdog import PATIENCE, Stall
 from tests.integration.delivery.conftest import Place

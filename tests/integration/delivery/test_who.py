@@ -24,7 +24,7 @@ ROLES = ("user", "admin", "operator")
 OF_NO_ACCOUNT = {("GET", "/v1/deliveries/pauses")}  # it shows the caller's own account
 
 Call = tuple[str, str]
-LISTS = ("GET", "/v1/replays")
+LISTS = {("GET", "/v1/replays"), ("GET", "/v1/guard")}
 Headers = dict[str, str]
 each_call = pytest.mark.parametrize("call", sorted(RIGHTS), ids=" ".join)
 
@@ -96,7 +96,7 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
     path = pattern.format(**ids, **account)
     sent: dict[str, Any] = {}
     of_account = ("/v1/deliveries", "/v1/deliveries/stream", "/v1/replays/{replay_id}", "/v1/replays/{replay_id}/stop")
-    if pattern in of_account or call == LISTS:
+    if pattern in of_account or call in LISTS:
         sent = {"params": account}
     elif pattern.startswith(("/v1/deliveries/", "/v1/replays")) and method == "POST":
         sent = {"json": account | ({"dry_run": True} if pattern == "/v1/replays" else {})}
@@ -104,7 +104,9 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
         sent = {"json": {"dry_run": True} if pattern == "/v1/dead-letters/replay" else {"reason": "of no use"}}
     elif method == "PATCH":
         sent = {"json": {"enabled": True}}
-    elif pattern.startswith("/v1/wordings") and method in ("PUT", "POST"):
+    elif pattern == "/v1/guard/{account}/allow":
+        sent = {"json": {"prefix": "+4479111"}}
+    elif pattern.startswith(("/v1/wordings", "/v1/guard")) and method in ("PUT", "POST"):
         sent = {"json": {}}
     elif method == "PUT":
         sent = {"json": account | {"country": "ZZ", "providers": []}}

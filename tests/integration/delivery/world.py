@@ -33,6 +33,7 @@ class Login:
     email: str | None = field(default_factory=lambda: f"u{os.urandom(6).hex()}@example.com")
     salt: bytes = field(default_factory=lambda: os.urandom(16))
     seconds: float = 300
+    email_off: bool = False
 
     def whose(self) -> tuple[UUID, UUID, UUID]:
         return self.login_id, self.account, self.user
@@ -54,7 +55,7 @@ class World:
     def challenge(self, login: Login, cause: str = "login", channel: str = "sms", **changes: Any) -> LoginChallenged:
         now = datetime.now(UTC)
         expires = now + timedelta(seconds=login.seconds)
-        secrets = LoginSecrets(salt=login.salt, phone=login.phone, email=login.email)
+        secrets = LoginSecrets(salt=login.salt, phone=login.phone, email=login.email, email_off=login.email_off)
         key_id = self.codes.active_id(now)
         bound = Bound("LoginChallenged", *login.whose(), cause, channel, expires, key_id, 6)
         masked = {"sms": mask_phone(login.phone)} if login.phone else {}

@@ -25,7 +25,7 @@ class Database:
         return [number % 2 == 0 for number in numbers]
 
 
-async def begin(group: Group[int], numbers: Sequence[int]) -> list["asyncio.Task[bool]"]:
+async def begin(group: Group[int, bool], numbers: Sequence[int]) -> list["asyncio.Task[bool]"]:
     """Callers that came one after the other, each seen by the group before the next."""
     tasks = []
     for number in numbers:

@@ -50,6 +50,7 @@ def counted(house: House, **changes: Any) -> dict[str, Any]:
         "account_id": new_id(),
         "user_id": new_id(),
         "channels": ["sms", "email"],
+        "factors": ["sms", "email"],
         "code_key_id": house.codes.active_id(NOW),
         "salt": b"s" * 16,
         "digits": 6,
@@ -143,3 +144,19 @@ def test_a_code_whose_key_is_not_here_is_neither_right_nor_wrong(house: House) -
     login = counted(house, code_key_id=(house.codes.active_id(NOW) + 100) % 256)
     with pytest.raises(Problem, match="code-key-unavailable"):
         judged(house, login, "123456", None)
+
+
+@pytest.mark.parametrize(
+    ("factors", "channel", "told"),
+    [
+        (["sms"], "email", True),
+        (["sms", "email"], "email", False),
+        (["sms"], "sms", False),
+        (["email"], "email", False),
+    ],
+)
+def test_the_phone_hears_of_a_code_by_an_email_that_is_off_and_of_no_other(house, factors, channel, told):
+    login = counted(house, factors=factors)
+    judgement = judged(house, login, code_of(house, login, channel), None)
+    assert isinstance(judgement, Right)
+    assert (judgement.told is not None) is told

@@ -55,6 +55,7 @@ if (news) {
   const ways = document.getElementById("ways");
   const connection = document.getElementById("connection");
   let source = null;
+  let left = false;
   const show = (place, html) => { if (place.innerHTML.trim() !== html.trim()) place.innerHTML = html; };
   const seen = () => {
     if (document.visibilityState !== "visible") return;
@@ -62,11 +63,13 @@ if (news) {
     follow();
   };
   const follow = () => {
+    if (left) return;
     source = new EventSource(news.dataset.events);
     source.addEventListener("open", () => { connection.hidden = true; });
     source.addEventListener("state", (event) => {
       const told = JSON.parse(event.data);
-      if (!told.open) {
+      // Over, or another sign-in was begun in this browser meanwhile: the page as it is now says so.
+      if (!told.open || told.about !== field.form.elements.form_token.value) {
         source.close();
         location.reload();
         return;
@@ -89,5 +92,7 @@ if (news) {
   setInterval(tick, 500);
   follow();
   // Once a form is on its way this page is left: what happens then is the next page's to tell.
-  for (const leaving of ["submit", "pagehide"]) window.addEventListener(leaving, () => source.close());
+  // A reload now would take the answer's cookie away.
+  for (const leaving of ["submit", "pagehide"]) window.addEventListener(leaving, () => { left = true; source.close(); });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }

@@ -1,0 +1,66 @@
+"""`/v1/guard`: what the pumping guard sees and stops, and what accounts want of it."""
+
+from aiohttp import web
+
+from services.delivery import guard, guard_view, prefixes
+from services.delivery.guard import Own
+from services.delivery.routes.parts import PARTS, Parts, caller, only_account, whose
+from services.platform.http import Problem, body, json_response, query
+
+NO_BEGINNING = "prefix is the beginning of numbers, like +44 7911 12: all digits but the last three or four."
+
+
+async def show(request: web.Request) -> web.Response:
+    asked = query(request, guard_view.GuardQuery)
+    who = await caller(request, asked.account)
+    account, parts = only_account(who, asked.account), request.app[PARTS]
+    blocks = await parts.guarding.prefixes(account)
+    return json_response(
+        {
+            "settings": guard_view.settings_of(Own(), parts.gate.rules(account))["in_force"],
+            "figures": [dict(row) for row in await parts.guarding.figures(account, asked.days)],
+            "stops": [dict(row) for row in await parts.guarding.stops(account, asked.days)],
+            "spent": [dict(row) for row in await parts.guarding.spent(account)],
+            "prefixes": [
+                guard_view.block(row, parts.secrets.contacts, parts.gate.rules(row["account"])) for row in blocks
+            ],
+        }
+    )
+
+
+async def settings(request: web.Request) -> web.Response:
+    account, _ = await whose(request)
+    parts = request.app[PARTS]
+    return _shown(parts, account, await parts.guarding.find(account))
+
+
+async def change(request: web.Request) -> web.Response:
+    account, who = await whose(request)
+    parts, own = request.app[PARTS], await body(request, Own)
+    await parts.guarding.put(account, own, who.name)
+    return _shown(parts, account, own)
+
+
+async def take_back(request: web.Request) -> web.Response:
+    account, who = await whose(request)
+    parts = request.app[PARTS]
+    await parts.guarding.put(account, None, who.name)
+    return _shown(parts, account, Own())
+
+
+async def allow(request: web.Request) -> web.Response:
+    """Also before anything was sent: a company whose phones begin alike signs in for the first time."""
+    account, who = await whose(request)
+    parts, asked = request.app[PARTS], await body(request, guard_view.Allowed)
+    digits = guard_view.beginning(asked.prefix)
+    if digits is None:
+        raise Problem(400, "bad-request", NO_BEGINNING)
+    name = prefixes.hash_of(parts.secrets.search, digits)
+    sealed = parts.gate.seal(account, name, f"{digits}…")
+    known = await parts.guarding.lift(account, name, sealed, asked.hours, who.name)
+    return json_response({"account": account, "prefix": asked.prefix, "hours": asked.hours, "known": known})
+
+
+def _shown(parts: Parts, account: object, own: Own) -> web.Response:
+    rules = guard.rules_of(parts.gate.rules(None), own)
+    return json_response({"account": account, **guard_view.settings_of(own, rules)})
