@@ -64,7 +64,7 @@ def event(name: str, signed: bool) -> Shown:
     needed = set(schema.get("required", ()))
     parts = schema.get("$defs", {})
     fields = [Field(field, kind_of(of, parts), field in needed) for field, of in schema["properties"].items()]
-    return Shown(name, schema["description"], signed, fields)
+    return Shown(name, schema["description"].replace("`", ""), signed, fields)
 
 
 def kind_of(schema: dict[str, Any], parts: dict[str, Any]) -> str:
