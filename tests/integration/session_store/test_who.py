@@ -60,7 +60,8 @@ async def test_every_call_of_the_application_is_in_the_table_and_every_row_is_a_
     routes = [route for route in world.app.router.routes() if route.method != "HEAD" and route.resource]
     found = {(route.method, route.resource.canonical) for route in routes if route.resource}
     common = {("GET", path) for path in ("/healthz", "/readyz", "/metrics", "/openapi.json")}
-    assert found - common == RIGHTS.keys()
+    pages = {call for call in found if call[1].startswith("/docs")}
+    assert found - common - pages == RIGHTS.keys()
 
 
 def test_every_row_is_walked():
