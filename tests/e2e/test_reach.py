@@ -52,8 +52,8 @@ async def _visit(town: Story, person: Person, phone: str) -> Visit:
 
 
 async def codes(town: Story, to: str, wait: int) -> list[dict[str, Any]]:
-    """The messages with a code that came so far; `wait` seconds for a first one. Who signs in by an e-mail that is off is
-    told by SMS too.
+    """The messages with a code that came so far; `wait` seconds for a first one. Who signs in by an e-mail that is off
+    is told by SMS too.
     """
     async with town.session.get(f"{town.inbox}/messages", params={"to": to, "wait": str(wait)}) as answer:
         return [message for message in (await answer.json())["messages"] if message["code"]]
