@@ -112,14 +112,14 @@ class Ingest:
 
     async def _write_challenges(self, found: Sequence[Challenge]) -> None:
         with self._slots.hold(len(found)) as held:
-            jobs = await self._intake.challenges(found, held.slots)
+            jobs = await self._intake.challenges(found, held)
             self._slots.start(jobs, held)
         if len(jobs) < len(found):
             self._slots.wake()
 
     async def _write_emails(self, found: Sequence[tuple[UUID, str]]) -> None:
         with self._slots.hold(len(found)) as held:
-            self._slots.start(await self._intake.emails(found, held.slots), held)
+            self._slots.start(await self._intake.emails(found, held), held)
 
     async def _write_closings(self, found: Sequence[Closing | Floor]) -> None:
         closed = [one for one in found if isinstance(one, Closing)]

@@ -48,10 +48,13 @@ class Job:
 
 
 class Held(NamedTuple):
-    """Slots kept for rows about to be claimed; `since` is the worker's own monotonic clock before it asked."""
+    """Slots kept for rows about to be claimed, and how many of each channel may be called; `since` is the worker's own
+    monotonic clock before it asked.
+    """
 
     slots: int
     since: float
+    room: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """The one owner of retries: takes leased rows, calls a provider within the deadline, writes what became of it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
@@ -15,6 +16,7 @@ from services.delivery import deadlines, fallback, outcomes
 from services.delivery.compose import Secrets
 from services.delivery.gate import Gate, Stopped
 from services.delivery.lanes import Lane
+from services.delivery.looks import Look, tell, told_if_crashed
 from services.delivery.ports import Consequences, Held, Job, Ledger, Result
 from services.delivery.provider import Channel, Message, Permanent, Retryable, Unknown
 from services.delivery.routing import NoLane
@@ -55,6 +57,7 @@ class Sender:
         self._looks: set[asyncio.Task[None]] = set()
         self._looked = 0.0
         self._called: set[UUID] = set()
+        self._on_the_way = Counter[str]()
         self._wake = asyncio.Event()
         self._stopping = False
         self._backlog = False
@@ -70,7 +73,7 @@ class Sender:
     @contextmanager
     def hold(self, most: int) -> Iterator[Held]:
         """Slots are kept before rows are claimed into them: several agents and the sweeper claim at once."""
-        held = Held(min(most, self.free), self._clock.monotonic())
+        held = Held(min(most, self.free), self._clock.monotonic(), self._room())
         self._held += held.slots
         self._nothing_held.clear()
         try:
@@ -87,6 +90,7 @@ class Sender:
         if jobs:
             failpoints.reached("delivery.after-claim")
         for job in jobs:
+            self._on_the_way[job.channel] += 1
             task = asyncio.get_running_loop().create_task(self._one(job, held.since))
             self._running[task] = job
             task.add_done_callback(self._finished)
@@ -142,20 +146,30 @@ class Sender:
     async def _claim(self) -> int:
         """Without a backlog the sweeper leaves half of the slots to rows that come in at this very moment."""
         with self.hold(self._slots if self._backlog else max(1, self.free // 2)) as held:
-            jobs = await self._ledger.claim(held.slots, self._routes.room()) if held.slots else []
+            jobs = await self._ledger.claim(held.slots, held.room) if held.slots else []
             self.start(jobs, held)
-        self._backlog = len(jobs) == held.slots
+        self._backlog = len(jobs) == held.slots or self._is_full(jobs, held)
         return len(jobs)
+
+    def _is_full(self, jobs: Sequence[Job], held: Held) -> bool:
+        """More of a channel may wait than it had room for: whoever ends a call of it makes some."""
+        taken, running = (Counter(job.channel for job in some) for some in (jobs, self._running.values()))
+        return any(taken[name] == held.room.get(name) for name in running)
+
+    def _room(self) -> dict[str, int]:
+        """What was claimed and is not called yet will take room too."""
+        return {name: max(0, free - self._on_the_way[name]) for name, free in self._routes.room().items()}
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         job = self._running.pop(task)
+        self._on_the_way[job.channel] -= job.id not in self._called
         self._called.discard(job.id)
         if self._backlog:
             self._wake.set()
         told_if_crashed(job, task)
 
     async def _one(self, job: Job, since: float) -> None:
-        look = _Look(self._clock, job, since)
+        look = Look(self._clock, job, since)
         try:
             result = await self._attempt(job, look) if job.state == State.QUEUED else self._overdue(job, look)
             await self._gate.after(job, result, look.provider, look.counted)
@@ -163,7 +177,7 @@ class Sender:
         except UnknownKey:
             await self._without_key(job, look)
 
-    async def _attempt(self, job: Job, look: "_Look") -> Result:
+    async def _attempt(self, job: Job, look: Look) -> Result:
         if ended := deadlines.ended_before_call(job, look.now()):
             return ended
         try:
@@ -178,7 +192,7 @@ class Sender:
             result = deadlines.after_trouble(job, trouble, look.now(), inside.email is not None, another)
             return replace(result, ms=look.call_ms())
 
-    async def _call(self, job: Job, inside: LoginSecrets, look: "_Look") -> Result:
+    async def _call(self, job: Job, inside: LoginSecrets, look: Look) -> Result:
         lane = self._routes.choose(job)
         if isinstance(lane, NoLane):
             return _not_now(job, lane, look.now(), inside.email is not None)
@@ -195,8 +209,9 @@ class Sender:
         with lane.call() as provider:
             return await self._made(job, provider, message, timeout, look)
 
-    async def _made(self, job: Job, provider: Channel, message: Message, timeout: float, look: "_Look") -> Result:
+    async def _made(self, job: Job, provider: Channel, message: Message, timeout: float, look: Look) -> Result:
         self._called.add(job.id)
+        self._on_the_way[job.channel] -= 1
         look.call(provider.name)
         if job.tries == 1 and job.cause == "login":
             metrics.LOGIN_TO_CALL_SECONDS.labels(job.channel).observe((look.now() - job.begun_at).total_seconds())
@@ -205,7 +220,7 @@ class Sender:
         failpoints.reached("delivery.after-call")
         return replace(deadlines.after_success(job, look.now(), ref, provider.gives_receipts), ms=look.call_ms())
 
-    def _overdue(self, job: Job, look: "_Look") -> Result:
+    def _overdue(self, job: Job, look: Look) -> Result:
         """A lease that ran out, or a receipt that never came."""
         if job.state == State.SENT and job.why is not None:
             return Result(state=State.SENT, log="receipt_not_awaited")
@@ -213,13 +228,13 @@ class Sender:
         now = look.now()
         return deadlines.after_trouble(job, Unknown(reason), now, self._secrets.email_of(job, now) is not None)
 
-    async def _without_key(self, job: Job, look: "_Look") -> None:
+    async def _without_key(self, job: Job, look: Look) -> None:
         """A queued row waits for the key; any other is looked at again once its lease has run out."""
         log.warning("key_unknown", login_id=str(job.login_id), channel=job.channel, cause=job.cause)
         if job.state == State.QUEUED:
             await self._settle(job, deadlines.without_key(job), look)
 
-    async def _settle(self, job: Job, result: Result, look: "_Look") -> None:
+    async def _settle(self, job: Job, result: Result, look: Look) -> None:
         async def write() -> bool:
             then = await self._consequences(job, result, look)
             return await self._ledger.settle(job, result, then)
@@ -229,7 +244,7 @@ class Sender:
         if result.pause is not None and result.state == State.QUEUED:
             asyncio.get_running_loop().call_later(result.pause, self._wake.set)
 
-    async def _consequences(self, job: Job, result: Result, look: "_Look") -> Consequences:
+    async def _consequences(self, job: Job, result: Result, look: Look) -> Consequences:
         """The events of a result, and the e-mail that an SMS which did not arrive makes due."""
         now = look.now()
         if job.channel == "sms" and result.state in DID_NOT_ARRIVE:
@@ -247,49 +262,3 @@ def _not_now(job: Job, no_lane: NoLane, now: datetime, has_email: bool) -> Resul
     if no_lane.pause is None:
         raise Permanent(Reason.NO_PROVIDER)
     return deadlines.without_lane(job, no_lane.pause, no_lane.down, now, has_email)
-
-
-def told_if_crashed(job: Job, task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("delivery_crashed", login_id=str(job.login_id), exc_info=error)
-
-
-def tell(job: Job, result: Result, call_ms: int | None, held: bool) -> None:
-    """One line and one count for each look at a row; never who it was sent to."""
-    provider = result.provider or "none"
-    log.info(
-        "delivery" if held else "delivery_result_came_late",
-        login_id=str(job.login_id),
-        channel=job.channel,
-        cause=job.cause,
-        state="doubted" if result.doubtful else result.state.value,
-        reason=result.reason,
-        provider=provider,
-        tries=job.tries,
-        ms=call_ms,
-    )
-    if call_ms is not None:
-        metrics.SENDS.labels(job.channel, provider, result.state.value).inc()
-        metrics.SEND_SECONDS.labels(job.channel, provider).observe(call_ms / 1000)
-
-
-class _Look:
-    """The database's clock, carried on by the monotonic one since before the claim: never behind."""
-
-    def __init__(self, clock: Clock, job: Job, since: float) -> None:
-        self._clock, self._start, self._since = clock, job.now, since
-        self.provider: str | None = None
-        self.counted = False
-        self._called: float | None = None
-
-    def call(self, provider: str) -> None:
-        self.provider, self._called = provider, self._clock.monotonic()
-
-    def call_ms(self) -> int | None:
-        return None if self._called is None else round((self._clock.monotonic() - self._called) * 1000)
-
-    def seconds(self) -> float:
-        return self._clock.monotonic() - self._since
-
-    def now(self) -> datetime:
-        return self._start + timedelta(seconds=self.seconds())

@@ -1,7 +1,7 @@
 """The browser's cookies, named in one place. The gateway sets them; the session store reads the session's.
 
 All are `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`. Browsers keep `__Host-` for the host that set it, and take
-`__Secure-` and `__Host-` from HTTPS only (Chromium and Firefox also from loopback). See RFC 6265bis, section 4.1.3.
+`__Secure-` and `__Host-` from HTTPS only (some from loopback too). See RFC 6265bis, section 4.1.3.
 """
 
 from typing import Final

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from services.delivery.intake import Challenge, Closing, DeadLetterRow, Floor, NotStorable
-from services.delivery.ports import Job
+from services.delivery.ports import Held, Job
 from services.delivery.postgres.guard import CONVERTED
 from services.delivery.postgres.ledger import claim_these
 
@@ -68,13 +68,13 @@ WITH given AS (
     INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause, reason)
     SELECT login_id, id, account_id, 'queued', channel, cause, CASE WHEN due_at > now() THEN 'paused' END FROM made
 )
-SELECT id FROM made
+SELECT id, channel FROM made
 """
 WAKE_EMAILS: Final = """
 UPDATE deliveries d SET due_at = due(d.account_id, d.channel, d.country, d.expires_at)
 FROM unnest($1::uuid[], $2::text[]) e (login_id, cause)
 WHERE d.login_id = e.login_id AND d.channel = 'email' AND d.cause = e.cause AND d.state || '' = 'queued' AND d.tries = 0
-RETURNING d.id
+RETURNING d.id, d.channel
 """
 # A login is closed once; what that ends is logged and looked at by the same statement.
 CLOSE: Final = f"""
@@ -112,18 +112,18 @@ class PostgresIntake:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], guard_window: timedelta = DAY) -> None:
         self._pool, self._guard_window = pool, guard_window.total_seconds()
 
-    async def challenges(self, found: Sequence[Challenge], slots: int) -> list[Job]:
-        """Write the rows, then lease as many as there are slots. A crash between the two leaves them queued."""
+    async def challenges(self, found: Sequence[Challenge], held: Held) -> list[Job]:
+        """Write the rows, then lease as many as may be called. A crash between the two leaves them queued."""
         rows = list({c.id: c for c in sorted(reversed(found), key=lambda c: c.opened)}.values())
         async with self._connection() as connection:
             made = await connection.fetch(CHALLENGES, *_columns(rows))
-            return await claim_these(connection, [row["id"] for row in made], slots)
+            return await claim_these(connection, _with_room(made, held), held.slots)
 
-    async def emails(self, found: Sequence[tuple[UUID, str]], slots: int) -> list[Job]:
+    async def emails(self, found: Sequence[tuple[UUID, str]], held: Held) -> list[Job]:
         """The event has come: its row is due now, and leased if there is a slot."""
         async with self._connection() as connection:
             made = await connection.fetch(WAKE_EMAILS, *_columns(found))
-            return await claim_these(connection, [row["id"] for row in made], slots)
+            return await claim_these(connection, _with_room(made, held), held.slots)
 
     async def closings(self, closed: Sequence[Closing], floors: Sequence[Floor]) -> bool:
         """Whether anything that waits may be cancelled by it."""
@@ -148,6 +148,17 @@ class PostgresIntake:
                 yield connection
         except (ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
             raise NotStorable from None
+
+
+def _with_room(made: Sequence[Any], held: Held) -> list[UUID]:
+    """Those of a channel that is full wait: they would be given back at once."""
+    left = dict(held.room)
+    found: list[UUID] = []
+    for row in made:
+        if left.get(row["channel"], 0) > 0:
+            left[row["channel"]] -= 1
+            found.append(row["id"])
+    return found
 
 
 def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

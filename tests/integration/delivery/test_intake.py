@@ -13,6 +13,7 @@ import pytest_asyncio
 from deploy.local.stack import Stack
 from services.delivery.intake import Challenge, Closing
 from services.delivery.outcomes import row_id
+from services.delivery.ports import Held
 from services.delivery.postgres.intake import PostgresIntake
 from services.platform.clock import new_id
 
@@ -54,13 +55,13 @@ def challenge(**changes: Any) -> Challenge:
 async def test_a_login_that_was_closed_first_is_taken_as_closed(pool: Any):
     intake, late = PostgresIntake(pool), challenge()
     await intake.closings([Closing(late.login_id, late.account_id, late.user_id, 1000, 1000, "verified")], [])
-    (job,) = await intake.challenges([late], 1)
+    (job,) = await intake.challenges([late], Held(1, 0.0, {"sms": 1}))
     assert job.why == "verified"
 
 
 async def test_a_login_is_closed_once_and_the_first_reason_stays(pool: Any):
     intake, one = PostgresIntake(pool), challenge()
-    await intake.challenges([one], 0)
+    await intake.challenges([one], Held(0, 0.0, {}))
     for why in ("expired", "verified"):
         await intake.closings([Closing(one.login_id, one.account_id, one.user_id, 1000, 1000, why)], [])
     told = await pool.fetch("SELECT what, reason FROM delivery_log WHERE login_id = $1 ORDER BY id", one.login_id)

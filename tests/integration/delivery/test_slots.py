@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.local.stack import Stack
+from services.delivery import send
 from services.delivery.channels.twilio import Twilio
 from services.delivery.house import House
 from services.delivery.provider import Message
@@ -69,6 +70,24 @@ async def test_there_are_never_more_calls_than_slots_however_many_claim_at_once(
         await put(house, world, *logins)
         await until(all_went, 30, "twenty that went out")
     assert max(under_way) == SLOTS
+
+
+async def test_what_waits_for_a_channel_that_is_full_is_taken_as_its_calls_end_not_at_the_next_look(
+    house: House, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """There are more slots than the provider has room, so no claim fills them all."""
+    monkeypatch.setattr(send, "IDLE_SECONDS", 3600.0)
+    await house.controls.change_provider("twilio", {"slots": 2}, "test")
+    await house.refresh()
+    logins = [Login(email=None) for _ in range(12)]
+
+    async def all_went() -> Any:
+        return set(await states(house)) <= {"sent", "delivered"} or None
+
+    async with sweeping(house):
+        await house.ingest.challenges([record(world.challenge(one)) for one in logins])
+        await until(all_went, 30, "twelve that went out")
+    assert await house.pool.fetchval("SELECT count(*) FROM delivery_log WHERE reason = 'providers-busy'") == 0
 
 
 async def backlog(house: House, world: World, *more: Login) -> None:

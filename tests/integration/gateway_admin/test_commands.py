@@ -16,6 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from services.login_gateway.commands import GROUPS
+from tests.unit.login_gateway.test_brands import svg
 
 ROOT = Path(__file__).parent.parent.parent.parent
 CSV = """username,name,phone,email,two_factor_sms,two_factor_email,disabled,claims
@@ -106,6 +107,20 @@ async def test_an_account_is_kept_over_http(over_http):
     shown = await gatepost(over_http, "accounts", "show", name)
     assert "session_seconds" in shown.out
     assert name in (await gatepost(over_http, "accounts", "list")).out
+
+
+async def test_an_accounts_sign_in_pages_get_a_name_a_colour_and_a_logo(gateway, account, over_http, tmp_path):
+    logo = tmp_path / "bank.svg"
+    logo.write_bytes(svg())
+    given = ["--name", "Example Bank", "--colour", "#1F3C88", "--logo", str(logo), "--json"]
+    made = await gatepost(over_http, "accounts", "brand", account["name"], *given)
+    assert made.data == {"name": "Example Bank", "colour": "#1f3c88", "logo": "image/svg+xml"}
+    shown = await gateway("GET", f"/v1/accounts/{account['name']}/brand")
+    assert base64.b64decode(shown.data["logo"]["data"]) == svg()
+    logo.write_bytes(svg("<script/>"))
+    refused = await gatepost(over_http, "accounts", "brand", account["name"], "--logo", str(logo))
+    assert (refused.code, "shapes, groups and gradients" in refused.err) == (1, True)
+    assert (await gateway("GET", f"/v1/accounts/{account['name']}/brand")).data == shown.data
 
 
 async def test_a_users_life_by_commands(over_http, gateway):
