@@ -136,7 +136,7 @@ class Gate:
         if called is not None and (result.state in (State.SENT, State.UNKNOWN) or result.doubtful):
             cost = guard.price(self._prices, called, job.country)
             self.add({Figure(job.account_id, job.country or "", called, ""): Sum(sends=1, cost=cost)})
-        if (counted and called is None) or (called is not None and result.state == State.FAILED):
+        if _was_for_nothing(job, result, called, counted):
             given = self._of(job, called or job.provider or "")
             await until_it_works(lambda: self._counters.give_back(given), "guard_not_told_yet")
 
@@ -177,6 +177,14 @@ class Gate:
         texts = zip(ask.prefixes, prefixes.shown(phone), strict=True)
         sealed = {name: self.seal(ask.account, name, text) for name, text in texts if name in unnamed}
         await until_it_works(lambda: self._counters.name(ask.account, sealed), "guard_not_told_yet")
+
+
+def _was_for_nothing(job: Job, result: Result, called: str | None, counted: bool) -> bool:
+    """Whether an SMS that was counted, at this look or at an earlier one, is known to be taken by nobody."""
+    if called is not None:
+        return result.state == State.FAILED
+    was_refused = job.state == State.QUEUED and job.provider is not None and not job.doubtful
+    return counted or (was_refused and result.state in (State.FAILED, State.EXPIRED, State.CANCELLED))
 
 
 def shown_info(account: UUID, prefix: bytes) -> str:

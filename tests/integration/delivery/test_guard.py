@@ -377,3 +377,17 @@ async def test_settings_that_make_no_sense_are_refused(world, broken):
 async def test_a_prefix_that_is_none_is_refused(world, broken):
     path = f"/v1/guard/{new_id()}/allow"
     assert (await world.call("POST", path, 400, json=broken))["type"] == "urn:gatepost:bad-request"
+
+
+async def test_what_nobody_took_in_an_outage_is_not_held_against_a_block(stack, world):
+    """The first call is refused, then the breaker is open: such a row ends without another call."""
+    people = neighbours(700_000, 40, new_id())
+    async with guarded(stack, slots=8) as house:
+        await world.faults(sms={"*": {"mode": "refuse", "code": 20429}})
+        for at in range(0, 40, 5):
+            await put(house, world, people[at : at + 5])
+            await asyncio.sleep(0.3)
+        await settled(house, "sms", 40, 40)
+        await world.faults()
+        assert await texted(world, people) == set()
+        assert await house.pool.fetchval("SELECT max(sends + old_sends) FROM guard_prefixes") == 0
