@@ -114,13 +114,13 @@ class Gate:
         taken, self._figures = self._figures, {}
         return taken
 
-    async def ask(self, job: Job, inside: LoginSecrets, provider: str) -> bool:
+    async def ask(self, job: Job, inside: LoginSecrets) -> bool:
         """Whether the SMS was counted, so that it has to be given back if nobody takes it. A row is asked for once, and
         once more when it is submitted again in doubt. Raises `Stopped`.
         """
         if job.channel != "sms" or inside.phone is None or (job.provider is not None and not job.doubtful):
             return False
-        ask = self._of(job, provider, inside.email_off)
+        ask = self._of(job, inside.email_off)
         reason = guard.wrong_number(job.country, prefixes.number_type(inside.phone), ask.rules)
         if reason is not None and ask.rules.mode == "enforce":
             self._stop(job, ask, reason)
@@ -137,17 +137,17 @@ class Gate:
             cost = guard.price(self._prices, called, job.country)
             self.add({Figure(job.account_id, job.country or "", called, ""): Sum(sends=1, cost=cost)})
         if _was_for_nothing(job, result, called, counted):
-            given = self._of(job, called or job.provider or "")
+            given = self._of(job)
             await until_it_works(lambda: self._counters.give_back(given), "guard_not_told_yet")
 
-    def _of(self, job: Job, provider: str, email_off: bool = False) -> Ask:
+    def _of(self, job: Job, email_off: bool = False) -> Ask:
         return Ask(
             account=job.account_id,
             country=job.country,
             prefixes=prefixes.split(job.prefixes),
             counts=0 if is_notice(job) else 1,
             recipient=job.recipient,
-            cost=guard.price(self._prices, provider, job.country),
+            cost=guard.dearest(self._prices, job.country),
             rules=self.rules(job.account_id),
             email_off=email_off,
         )
