@@ -3,13 +3,15 @@
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.delivery.lanes import Lane, Provider
 from services.delivery.pauses import ANY, Pause, Pauses
 from services.delivery.ports import Job
 from services.delivery.provider import Channel
+
+EVERYBODY: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +86,11 @@ class Routing:
         return any(not lane.breaker.pause() and not lane.pause() for lane in lanes)
 
     def room(self) -> dict[str, int]:
-        """For each channel, how many calls could begin now."""
-        room = {"sms": 0, "email": 0}
-        for lane in self._lanes.values():
-            room[lane.channel.channel] += lane.free
-        return room
+        """For each channel, how many calls could begin now. Where nobody is switched on there is room for all: they end
+        at once, for want of a provider.
+        """
+        switched_on = [lane for lane in self._lanes.values() if lane.provider.enabled]
+        return {name: _room(lane for lane in switched_on if lane.channel.channel == name) for name in ("sms", "email")}
 
     def lanes(self) -> list[Lane]:
         return list(self._lanes.values())
@@ -117,6 +119,11 @@ class Routing:
     def _closest(self, account: UUID, country: str) -> Sequence[Sequence[Route]]:
         keys = ((str(account), country), (str(account), ANY), (ANY, country), (ANY, ANY))
         return [self._routes[key] for key in keys if key in self._routes]
+
+
+def _room(lanes: Iterable[Lane]) -> int:
+    free = [lane.free for lane in lanes]
+    return sum(free) if free else EVERYBODY
 
 
 def _takes(lane: Lane, channel: str) -> bool:

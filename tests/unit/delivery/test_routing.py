@@ -9,7 +9,7 @@ import pytest
 from services.delivery.lanes import FULL_PAUSE, Lane, Provider
 from services.delivery.pauses import Pause
 from services.delivery.provider import Blame, Message, Permanent, Retryable, Unknown
-from services.delivery.routing import NoLane, Route, Routing
+from services.delivery.routing import EVERYBODY, NoLane, Route, Routing
 from tests.unit.delivery.clocks import Clock
 from tests.unit.delivery.jobs import job
 
@@ -125,6 +125,12 @@ def test_a_provider_that_is_full_gives_way_to_the_next_and_then_the_message_wait
 def test_one_slow_provider_leaves_a_quarter_of_the_workers_calls_to_others(routing):
     routing.update([*rows(a=0), Provider(name="mail", channel="email")])
     assert routing.room() == {"sms": 6, "email": 6}
+
+
+def test_where_nobody_is_switched_on_there_is_room_for_all_so_that_they_end_at_once(routing):
+    routing.update([Provider(name="a", channel="sms", enabled=False), Provider(name="mail", channel="email")])
+    assert routing.room() == {"sms": EVERYBODY, "email": 6}
+    assert routing.choose(job()) == NoLane(None)
 
 
 def test_no_more_than_so_many_a_second(routing, clock):
