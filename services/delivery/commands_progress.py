@@ -1,5 +1,6 @@
 """A replay on the terminal: its counts in words, its progress until the end."""
 
+import shlex
 import time
 from contextlib import suppress
 from typing import Any, Final
@@ -21,6 +22,7 @@ WORDS: Final = {
     "no-contact": "no contact",
     "under-way": "under way",
     "limit": "limit of user or number",
+    "arrived-meanwhile": "arrived meanwhile",
 }
 
 
@@ -31,18 +33,36 @@ def print_counts(counted: Any, err: bool = False) -> None:
     _print(counted["counts"], "would be sent", err)
 
 
-def print_end(replay: Any) -> None:
+def print_end(replay: Any, sent_before: int | None = None) -> None:
+    """`sent_before`: of one that went on."""
     by = f" by {replay['stopped_by']}" if replay.get("stopped_by") else ""
-    typer.echo(f"replay {replay['replay_id']} {_state(replay)}{by}")
+    typer.echo(f"replay {replay['replay_id']} {replay['state']}{by}")
+    if sent_before is not None:
+        typer.echo(f"  {_went_on(replay['counts']['replayed'], sent_before)}")
     _print(replay["counts"], "sent again", False)
     if became := replay.get("became"):
         typer.echo("of those sent again now " + ", ".join(f"{state} {many}" for state, many in became.items()))
 
 
-def _state(replay: Any) -> str:
-    if replay["repeated"] and replay["state"] == "done":
-        return "was done before; nothing was sent now"
-    return str(replay["state"])
+def was_over(made: Any) -> bool:
+    """The same click again: that replay had come to its end."""
+    return bool(made["repeated"] and made["state"] == "done")
+
+
+def print_was_over(replay: Any) -> None:
+    typer.echo(f"replay {replay['replay_id']} was done before; nothing was sent now")
+    _print(replay["counts"], "sent then", False)
+
+
+def _went_on(sent: int, before: int) -> str:
+    return f"went on: {sent - before} more sent, {sent} in all"
+
+
+def to_go_on(replay: Any) -> str:
+    """The command that goes on with a replay that was stopped."""
+    options = {name.replace("_", "-"): str(value) for name, value in replay["filter"].items()}
+    given = options | {"replay-id": replay["replay_id"]}
+    return "gatepost replays create " + " ".join(f"--{name} {shlex.quote(value)}" for name, value in given.items())
 
 
 def _print(counts: dict[str, int], sent: str, err: bool) -> None:
@@ -94,7 +114,7 @@ def _to_the_end(replay: Any, bar: Progress, task: TaskID) -> Any:
 def _settled(replay: Any, bar: Progress) -> Any:
     """With what became of its messages, once they went out; those of a paused account wait longer than this."""
     end, repeated = time.monotonic() + SETTLING_SECONDS, replay["repeated"]
-    while replay["counts"]["replayed"] and not repeated:
+    while replay["counts"]["replayed"]:
         replay = _again(replay, bar)
         if not UNDER_WAY & replay["became"].keys() or time.monotonic() > end:
             break

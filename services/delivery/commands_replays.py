@@ -16,7 +16,16 @@ from services.delivery.commands_options import (
     Yes,
     without_none,
 )
-from services.delivery.commands_progress import FEW, follow, print_counts, print_end, told
+from services.delivery.commands_progress import (
+    FEW,
+    follow,
+    print_counts,
+    print_end,
+    print_was_over,
+    to_go_on,
+    told,
+    was_over,
+)
 from services.platform.cli import Away, Refused, account_id, answer_to, call, fail, part, saved, show
 from services.platform.clock import new_id
 
@@ -137,13 +146,22 @@ def _detached(made: Any, as_json: bool) -> None:
 
 
 def _watch(made: Any, as_json: bool) -> None:
+    if was_over(made):
+        return show(made, as_json) if as_json else print_was_over(made)
     ended = follow(made)
     if as_json:
         show(ended, as_json)
     else:
-        print_end(ended)
+        print_end(ended, made["counts"]["replayed"] if made["repeated"] else None)
     if ended["state"] == "stopped":
+        _tell_how_to_go_on(ended)
         raise typer.Exit(1)
+    return None
+
+
+def _tell_how_to_go_on(stopped: Any) -> None:
+    if stopped["state"] == "stopped":
+        typer.echo(f"To go on where it stands: {to_go_on(stopped)}", err=True)
 
 
 @replays.command("list")
@@ -178,6 +196,7 @@ def stop(replay_id: str, account: Account = None, as_json: Json = False) -> None
         show(stopped, as_json)
     else:
         print_end(stopped)
+    _tell_how_to_go_on(stopped)
 
 
 def _found(replay_id: str, account: str | None) -> Any:

@@ -22,6 +22,7 @@ PER_MINUTE: Final = 10
 ID_FORM: Final = r"^[A-Za-z0-9_-]{1,64}$"
 FILTERS: Final = Wanted.__struct_fields__
 REPLAYED: Final = "replayed"
+ARRIVED: Final = "arrived-meanwhile"
 
 JobState = Literal["running", "done", "stopped"]
 
@@ -125,12 +126,15 @@ class Replays(Protocol):
 
 
 class Asked(NamedTuple):
-    """A replay as it is wanted: the key, what it picks, how fast."""
+    """A replay as it is wanted: the key, what it picks, how fast. `default_rate`: nobody said how fast, so one that
+    goes on keeps its own.
+    """
 
     account: str
     replay_id: str
     wanted: Wanted
     per_second: float
+    default_rate: bool = False
 
     @property
     def filter(self) -> dict[str, Any]:
@@ -211,12 +215,40 @@ async def count(replays: Replays, wanted: Wanted, now: datetime, limits: Limits)
 
 
 async def create(replays: Replays, asked: Asked, who: Who, now: datetime, limits: Limits) -> Replay:
-    """Count and begin; a used id goes on where it stands. Raises `TooManyReplays`, `AnotherRuns`, `IdTaken`."""
+    """Count and begin; a used id goes on where it stands. One that matches nothing is not kept: its id may be used.
+
+    Raises `TooManyReplays`, `AnotherRuns`, `IdTaken`.
+    """
     if earlier := await replays.again(asked, who):
         return earlier
     if await replays.lately(who.name) >= PER_MINUTE:
         raise TooManyReplays
-    return await replays.begin(asked, await count(replays, asked.wanted, now, limits), who)
+    counted = await count(replays, asked.wanted, now, limits)
+    return await replays.begin(asked, counted, who) if counted.matched else _of_nothing(asked, counted, who, now)
+
+
+def _of_nothing(asked: Asked, counted: Counted, who: Who, now: datetime) -> Replay:
+    return Replay(
+        replay_id=asked.replay_id,
+        account=asked.account,
+        state="done",
+        by=who.name,
+        at=now,
+        filter=asked.filter,
+        per_second=asked.per_second,
+        matched=0,
+        more=False,
+        planned=counted.counts,
+        counts=counted.counts,
+        ended_at=now,
+        without=counted.without,
+    )
+
+
+def with_rest(planned: dict[str, int], more: bool, counts: dict[str, int]) -> dict[str, int]:
+    """At the end: what was counted and matches no longer was settled by another replay, a resend or a late receipt."""
+    rest = sum(planned.values()) - sum(counts.values())
+    return counts if more or rest <= 0 else counts | {ARRIVED: rest}
 
 
 def place_of(one: Candidate) -> Place:

@@ -27,6 +27,7 @@ from services.delivery.replay import (
     seconds_left,
     sorted_out,
     wanted_of,
+    with_rest,
 )
 from services.delivery.replaying import size_of_step
 from services.platform import audit, failpoints
@@ -51,14 +52,15 @@ INSERT INTO replays (id, account_id, by, filter, per_second, planned, more, coun
 VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', 'running') ON CONFLICT (account_id, id) DO NOTHING RETURNING at
 """
 GO_ON: Final = """
-UPDATE replays SET state = 'running', due_at = now(), per_second = $3, ended_at = NULL, stopped_by = NULL
+UPDATE replays SET state = 'running', due_at = now(), per_second = coalesce($3, per_second),
+    ended_at = NULL, stopped_by = NULL
 WHERE account_id = $1 AND id = $2 AND state = 'stopped'
 """
 STOP: Final = """
 UPDATE replays SET state = 'stopped', ended_at = now(), stopped_by = $3
 WHERE account_id = $1 AND id = $2 AND state = 'running' RETURNING counts
 """
-JOB: Final = "id, account_id, by, filter, per_second, counts, at, after_at, after_id, now() AS now"
+JOB: Final = "id, account_id, by, filter, per_second, planned, more, counts, at, after_at, after_id, now() AS now"
 DUE: Final = f"""
 SELECT {JOB} FROM replays WHERE state = 'running' AND due_at <= now() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 """  # noqa: S608
@@ -114,7 +116,8 @@ class PostgresReplays:
             raise IdTaken
         if earlier.state == "stopped":
             await _refuse_beside_another(connection, asked)
-            await connection.execute(GO_ON, asked.account, asked.replay_id, asked.per_second)
+            rate = None if asked.default_rate else asked.per_second
+            await connection.execute(GO_ON, asked.account, asked.replay_id, rate)
             await _audit(connection, who.name, "deliveries.replay-go-on", asked.account, asked.replay_id, {})
             earlier = await _found(connection, asked.account, asked.replay_id)
         return msgspec.structs.replace(earlier, repeated=True)
@@ -167,6 +170,7 @@ class PostgresReplays:
         is_done = sorted_.looked == len(found) < LOOKED_AT_ONCE
         last = place_of(found[sorted_.looked - 1]) if sorted_.looked else after
         counts = _counts(job["counts"], sorted_, made)
+        counts = with_rest(job["planned"], job["more"], counts) if is_done else counts
         await connection.execute(MOVE_ON, job["account_id"], job["id"], counts, *last, float(made), is_done)
         if is_done:
             details = {"filter": job["filter"], "counts": counts}

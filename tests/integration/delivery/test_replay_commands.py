@@ -96,11 +96,16 @@ async def test_ctrl_c_leaves_the_replay_running_and_says_how_to_see_and_stop_it(
     assert (process.returncode, f"gatepost replays watch {name}" in left.decode()) == (130, True), left
     status, _, problem = await console.run(*create(logins, "--yes"))
     assert (status, f"gatepost replays stop {name}" in problem) == (1, True), problem
-    status, said, _ = await console.run("replays", "stop", name, *whose)
+    status, said, problem = await console.run("replays", "stop", name, *whose)
     assert (status, "stopped by client:" in said) == (0, True), said
+    account = str(logins[0].account)
+    assert f"gatepost replays create --account {account} --replay-id {name}" in problem
     assert (await console.run("replays", "watch", name, *whose))[0] == 1
     status, said, told = await console.run(*create(logins, "--replay-id", name, "--per-second", "50"))
     assert (status, "sent again                     5" in said) == (0, True), said + told
+    assert "went on: 4 more sent, 5 in all" in said
+    status, said, _ = await console.run(*create(logins, "--replay-id", name))
+    assert (status, "was done before; nothing was sent now" in said) == (0, True), said
     status, said, _ = await console.run("replays", "list", *whose, "--json")
     assert [one["replay_id"] for one in json.loads(said)["replays"]] == [name]
 

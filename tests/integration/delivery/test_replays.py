@@ -115,11 +115,38 @@ async def test_an_id_is_not_used_for_another_filter(world: World, auth: Operator
 
 async def test_a_filter_that_matches_nothing_says_which_one_is_in_the_way(world: World, auth: Operator):
     logins = await refused(world, 2)
-    for dry_run, status in ((True, 200), (False, 202)):
+    for dry_run in (True, False):
         asked = {"reason": "no-receipt", "channel": "sms", "dry_run": dry_run}
-        found = await make(world, auth, logins, status, **asked)
+        found = await make(world, auth, logins, 200, **asked)
         assert (found["matched"], found["without"]) == (0, {"reason": 2})
     assert (await make(world, auth, logins, 200, dry_run=True)).get("without") is None
+
+
+async def test_an_id_that_matched_nothing_is_not_spent(world: World, auth: Operator):
+    login = Login(email=None)
+    name = f"r-{new_id()}"
+    nothing = await make(world, auth, [login], 200, replay_id=name)
+    assert (nothing["matched"], nothing["repeated"]) == (0, False)
+    await world.call("GET", f"/v1/replays/{name}", 404, auth=auth)
+    logins = await refused(world, 2, account=login.account)
+    made = await make(world, auth, logins, replay_id=name)
+    assert (made["matched"], made["counts"]) == (2, {"replayed": 2})
+
+
+async def test_one_that_goes_on_keeps_its_rate_and_its_counts_add_up(world: World, auth: Operator):
+    """What another replay sent meanwhile is counted as that."""
+    logins = await refused(world, 4)
+    made = await make(world, auth, logins, per_second=0.1, replay_id=f"r-{new_id()}")
+    await stop(world, auth, made)
+    await world.row(logins[-1], "sms", "delivered")
+    other = await make(world, auth, logins)
+    assert (await ended(world, auth, other))["counts"] == {"replayed": 3}
+    for login in logins:
+        await world.row(login, "sms", "delivered")
+    again = await make(world, auth, logins, 200, replay_id=made["replay_id"])
+    assert (again["per_second"], again["repeated"]) == (0.1, True)
+    done = await ended(world, auth, made)
+    assert (done["matched"], done["counts"]) == (4, {"replayed": 1, "arrived-meanwhile": 3})
 
 
 async def test_a_rate_over_the_ceiling_is_refused_by_the_settings_name(world: World, auth: Operator):
