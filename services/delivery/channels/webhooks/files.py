@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from services.delivery.channels.webhooks.answers import PATH, Rule, Values
 from services.delivery.channels.webhooks.signing import Secret
+from services.platform.bad_bodies import told
 from services.platform.settings import BadSettings
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
@@ -105,11 +106,11 @@ class Source:
 def read(folder: Path) -> Iterator[Source | str]:
     """Each file, or what is wrong with it. Hidden files are left alone; so are those that are no TOML."""
     if not folder.is_dir():
-        yield f"GATEPOST_WEBHOOKS: {folder} is no folder. Make it, or leave the setting away."
+        yield f"{folder} is no folder of webhooks. GATEPOST_WEBHOOKS names the one that holds the .toml files."
         return
     paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml" and not path.name.startswith("."))
     if not paths:
-        yield f"GATEPOST_WEBHOOKS: {folder} holds no .toml file. Put one there, or leave the setting away."
+        yield f"{folder} holds no .toml file. Put one there, or leave GATEPOST_WEBHOOKS away."
     for path in paths:
         yield _source(path)
 
@@ -131,7 +132,7 @@ def _source(path: Path) -> Source | str:
         said = str(bad)
         place = MSGSPEC_PLACE.search(said)
         where = steps(place[1]) if place else ()
-        return f"{path}:{line_of(text, _named(said, where))}: {said}. Mend it."
+        return f"{path}:{line_of(text, _named(said, where))}: {told(said, Webhook)}. Mend it."
     except msgspec.DecodeError as bad:
         place = TOML_PLACE.search(str(bad))
         line = int(place[1]) if place else max(1, len(text.splitlines()))
