@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from services.platform.cli import Away, Refused, answer_to, fail, part, saved
+from services.platform.plurals import plural
 
 POLL_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 600.0
@@ -29,7 +30,7 @@ WORDS: Final = {
 def print_counts(counted: Any, err: bool = False) -> None:
     """Of a dry run: what would be sent first."""
     at_least = "at least " if counted.get("more") else ""
-    typer.echo(f"{at_least}{counted['matched']} messages did not arrive and match", err=err)
+    typer.echo(f"{at_least}{plural(counted['matched'], 'message')} that did not arrive", err=err)
     _print(counted["counts"], "would be sent", err)
 
 
@@ -58,11 +59,11 @@ def _went_on(sent: int, before: int) -> str:
     return f"went on: {sent - before} more sent, {sent} in all"
 
 
-def to_go_on(replay: Any) -> str:
-    """The command that goes on with a replay that was stopped."""
-    options = {name.replace("_", "-"): str(value) for name, value in replay["filter"].items()}
-    given = options | {"replay-id": replay["replay_id"]}
-    return "gatepost replays create " + " ".join(f"--{name} {shlex.quote(value)}" for name, value in given.items())
+def to_go_on(asked: dict[str, Any], replay_id: str) -> str:
+    """The command that goes on with a replay, by its filter."""
+    given = asked | {"replay_id": replay_id}
+    options = [f"--{name.replace('_', '-')} {shlex.quote(f'{value}')}" for name, value in given.items()]
+    return " ".join(["gatepost replays create", *options])
 
 
 def _print(counts: dict[str, int], sent: str, err: bool) -> None:

@@ -28,6 +28,7 @@ from services.delivery.commands_progress import (
 )
 from services.platform.cli import Away, Refused, account_id, answer_to, call, fail, part, saved, show
 from services.platform.clock import new_id
+from services.platform.plurals import plural
 
 SERVICE: Final = "delivery"
 COLUMNS: Final = ["at", "replay_id", "account", "by", "state", "matched", "replayed", "filter"]
@@ -106,16 +107,16 @@ def _confirm(counted: Any, as_json: bool) -> None:
     if not many:
         return None
     about = f"At {counted['per_second']:g} a second that takes about {told(many / counted['per_second'])}."
-    typer.confirm(f"{about} Send {many} messages again?", abort=True, err=True)
+    typer.confirm(f"{about} Send {plural(many, 'message')} again?", abort=True, err=True)
     return None
 
 
 def _made(asked: dict[str, Any]) -> Any:
-    again = f"--replay-id {asked['replay_id']}"
     try:
         return answer_to(saved(), SERVICE, "POST", "/v1/replays", asked)
     except Away as away:
-        fail(f"{away}\nThe same command with {again} goes on where it stands, and sends nothing twice.")
+        again = to_go_on(asked, asked["replay_id"])
+        fail(f"{away}\nThis goes on where it stands, and sends nothing twice: {again}")
     except Refused as refused:
         if refused.name != "replay-running":
             fail(str(refused))
@@ -161,7 +162,7 @@ def _watch(made: Any, as_json: bool) -> None:
 
 def _tell_how_to_go_on(stopped: Any) -> None:
     if stopped["state"] == "stopped":
-        typer.echo(f"To go on where it stands: {to_go_on(stopped)}", err=True)
+        typer.echo(f"To go on where it stands: {to_go_on(stopped['filter'], stopped['replay_id'])}", err=True)
 
 
 @replays.command("list")

@@ -215,34 +215,12 @@ async def count(replays: Replays, wanted: Wanted, now: datetime, limits: Limits)
 
 
 async def create(replays: Replays, asked: Asked, who: Who, now: datetime, limits: Limits) -> Replay:
-    """Count and begin; a used id goes on where it stands. One that matches nothing is not kept: its id may be used.
-
-    Raises `TooManyReplays`, `AnotherRuns`, `IdTaken`.
-    """
+    """Count and begin; a used id goes on where it stands. Raises `TooManyReplays`, `AnotherRuns`, `IdTaken`."""
     if earlier := await replays.again(asked, who):
         return earlier
     if await replays.lately(who.name) >= PER_MINUTE:
         raise TooManyReplays
-    counted = await count(replays, asked.wanted, now, limits)
-    return await replays.begin(asked, counted, who) if counted.matched else _of_nothing(asked, counted, who, now)
-
-
-def _of_nothing(asked: Asked, counted: Counted, who: Who, now: datetime) -> Replay:
-    return Replay(
-        replay_id=asked.replay_id,
-        account=asked.account,
-        state="done",
-        by=who.name,
-        at=now,
-        filter=asked.filter,
-        per_second=asked.per_second,
-        matched=0,
-        more=False,
-        planned=counted.counts,
-        counts=counted.counts,
-        ended_at=now,
-        without=counted.without,
-    )
+    return await replays.begin(asked, await count(replays, asked.wanted, now, limits), who)
 
 
 def with_rest(planned: dict[str, int], more: bool, counts: dict[str, int]) -> dict[str, int]:

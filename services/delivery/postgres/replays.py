@@ -51,6 +51,7 @@ BEGIN: Final = """
 INSERT INTO replays (id, account_id, by, filter, per_second, planned, more, counts, state)
 VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', 'running') ON CONFLICT (account_id, id) DO NOTHING RETURNING at
 """
+FORGET: Final = "DELETE FROM replays WHERE account_id = $1 AND id = $2"
 GO_ON: Final = """
 UPDATE replays SET state = 'running', due_at = now(), per_second = coalesce($3, per_second),
     ended_at = NULL, stopped_by = NULL
@@ -94,6 +95,7 @@ class PostgresReplays:
             if earlier := await self._again(connection, asked, who):
                 return earlier
             await _refuse_beside_another(connection, asked)
+            await connection.execute(FORGET, asked.account, asked.replay_id)
             given = (asked.replay_id, asked.account, who.name, asked.filter, asked.per_second)
             await connection.fetchval(BEGIN, *given, planned.counts, planned.more)
             details = {"filter": asked.filter, "per_second": asked.per_second, "planned": planned.counts}
@@ -103,14 +105,14 @@ class PostgresReplays:
         return msgspec.structs.replace(begun, without=planned.without)
 
     async def again(self, asked: Asked, who: Who) -> Replay | None:
-        """The replay of that id, if there is one; one that was stopped goes on. Raises `AnotherRuns`, `IdTaken`."""
+        """The replay of that id that matched anything; a stopped one goes on. Raises `AnotherRuns`, `IdTaken`."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(ONE_AT_A_TIME)
             return await self._again(connection, asked, who)
 
     async def _again(self, connection: Any, asked: Asked, who: Who) -> Replay | None:
         earlier = await self._find(connection, asked.replay_id, asked.account)
-        if earlier is None:
+        if earlier is None or _spent_on_nothing(earlier):
             return None
         if earlier.filter != asked.filter:
             raise IdTaken
@@ -184,6 +186,11 @@ def _counts(so_far: dict[str, int], step: Sorted, made: int) -> dict[str, int]:
     if late := len(step.chosen) - made:
         counts.update({REPLAYED: -late, "under-way": late})
     return dict(counts)
+
+
+def _spent_on_nothing(earlier: Replay) -> bool:
+    """It matched nothing: an id is not used up by that."""
+    return earlier.state == "done" and not earlier.matched
 
 
 async def _refuse_beside_another(connection: Any, asked: Asked) -> None:

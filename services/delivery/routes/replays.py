@@ -49,7 +49,7 @@ async def create(request: web.Request) -> web.Response:
         raise Problem(409, "replay-id-taken", text) from None
     parts.sender.wake()
     parts.replayer.wake()
-    return json_response(made, 200 if made.repeated or not made.matched else 202)
+    return json_response(made, 200 if made.repeated else 202)
 
 
 def _another_runs(replay_id: str) -> Problem:
