@@ -43,7 +43,7 @@ class Routing:
     ) -> None:
         self._lanes: Mapping[str, Lane] = {c.name: Lane(c, now, worker_slots) for c in channels}
         self._routes: dict[tuple[str, str], list[Route]] = {}
-        self._dice = dice
+        self._dice, self._worker_slots = dice, worker_slots
         self._pauses = Pauses()
 
     def update(self, providers: Iterable[Provider], routes: Iterable[Route] = (), pauses: Iterable[Pause] = ()) -> None:
@@ -84,11 +84,10 @@ class Routing:
         return any(not lane.breaker.pause() and not lane.pause() for lane in lanes)
 
     def room(self) -> dict[str, int]:
-        """For each channel, how many calls could begin now."""
-        room = {"sms": 0, "email": 0}
-        for lane in self._lanes.values():
-            room[lane.channel.channel] += lane.free
-        return room
+        """For each channel, how many calls could begin now. Where nobody sends there is nobody to wait for: what is
+        taken ends at once as `no-provider`, and leads to the next channel.
+        """
+        return {channel: self._room_of(channel) for channel in ("sms", "email")}
 
     def lanes(self) -> list[Lane]:
         return list(self._lanes.values())
@@ -99,6 +98,10 @@ class Routing:
     async def close(self) -> None:
         for lane in self._lanes.values():
             await lane.channel.close()
+
+    def _room_of(self, channel: str) -> int:
+        lanes = [lane for lane in self._lanes.values() if _takes(lane, channel)]
+        return sum(lane.free for lane in lanes) if lanes else self._worker_slots
 
     def _in_order(self, job: Job) -> list[Lane]:
         """By position; those of one position by chance, a weight of two coming first twice as often as one of one."""

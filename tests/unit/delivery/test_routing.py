@@ -188,3 +188,10 @@ def test_what_is_wrong_with_a_number_says_nothing_about_its_provider(routing, er
     routing.update(rows(a=0))
     fail(routing.choose(job()), error, 20)
     assert isinstance(routing.choose(job()), NoLane) is opens
+
+
+def test_a_channel_that_nobody_sends_has_room_so_that_its_messages_end(routing):
+    """Without room they would not be claimed, and nothing would lead them to the next channel."""
+    routing.update([Provider(name="a", channel="sms", enabled=False)])
+    assert routing.choose(job()) == NoLane(None)
+    assert routing.room() == {"sms": 8, "email": 8}
