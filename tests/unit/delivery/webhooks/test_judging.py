@@ -195,3 +195,11 @@ def test_a_filter_that_nobody_gives_is_a_fault_with_its_line(tmp_path: Path, bad
     (told,) = faults(tmp_path, GOOD.replace("{{ text }}", f"{{{{ {bad} }}}}"))
     assert told.startswith(f"gateway.toml:{line_of(GOOD, ('request', 'body'), 3)}: No ")
     assert told.endswith("'. Mend the template.")
+
+
+def test_all_that_does_not_fit_is_told_at_once(tmp_path: Path):
+    text = GOOD.replace('channel = "sms"', 'channel = "fax"').replace('sender = "Gatepost"', "colour = 1")
+    found = faults(
+        tmp_path, text.replace("status = 402", 'class = "sometimes"').replace('"messages.0.id"', '"messages[0]"')
+    )
+    assert [line.split(":")[1] for line in found] == ["2", "3", "24", "27"], found
