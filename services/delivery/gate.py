@@ -114,13 +114,13 @@ class Gate:
         taken, self._figures = self._figures, {}
         return taken
 
-    async def ask(self, job: Job, inside: LoginSecrets, provider: str) -> bool:
+    async def ask(self, job: Job, inside: LoginSecrets) -> bool:
         """Whether the SMS was counted, so that it has to be given back if nobody takes it. A row is asked for once, and
         once more when it is submitted again in doubt. Raises `Stopped`.
         """
         if job.channel != "sms" or inside.phone is None or (job.provider is not None and not job.doubtful):
             return False
-        ask = self._of(job, provider, inside.email_off)
+        ask = self._of(job, inside.email_off)
         reason = guard.wrong_number(job.country, prefixes.number_type(inside.phone), ask.rules)
         if reason is not None and ask.rules.mode == "enforce":
             self._stop(job, ask, reason)
@@ -136,18 +136,18 @@ class Gate:
         if called is not None and (result.state in (State.SENT, State.UNKNOWN) or result.doubtful):
             cost = guard.price(self._prices, called, job.country)
             self.add({Figure(job.account_id, job.country or "", called, ""): Sum(sends=1, cost=cost)})
-        if (counted and called is None) or (called is not None and result.state == State.FAILED):
-            given = self._of(job, called or job.provider or "")
+        if _was_for_nothing(job, result, called, counted):
+            given = self._of(job)
             await until_it_works(lambda: self._counters.give_back(given), "guard_not_told_yet")
 
-    def _of(self, job: Job, provider: str, email_off: bool = False) -> Ask:
+    def _of(self, job: Job, email_off: bool = False) -> Ask:
         return Ask(
             account=job.account_id,
             country=job.country,
             prefixes=prefixes.split(job.prefixes),
             counts=0 if is_notice(job) else 1,
             recipient=job.recipient,
-            cost=guard.price(self._prices, provider, job.country),
+            cost=guard.dearest(self._prices, job.country),
             rules=self.rules(job.account_id),
             email_off=email_off,
         )
@@ -177,6 +177,14 @@ class Gate:
         texts = zip(ask.prefixes, prefixes.shown(phone), strict=True)
         sealed = {name: self.seal(ask.account, name, text) for name, text in texts if name in unnamed}
         await until_it_works(lambda: self._counters.name(ask.account, sealed), "guard_not_told_yet")
+
+
+def _was_for_nothing(job: Job, result: Result, called: str | None, counted: bool) -> bool:
+    """Whether an SMS that was counted, at this look or at an earlier one, is known to be taken by nobody."""
+    if called is not None:
+        return result.state == State.FAILED
+    was_refused = job.state == State.QUEUED and job.provider is not None and not job.doubtful
+    return counted or (was_refused and result.state in (State.FAILED, State.EXPIRED, State.CANCELLED))
 
 
 def shown_info(account: UUID, prefix: bytes) -> str:

@@ -112,6 +112,11 @@ def verdict(reason: Reason | None, rules: Rules, email_off: bool) -> Verdict:
     return Verdict(rules.fallback if email_off else "email", reason)
 
 
+def dearest(prices: Prices, country: str | None) -> Decimal:
+    """What an SMS costs at most, whichever provider takes it in the end: budgets count that, and give that back."""
+    return max((price(prices, provider, country) for provider in prices), default=UNPRICED)
+
+
 def price(prices: Prices, provider: str, country: str | None) -> Decimal:
     """Of one SMS. Without any prices each costs 1; one that none is given for costs as much as the dearest."""
     if not prices:

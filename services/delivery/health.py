@@ -1,5 +1,6 @@
 """One reading of how delivery is, for whoever asks: the API, the command line, the metrics."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Protocol
@@ -101,17 +102,16 @@ class Checkup:
     def __init__(self, vitals: Vitals, lanes: Callable[[], Iterable[Lane]], clock: Clock) -> None:
         self._vitals, self._lanes, self._clock = vitals, lanes, clock
         self._last: tuple[float, Health] | None = None
+        self._reading = asyncio.Lock()
         self.seen: Callable[[], Seen] = lambda: Seen({}, None)
 
     async def health(self) -> Health:
-        now = self._clock.monotonic()
-        if self._last is not None and now - self._last[0] < FRESH_SECONDS:
+        async with self._reading:
+            now = self._clock.monotonic()
+            if self._last is None or now - self._last[0] >= FRESH_SECONDS:
+                self._last = now, self._made(await self._vitals.read())
+                tell(self._last[1])
             return self._last[1]
-        read = await self._vitals.read()
-        made = self._made(read)
-        self._last = now, made
-        tell(made)
-        return made
 
     def _made(self, read: Read) -> Health:
         here = {

@@ -16,7 +16,9 @@ DEEPEST: Final = 6
 MOST: Final = 100
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 WORD: Final = re.compile(r"[A-Za-z0-9:._+*-]{1,80}")
-NUMBER_OF_SOMEBODY: Final = re.compile(r"\d{7}")
+# Seven digits, also where blanks, dashes or brackets stand between them; the digits of an id are no number to call.
+NUMBER_OF_SOMEBODY: Final = re.compile(r"(?:\d[ ().:_+-]{0,3}){7}")
+ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PLAIN: Final = frozenset(
     (
         *(
@@ -37,6 +39,10 @@ PLAIN: Final = frozenset(
         *("auth_time", "authenticated_at", "amr", "acr", "aud", "role", "client_id", "account", "scopes", "enabled"),
         "revision",
     )
+)
+# The only names under which the contract has a number; a phone number in the place of an id is one too.
+COUNTED: Final = frozenset(
+    (*("version", "digits", "account_epoch", "user_epoch", "ms_since_login", "floor", "max_age", "revision"),)
 )
 MASK: Final = "•"
 
@@ -77,7 +83,7 @@ def shown(name: str, value: Any, deep: int) -> Any:
         case None | bool():
             return value
         case int() | float():
-            return value if name in PLAIN else "(number)"
+            return value if name in COUNTED else "(number)"
         case str():
             return value if _is_plain(name, value) else f"({'sealed' if name == 'sealed' else 'text'}, {len(value)})"
         case list() if deep and len(value) <= MOST:
@@ -94,10 +100,14 @@ def _key(name: str) -> str:
 
 def _is_plain(name: str, text: str) -> bool:
     if MASK in text:
-        return "@" not in text.replace(f"{MASK}@", "") and not NUMBER_OF_SOMEBODY.search(text)
+        return "@" not in text.replace(f"{MASK}@", "") and not _holds_a_number(text)
     if name not in PLAIN:
         return False
-    return _is_id(text) or _is_instant(text) or bool(WORD.fullmatch(text) and not NUMBER_OF_SOMEBODY.search(text))
+    return _is_id(text) or _is_instant(text) or bool(WORD.fullmatch(text) and not _holds_a_number(text))
+
+
+def _holds_a_number(text: str) -> bool:
+    return bool(NUMBER_OF_SOMEBODY.search(ID.sub("", text)))
 
 
 def _is_id(text: str) -> bool:

@@ -3,13 +3,15 @@
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.delivery.lanes import Lane, Provider
 from services.delivery.pauses import ANY, Pause, Pauses
 from services.delivery.ports import Job
 from services.delivery.provider import Channel
+
+EVERYBODY: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ class Routing:
     ) -> None:
         self._lanes: Mapping[str, Lane] = {c.name: Lane(c, now, worker_slots) for c in channels}
         self._routes: dict[tuple[str, str], list[Route]] = {}
-        self._dice, self._worker_slots = dice, worker_slots
+        self._dice = dice
         self._pauses = Pauses()
 
     def update(self, providers: Iterable[Provider], routes: Iterable[Route] = (), pauses: Iterable[Pause] = ()) -> None:
@@ -84,10 +86,11 @@ class Routing:
         return any(not lane.breaker.pause() and not lane.pause() for lane in lanes)
 
     def room(self) -> dict[str, int]:
-        """For each channel, how many calls could begin now. Where nobody sends there is nobody to wait for: what is
-        taken ends at once as `no-provider`, and leads to the next channel.
+        """For each channel, how many calls could begin now. Where nobody is switched on there is room for all: they end
+        at once, for want of a provider.
         """
-        return {channel: self._room_of(channel) for channel in ("sms", "email")}
+        switched_on = [lane for lane in self._lanes.values() if lane.provider.enabled]
+        return {name: _room(lane for lane in switched_on if lane.channel.channel == name) for name in ("sms", "email")}
 
     def lanes(self) -> list[Lane]:
         return list(self._lanes.values())
@@ -98,10 +101,6 @@ class Routing:
     async def close(self) -> None:
         for lane in self._lanes.values():
             await lane.channel.close()
-
-    def _room_of(self, channel: str) -> int:
-        lanes = [lane for lane in self._lanes.values() if _takes(lane, channel)]
-        return sum(lane.free for lane in lanes) if lanes else self._worker_slots
 
     def _in_order(self, job: Job) -> list[Lane]:
         """By position; those of one position by chance, a weight of two coming first twice as often as one of one."""
@@ -120,6 +119,11 @@ class Routing:
     def _closest(self, account: UUID, country: str) -> Sequence[Sequence[Route]]:
         keys = ((str(account), country), (str(account), ANY), (ANY, country), (ANY, ANY))
         return [self._routes[key] for key in keys if key in self._routes]
+
+
+def _room(lanes: Iterable[Lane]) -> int:
+    free = [lane.free for lane in lanes]
+    return sum(free) if free else EVERYBODY
 
 
 def _takes(lane: Lane, channel: str) -> bool:

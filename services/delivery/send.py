@@ -198,7 +198,7 @@ class Sender:
             return _not_now(job, lane, look.now(), inside.email is not None)
         message = self._secrets.message(job, inside, look.now())
         if job.channel == "sms":
-            look.counted = await self._gate.ask(job, inside, lane.channel.name)
+            look.counted = await self._gate.ask(job, inside)
             lane = self._routes.choose(job)  # others began meanwhile
             if isinstance(lane, NoLane):
                 return _not_now(job, lane, look.now(), inside.email is not None)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -17,6 +18,8 @@ BUSY_SECONDS: Final = 0.05  # up to 10,000 steps a second
 PATIENCE: Final = 2.0
 AT_ONCE: Final = 500
 MOST_FOLLOWERS: Final = 64
+MOST_OF_ACCOUNTS: Final = 48  # the others are for operators: a tenant must not close their eyes
+MOST_OF_ONE: Final = 16
 MOST_WAITING: Final = 2000
 
 
@@ -99,7 +102,7 @@ class Tail:
     @contextmanager
     def follow(self, asked: StreamQuery, seen: int | None = None) -> Iterator[Follower]:
         """After `begin`; `seen` is the last line that the reader has. Raises `TooManyFollowers`."""
-        if len(self._followers) >= MOST_FOLLOWERS:
+        if self._is_full(asked.account):
             raise TooManyFollowers
         order = self._order
         assert order is not None  # noqa: S101 - `begin` comes first
@@ -112,6 +115,13 @@ class Tail:
             self._followers.discard(follower)
             if not self._followers:
                 self._stop()
+
+    def _is_full(self, account: UUID | None) -> bool:
+        if account is None:
+            return len(self._followers) >= MOST_FOLLOWERS
+        of_accounts = [one.asked.account for one in self._followers if one.asked.account is not None]
+        is_full = len(of_accounts) >= MOST_OF_ACCOUNTS or len(self._followers) >= MOST_FOLLOWERS
+        return is_full or of_accounts.count(account) >= MOST_OF_ONE
 
     async def past(self, asked: StreamQuery, after: int, until: int) -> AsyncIterator[Sequence[Step]]:
         """What lies between two lines, page by page: the wanted ones of each, and its last one, wanted or not."""

@@ -161,7 +161,12 @@ def _mail(sender: str, message: Message) -> EmailMessage:
     return mail
 
 
-def _refusal(code: int, step: str) -> Retryable | Permanent:
+def _refusal(code: int, step: str) -> Retryable | Permanent | Unknown:
+    """A reply that is none, or no answer to what was said: after DATA it may be one to the message, unless it is 250,
+    which would have been a good one. The connection is closed, another one may say it again.
+    """
+    if not 400 <= code < 600:
+        return Unknown("connection-lost") if step == "data" and code != 250 else Retryable("provider-error")
     if 400 <= code < 500:
         return Retryable("mailbox-busy" if step == "envelope" else "provider-error")
     if code in (530, 534, 535, 538):

@@ -86,8 +86,8 @@ ON CONFLICT (day, account_id, country, provider, reason) DO UPDATE SET
     sends = f.sends + excluded.sends, stopped = f.stopped + excluded.stopped, cost = f.cost + excluded.cost
 """  # noqa: S608
 # What `intake.CLOSE` adds for logins that were verified: somebody was there, so each SMS of the login counts for its
-# block as answered, whichever code came back. A number is proven, and a provider did its work, by the code of the SMS
-# only.
+# block as answered; where the code of the e-mail came back, only an SMS of which nobody said that it arrived. A
+# number is proven, and a provider did its work, by the code of the SMS only.
 CONVERTED: Final = f"""
 , proved AS (
     SELECT d.account_id, d.prefixes, d.recipient,
@@ -95,7 +95,7 @@ CONVERTED: Final = f"""
     FROM closed c JOIN unnest($1::uuid[], $7::boolean[]) AS s (login_id, by_sms) USING (login_id)
         JOIN deliveries d USING (login_id)
     WHERE c.closed_why = 'verified' AND d.channel = 'sms' AND d.tries > 0
-        AND d.state NOT IN ('failed', 'cancelled', 'expired')
+        AND d.state NOT IN ('failed', 'cancelled', 'expired') AND (s.by_sms OR d.state <> 'delivered')
 ), converted AS (
     INSERT INTO guard_prefixes AS p (account_id, prefix, since, verified)
     SELECT account_id, prefix, {window("$8")}, count(*)

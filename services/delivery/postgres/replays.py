@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from datetime import datetime
 from typing import Any, Final
@@ -34,6 +35,7 @@ from services.platform import audit, failpoints
 from services.platform.auth import EVERY, Who
 
 LOOKED_AT_ONCE: Final = 500
+COUNTED_AT_ONCE: Final = 2  # statements that count take seconds after a great outage: codes need the other connections
 # Steps and beginnings come one after the other: each counts what the others gave a user and a number.
 ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtext('gatepost replays'))"
 SHOWN: Final = "id, account_id, state, by, at, filter, per_second, more, planned, counts, ended_at, stopped_by"
@@ -79,14 +81,16 @@ WHERE account_id = $1 AND id = $2
 class PostgresReplays:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], limits: Limits) -> None:
         self._pool, self._limits = pool, limits
+        self._counting = asyncio.Semaphore(COUNTED_AT_ONCE)
 
     async def candidates(self, of: Wanted, after: Place | None, limit: int) -> list[Candidate]:
-        async with self._pool.acquire() as connection:
+        async with self._counting, self._pool.acquire() as connection:
             now = await connection.fetchval("SELECT now()")
             return await rows.candidates(connection, of, after or Place(now, rows.FIRST_ID), now, limit)
 
     async def count_without(self, of: Wanted) -> dict[str, int]:
-        return await rows.count_without(self._pool, of)
+        async with self._counting:
+            return await rows.count_without(self._pool, of)
 
     async def begin(self, asked: Asked, planned: Counted, who: Who) -> Replay:
         """The row and its first step; who comes second with the same id finds it. Raises `AnotherRuns`, `IdTaken`."""
@@ -105,10 +109,15 @@ class PostgresReplays:
         return msgspec.structs.replace(begun, without=planned.without)
 
     async def again(self, asked: Asked, who: Who) -> Replay | None:
-        """The replay of that id that matched anything; a stopped one goes on. Raises `AnotherRuns`, `IdTaken`."""
+        """The replay of that id that matched anything; a stopped one goes on. Raises `AnotherRuns`, `IdTaken`: also
+        for a new id, before anything is counted for it.
+        """
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(ONE_AT_A_TIME)
-            return await self._again(connection, asked, who)
+            earlier = await self._again(connection, asked, who)
+            if earlier is None:
+                await _refuse_beside_another(connection, asked)
+        return earlier
 
     async def _again(self, connection: Any, asked: Asked, who: Who) -> Replay | None:
         earlier = await self._find(connection, asked.replay_id, asked.account)

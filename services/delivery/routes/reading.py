@@ -1,7 +1,11 @@
 """`GET /v1/deliveries`, `/v1/deliveries/stream`, `/v1/timelines/{login_id}`."""
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -9,13 +13,15 @@ from aiohttp import web
 
 from services.delivery import deliveries
 from services.delivery.routes.parts import PARTS, caller, not_found, only_account, uuid_at
-from services.delivery.tail import MOST_FOLLOWERS, Follower, Tail, TooManyFollowers
+from services.delivery.tail import MOST_FOLLOWERS, MOST_OF_ONE, Follower, Tail, TooManyFollowers
 from services.platform.http import Problem, json_response, query, too_many
 
 log = structlog.get_logger()
 
 QUIET_SECONDS: Final = 15.0
 STUCK_SECONDS: Final = 10.0
+CHECK_SECONDS: Final = 15.0
+NOT_ANY_MORE: Final = frozenset({401, 403, 404})
 TOO_SLOW: Final = b"""event: dropped
 data: {"reason": "too-slow", "detail": "More steps came than you read. Connect again with Last-Event-ID, or filter."}
 
@@ -51,7 +57,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
         with tail.follow(asked, seen) as follower:
             return await _told(request, tail, follower, seen)
     except TooManyFollowers:
-        detail = f"{MOST_FOLLOWERS} streams are open at this worker. Close one, or try again in a minute."
+        most = f"{MOST_FOLLOWERS}, {MOST_OF_ONE} of one account"
+        detail = f"As many streams are open at this worker as it takes ({most}). Close one, or try again in a minute."
         raise too_many("too-many-streams", detail, 60) from None
 
 
@@ -66,7 +73,7 @@ async def _told(request: web.Request, tail: Tail, follower: Follower, seen: int 
             async for found in tail.past(follower.asked, seen, follower.since):
                 for step in found:
                     await line.step(step, shown=follower.asked.takes(step))
-        await _follow(line, follower)
+        await _follow(line, follower, partial(_may_still, request, follower.asked.account))
     except ConnectionResetError:
         pass  # the reader went away
     except TimeoutError:
@@ -76,9 +83,23 @@ async def _told(request: web.Request, tail: Tail, follower: Follower, seen: int 
     return answer
 
 
-async def _follow(line: "_Line", follower: Follower) -> None:
+async def _may_still(request: web.Request, account: UUID | None) -> bool:
+    """A client that was disabled, a session that was ended. While nobody can tell, whoever was let in stays."""
+    try:
+        await caller(request, account)
+    except Problem as problem:
+        return problem.status not in NOT_ANY_MORE
+    return True
+
+
+async def _follow(line: "_Line", follower: Follower, may_still: Callable[[], Awaitable[bool]]) -> None:
+    checked = time.monotonic()
     while not (follower.too_slow or follower.over):
-        step = await follower.next(QUIET_SECONDS)
+        step = await follower.next(min(QUIET_SECONDS, CHECK_SECONDS))
+        if time.monotonic() - checked >= CHECK_SECONDS:
+            if not await may_still():
+                return
+            checked = time.monotonic()
         await (line.step(step) if step is not None else line.write(b": quiet\n\n"))
     if follower.too_slow:
         log.info("stream_reader_too_slow")

@@ -59,7 +59,7 @@ def _another_runs(replay_id: str) -> Problem:
 
 def _asked(parts: Parts, given: replay.Request) -> replay.Asked:
     replay_id = given.replay_id or str(new_id())
-    if not re.match(replay.ID_FORM, replay_id):
+    if not re.fullmatch(replay.ID_FORM, replay_id):
         raise Problem(400, "bad-request", "replay_id takes 1 to 64 letters, digits, dashes and underscores.")
     ceiling = parts.settings.replays_per_second_most
     per_second = given.per_second or min(parts.settings.replays_per_second, ceiling)

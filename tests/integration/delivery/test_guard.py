@@ -149,13 +149,16 @@ async def test_a_code_that_came_back_by_email_proves_no_number(stack, world):
         assert await house.pool.fetchval("SELECT coalesce(sum(verified), 0) FROM guard_figures") == 0
 
 
-async def test_while_sms_get_lost_and_users_answer_by_email_no_block_is_stopped(stack, world):
+@pytest.mark.parametrize(("arrived", "stops"), [(False, 0), (True, 5)])
+async def test_a_code_from_an_email_counts_for_sms_that_were_lost_and_for_no_other(stack, world, arrived, stops):
     logins = neighbours(0, 25, new_id())
     async with guarded(stack) as house:
         await put(house, world, logins[:20])
         await settled(house, "sms", 20)
+        if arrived:
+            await house.pool.execute("UPDATE deliveries SET state = 'delivered' WHERE channel = 'sms'")
         await verify(house, world, logins[:20], channel="email")
-        assert await stopped(house, world, logins[20:], 20) == 0
+        assert await stopped(house, world, logins[20:], 20) == stops
 
 
 async def test_a_beginning_comes_back_by_itself_when_its_codes_do_and_one_account_stops_no_other(stack, world):
@@ -377,3 +380,17 @@ async def test_settings_that_make_no_sense_are_refused(world, broken):
 async def test_a_prefix_that_is_none_is_refused(world, broken):
     path = f"/v1/guard/{new_id()}/allow"
     assert (await world.call("POST", path, 400, json=broken))["type"] == "urn:gatepost:bad-request"
+
+
+async def test_what_nobody_took_in_an_outage_is_not_held_against_a_block(stack, world):
+    """The first call is refused, then the breaker is open: such a row ends without another call."""
+    people = neighbours(700_000, 40, new_id())
+    async with guarded(stack, slots=8) as house:
+        await world.faults(sms={"*": {"mode": "refuse", "code": 20429}})
+        for at in range(0, 40, 5):
+            await put(house, world, people[at : at + 5])
+            await asyncio.sleep(0.3)
+        await settled(house, "sms", 40, 40)
+        await world.faults()
+        assert await texted(world, people) == set()
+        assert await house.pool.fetchval("SELECT max(sends + old_sends) FROM guard_prefixes") == 0

@@ -1,6 +1,7 @@
 """A replay as a job: how fast, one at a time, stopped and gone on with, judged when it is each message's turn."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -9,8 +10,15 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from deploy.local.stack import Stack
+from services.delivery.deliveries import Wanted
+from services.delivery.postgres import replay_rows
+from services.delivery.postgres.replays import PostgresReplays
+from services.delivery.replay import AnotherRuns, Asked, Limits
+from services.platform.auth import Client
 from services.platform.clock import new_id
 from tests.integration.delivery.conftest import SCOPES, Place, client
+from tests.integration.delivery.house import own_house
 from tests.integration.delivery.world import Login, World, until
 
 Operator = dict[str, str]
@@ -194,3 +202,35 @@ async def test_replays_of_two_accounts_at_once_give_a_phone_no_more_than_its_lim
     counts = [(await ended(world, auth, one))["counts"] for one in made]
     assert sum(each["replayed"] for each in counts) == 5
     assert sum(each.get("limit", 0) for each in counts) == 1
+
+
+async def test_counting_for_many_leaves_connections_to_the_codes(stack: Stack, monkeypatch: pytest.MonkeyPatch):
+    async def slow(connection: Any, *_: Any) -> list[Any]:
+        await connection.execute("SELECT pg_sleep(1)")
+        return []
+
+    monkeypatch.setattr(replay_rows, "candidates", slow)
+    async with own_house(stack, database_pool=4) as house:
+        replays = PostgresReplays(house.pool, Limits(5, 20))
+        counting = [asyncio.create_task(replays.candidates(Wanted(), None, 1)) for _ in range(8)]
+        await asyncio.sleep(0.2)
+        start = time.monotonic()
+        await house.pool.fetchval("SELECT 1")
+        assert time.monotonic() - start < 0.7
+        await asyncio.gather(*counting)
+
+
+async def test_nothing_is_counted_for_a_replay_that_is_refused_beside_another(stack: Stack):
+    who = Client("test", "*", frozenset())
+    async with own_house(stack) as house:
+        replays = PostgresReplays(house.pool, Limits(5, 20))
+        await house.pool.execute(
+            "INSERT INTO replays (id, account_id, by, filter, per_second, planned, more, counts, state)"
+            " VALUES ('first', '*', 'me', '{}', 1, '{}', false, '{}', 'running')"
+        )
+        with pytest.raises(AnotherRuns, match="first"):
+            await replays.again(Asked("*", "second", Wanted(), 1.0), who)
+
+
+async def test_an_id_has_no_line_end(world: World, auth: Operator):
+    await world.call("POST", "/v1/replays", 400, json={"replay_id": "abc\n"}, auth=auth)

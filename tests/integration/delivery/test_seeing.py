@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ from services.delivery.house import House
 from services.delivery.pauses import Pause
 from services.delivery.postgres.health import PostgresVitals
 from services.delivery.postgres.reading import IN_ORDER, PostgresReading, statement
+from services.delivery.routes import reading as reading_routes
 from services.delivery.states import State
+from services.platform import http
 from services.platform.clock import new_id
 from tests.integration.delivery.conftest import SCOPES, Place, client
 from tests.integration.delivery.house import own_house
@@ -356,6 +359,27 @@ async def test_who_does_not_read_is_dropped_and_goes_on_without_a_gap(world: Wor
     await by_owner(stack, "DELETE FROM delivery_log WHERE account_id = $1", account)
     assert numbers == sorted(set(numbers))
     assert len(numbers) == MANY
+
+
+async def test_a_stream_ends_soon_after_its_credential(
+    stack: Stack, place: Place, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(reading_routes, "CHECK_SECONDS", 0.5)
+    async with own_house(stack) as house:
+        dsn = house.settings.database.get_secret_value()
+        auth = await client(replace(place, dsn=dsn), "*", ["deliveries:read"])
+        house.runner = await http.start(house.site, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{house.runner.addresses[0][1]}/v1/deliveries/stream"
+        async with world.http.get(url, headers=auth) as answer:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(_ends(answer), 4)
+            await house.pool.execute("UPDATE clients SET enabled = false")
+            await asyncio.wait_for(_ends(answer), 5)
+
+
+async def _ends(answer: aiohttp.ClientResponse) -> None:
+    while await answer.content.readany():
+        pass
 
 
 async def by_owner(stack: Stack, statement: str, *values: Any) -> None:

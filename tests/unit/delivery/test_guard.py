@@ -142,3 +142,13 @@ def _ring(tmp_path: Path) -> Ring:
     path.write_text('{"purpose": "search", "keys": [{"id": 1, "secret": "c2VjcmV0", "state": "active"}]}')
     path.chmod(0o600)
     return Keyrings(tmp_path).secret("search")
+
+
+@pytest.mark.parametrize(("country", "most"), [("GB", "0.08"), ("LT", "0.30"), (None, "0.10")])
+def test_a_budget_counts_what_the_dearest_provider_takes_for_that_country(country, most):
+    prices = {
+        "twilio": {"GB": Decimal("0.04"), "LT": Decimal("0.30"), "*": Decimal("0.10")},
+        "vonage": {"GB": Decimal("0.08"), "*": Decimal("0.05")},
+    }
+    assert guard.dearest(prices, country) == Decimal(most)
+    assert guard.dearest({}, country) == 1

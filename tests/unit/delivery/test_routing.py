@@ -9,7 +9,7 @@ import pytest
 from services.delivery.lanes import FULL_PAUSE, Lane, Provider
 from services.delivery.pauses import Pause
 from services.delivery.provider import Blame, Message, Permanent, Retryable, Unknown
-from services.delivery.routing import NoLane, Route, Routing
+from services.delivery.routing import EVERYBODY, NoLane, Route, Routing
 from tests.unit.delivery.clocks import Clock
 from tests.unit.delivery.jobs import job
 
@@ -127,6 +127,12 @@ def test_one_slow_provider_leaves_a_quarter_of_the_workers_calls_to_others(routi
     assert routing.room() == {"sms": 6, "email": 6}
 
 
+def test_where_nobody_is_switched_on_there_is_room_for_all_so_that_they_end_at_once(routing):
+    routing.update([Provider(name="a", channel="sms", enabled=False), Provider(name="mail", channel="email")])
+    assert routing.room() == {"sms": EVERYBODY, "email": 6}
+    assert routing.choose(job()) == NoLane(None)
+
+
 def test_no_more_than_so_many_a_second(routing, clock):
     routing.update([Provider(name="a", channel="sms", per_second=2, slots=100)])
     made = 0
@@ -188,10 +194,3 @@ def test_what_is_wrong_with_a_number_says_nothing_about_its_provider(routing, er
     routing.update(rows(a=0))
     fail(routing.choose(job()), error, 20)
     assert isinstance(routing.choose(job()), NoLane) is opens
-
-
-def test_a_channel_that_nobody_sends_has_room_so_that_its_messages_end(routing):
-    """Without room they would not be claimed, and nothing would lead them to the next channel."""
-    routing.update([Provider(name="a", channel="sms", enabled=False)])
-    assert routing.choose(job()) == NoLane(None)
-    assert routing.room() == {"sms": 8, "email": 8}

@@ -1,6 +1,7 @@
 """The live log: in order, each line once, bounded."""
 
 import asyncio
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -88,6 +89,28 @@ async def test_streams_are_bounded_and_a_closed_one_makes_room(monkeypatch: pyte
             followed.end()
             assert await asyncio.wait_for(late.next(5), 1) is None
             assert late.over
+
+
+async def test_no_account_takes_the_streams_of_others_and_all_of_them_none_of_the_operators(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(tail, "MOST_FOLLOWERS", 5)
+    monkeypatch.setattr(tail, "MOST_OF_ACCOUNTS", 4)
+    monkeypatch.setattr(tail, "MOST_OF_ONE", 3)
+    followed = Tail(Log(), lambda: 0.0)
+    await followed.begin()
+
+    def refused(account: UUID | None) -> bool:
+        try:
+            stack.enter_context(followed.follow(StreamQuery(account=account)))
+        except TooManyFollowers:
+            return True
+        return False
+
+    with ExitStack() as stack:
+        assert [refused(LOGIN) for _ in range(4)] == [False, False, False, True]
+        assert [refused(OTHER) for _ in range(2)] == [False, True]
+        assert [refused(None) for _ in range(2)] == [False, True]
 
 
 async def test_the_past_says_how_far_it_went_also_where_nothing_was_wanted():
