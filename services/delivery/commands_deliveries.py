@@ -155,7 +155,12 @@ def resume(
 ) -> None:
     """End exactly that pause, and send what waited as far as its codes still live; shows what is still paused."""
     where = _where(account, channel, country, provider)
-    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/resume", where), as_json)
+    found = call(SERVICE, "POST", "/v1/deliveries/resume", where)
+    if not as_json:
+        typer.echo("1 pause ended; in force:" if found["ended"] else "There is no such pause; in force:", err=True)
+    _show_pauses(found, as_json)
+    if not found["ended"]:
+        raise typer.Exit(1)
 
 
 @deliveries.command("pauses")

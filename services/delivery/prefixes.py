@@ -11,6 +11,8 @@ from services.platform.keys.keyring import Ring
 # A thousand and ten thousand numbers: who spreads over more than one block of a thousand meets the other.
 CUTS: Final = (3, 4)
 HASH_BYTES: Final = 16
+# What a number's country can be; 001 is that of numbers of no country.
+COUNTRIES: Final = frozenset(phonenumbers.SUPPORTED_REGIONS) | {phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY}
 KINDS: Final = {
     phonenumbers.PhoneNumberType.FIXED_LINE: "fixed-line",
     phonenumbers.PhoneNumberType.MOBILE: "mobile",

@@ -58,6 +58,7 @@ BODIES: Final[dict[tuple[str, str], Any]] = {
     ("POST", "/v1/deliveries/resume"): PauseBody,
     ("POST", "/v1/replays"): replay.Request,
     ("POST", "/v1/dead-letters/replay"): dead_letters.Bulk,
+    ("POST", "/v1/dead-letters/discard"): dead_letters.BulkDiscard,
     ("POST", "/v1/dead-letters/{letter_id}/discard"): dead_letters.Discard,
     ("PATCH", "/v1/providers/{provider}"): ProviderBody,
     ("PUT", "/v1/routes"): RoutesBody,
