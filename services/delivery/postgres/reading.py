@@ -21,7 +21,7 @@ from services.delivery.states import Reason, State
 
 HELD: Final = "state = 'queued' AND due_at = expires_at"
 SHOWN: Final = f"""id AS delivery_id, login_id, account_id AS account, user_id AS user, channel, cause, state,
-    CASE WHEN {HELD} THEN coalesce(reason, 'paused') ELSE reason END AS reason,
+    CASE WHEN {HELD} THEN 'paused' ELSE reason END AS reason,
     provider, masked AS to, country, tries, created_at, updated_at, due_at, expires_at, email_off"""
 WANTED: Final = """($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR login_id = $2)
     AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR $4 IN (reason, split_part(reason, ':', 1)))
