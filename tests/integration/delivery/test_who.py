@@ -105,7 +105,7 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
     elif method == "PATCH":
         sent = {"json": {"enabled": True}}
     elif pattern == "/v1/guard/{account}/allow":
-        sent = {"json": {"prefix": "+4479111"}}
+        sent = {"json": {"prefix": "+447911123"}}
     elif pattern.startswith(("/v1/wordings", "/v1/guard")) and method in ("PUT", "POST"):
         sent = {"json": {}}
     elif method == "PUT":
