@@ -136,11 +136,8 @@ class Ingest:
         found = row_of(event, self._clock.now())
         if inside is None:
             return found._replace(opened=False)
-        recipient, prefixes = (
-            self._secrets.recipient(found.channel, inside),
-            self._secrets.prefixes(found.channel, inside),
-        )
-        return found._replace(recipient=recipient, prefixes=prefixes)
+        recipient = self._secrets.recipient(found.channel, inside)
+        return found._replace(recipient=recipient, prefixes=self._secrets.prefixes(found.channel, inside))
 
     def _email(self, record: Record) -> tuple[UUID, str]:
         event = decoded(record)

@@ -9,21 +9,14 @@ import asyncpg
 from services.delivery.health import Calls, Read, Recent, Standing, Waiting
 from services.delivery.pauses import Pause
 from services.delivery.postgres.controls import PAUSED, PROVIDER
+from services.delivery.postgres.ledger import QUEUES
 from services.delivery.postgres.letters import OPEN
 from services.delivery.vendor_errors import RECIPIENTS_OWN
 from services.platform import migrate, outbox
 
 # The heads of the queues, each by its index: of a million that wait, a row for each account and channel is read.
-WAITING: Final = """
-WITH RECURSIVE queues AS (
-    (SELECT account_id, channel FROM deliveries WHERE state = 'queued' ORDER BY account_id, channel LIMIT 1)
-    UNION ALL
-    SELECT n.account_id, n.channel FROM queues q CROSS JOIN LATERAL (
-        SELECT d.account_id, d.channel FROM deliveries d
-        WHERE d.state = 'queued' AND (d.account_id, d.channel) > (q.account_id, q.channel)
-        ORDER BY d.account_id, d.channel LIMIT 1
-    ) n
-), heads AS (
+WAITING: Final = f"""
+{QUEUES}, heads AS (
     SELECT h.challenged_at FROM queues q CROSS JOIN LATERAL (
         SELECT challenged_at FROM deliveries d
         WHERE d.account_id = q.account_id AND d.channel = q.channel AND d.state = 'queued' AND d.due_at <= now()
@@ -35,7 +28,7 @@ SELECT (SELECT count(*) FROM counted WHERE due_at <= now()) AS due,
     (SELECT count(*) FROM counted WHERE due_at > now() AND due_at = expires_at) AS held_back,
     (SELECT count(*) FROM (SELECT FROM deliveries WHERE state IN ('sending', 'sent')
         AND due_at < now() - interval '5 seconds' LIMIT 10000) late) AS overdue
-"""
+"""  # noqa: S608 - made of constants
 NEWEST: Final = """
 SELECT * FROM (SELECT at, what, delivery_id, channel, cause, provider, reason, ms FROM delivery_log
                ORDER BY id DESC LIMIT 20000) newest WHERE at > now() - interval '5 minutes'

@@ -18,10 +18,8 @@ JOB: Final = """d.id, d.login_id, d.channel, d.cause, d.account_id, d.user_id, d
     CASE d.channel WHEN 'email' THEN (SELECT l.device FROM logins l WHERE l.login_id = d.login_id) END AS device,
     (SELECT why FROM login_states s WHERE s.login_id = d.login_id) AS why, now() AS now"""
 LEASE: Final = "state = 'sending', lease = $2, due_at = now() + interval '10 seconds', updated_at = now()"
-# A loose index scan finds the accounts and their channels; each of these queues is asked for its oldest rows in the
-# order of its index, and they are taken turn by turn. A channel without room is passed over: what waits for a slow
-# provider holds nobody else back. What is paused is not due.
-CLAIM: Final = f"""
+# A loose index scan finds the accounts and their channels that wait: a row is read for each, whatever waits there.
+QUEUES: Final = """
 WITH RECURSIVE queues AS (
     (SELECT account_id, channel FROM deliveries WHERE state = 'queued' ORDER BY account_id, channel LIMIT 1)
     UNION ALL
@@ -30,7 +28,12 @@ WITH RECURSIVE queues AS (
         WHERE d.state = 'queued' AND (d.account_id, d.channel) > (q.account_id, q.channel)
         ORDER BY d.account_id, d.channel LIMIT 1
     ) n
-), open AS MATERIALIZED (
+)
+"""
+# Each queue is asked for its oldest rows in the order of its index, and they are taken turn by turn. A channel without
+# room is passed over: what waits for a slow provider holds nobody else back. What is paused is not due.
+CLAIM: Final = f"""
+{QUEUES}, open AS MATERIALIZED (
     SELECT q.*, r.room FROM queues q JOIN unnest($3::text[], $4::int[]) AS r (channel, room) USING (channel)
     WHERE r.room > 0
 ), oldest AS MATERIALIZED (
