@@ -42,8 +42,7 @@ class FailuresAsTheyCome:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         if report.failed and terminal is not None:
-            terminal.ensure_newline()
-            terminal.write_line(f"FAILED {report.nodeid} ({report.when})", red=True)
+            terminal.write_line(f"\nFAILED {report.nodeid} ({report.when})", red=True)
             terminal.write_line(report.longreprtext)
 
 
