@@ -4,12 +4,15 @@ All of them mostly wait. The faults break the services under everybody, so they 
 ends with a search through what it wrote.
 """
 
+import codecs
+import os
+import signal
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
-from typing import IO, Final
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TextIO
 
 from rich.console import Console
 
@@ -34,28 +37,52 @@ def main() -> int:
     begun, out = time.monotonic(), Console(soft_wrap=True)
     servers.fetched()
     out.print(f"{len(PARTS)} parts run side by side; what the others say follows when the first has ended")
-    with ExitStack() as open_files:
-        kept = {name: open_files.enter_context(tempfile.TemporaryFile("w+")) for name in list(PARTS)[1:]}
-        parts = [_pytest(name, kept.get(name)) for name in PARTS]
-        ended = [_wait(part) for part in parts]
-        for name, said in kept.items():
-            said.seek(0)
-            out.print(f"\n{name}:\n{said.read()}", markup=False, highlight=False)
+    shown, *_ = PARTS
+    with ThreadPoolExecutor(len(PARTS)) as pool:
+        parts = [Part(name, sys.stdout if name == shown else None) for name in PARTS]
+        for listening in [pool.submit(part.listen) for part in parts]:
+            _patiently(listening.result)
+    for part in parts[1:]:
+        out.print(f"\n{part.name}:\n{part.said}", markup=False, highlight=False)
     out.print(f"all parts together: {time.monotonic() - begun:.0f} s", highlight=False)
-    return max(abs(code) for code in ended)
+    for part in parts:
+        out.print(part.verdict(), markup=False, highlight=False)
+    return 0 if all(part.process.returncode == 0 for part in parts) else 1
 
 
-def _pytest(part: str, out: IO[str] | None = None) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "pytest", *PARTS[part]]
-    return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT if out else None, text=True)
+class Part:
+    """One pytest, and what it says: all of it is kept, and copied while it comes to `shown`."""
+
+    def __init__(self, name: str, shown: TextIO | None) -> None:
+        self.name, self.said, self._shown = name, "", shown
+        command = [sys.executable, "-m", "pytest", *PARTS[name]]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def listen(self) -> None:
+        """Returns when it has ended."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while self.process.stdout and (some := os.read(self.process.stdout.fileno(), 65536)):
+            said = decoder.decode(some)
+            self.said += said
+            if self._shown is not None:
+                self._shown.write(said)
+                self._shown.flush()
+        self.process.wait()
+
+    def verdict(self) -> str:
+        """The last lines of a run name what failed, in whichever part: a log is often read from its end."""
+        failed = [line for line in self.said.splitlines() if line.startswith("FAILED ")]
+        code = self.process.returncode
+        ended = f"stopped by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        return "\n".join([f"{self.name}: {ended}", *(f"  {line}" for line in failed)])
 
 
-def _wait(part: subprocess.Popen[str]) -> int:
+def _patiently(wait: Callable[[], None]) -> None:
     """An interrupt reaches the parts too, and each stops its system: that is waited for."""
     try:
-        return part.wait()
+        wait()
     except KeyboardInterrupt:
-        return part.wait()
+        wait()
 
 
 if __name__ == "__main__":

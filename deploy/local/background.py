@@ -36,7 +36,8 @@ async def up() -> None:
     """Start the system and return when it is ready; harmless when it runs already."""
     out = Console()
     if _running():
-        out.print("Gatepost runs already." if READY.exists() else "Gatepost is starting already.")
+        what = "runs already" if READY.exists() else "is starting already"
+        out.print(f"Gatepost {what}, as it was started; to start it with other settings: `make down` first.")
     else:
         local_ports.must_be_free(local_ports.from_environment())
         _start_supervisor()
@@ -183,7 +184,8 @@ def _credentials(stack: "Stack", account: str, made: "list[Person]") -> dict[str
 
 def addresses(stack: "Stack") -> dict[str, str]:
     """Other ports may be chosen at each start."""
-    return stack.environment.urls() | {"inbox": f"http://127.0.0.1:{stack.ports.inbox}"}
+    inbox, kafka = f"http://127.0.0.1:{stack.ports.inbox}", f"127.0.0.1:{stack.ports.kafka}"
+    return stack.environment.urls() | {"inbox": inbox, "kafka": kafka}
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:
@@ -209,7 +211,7 @@ def _greet(out: Console) -> None:
     """Addresses, who can sign in, and a first line to try."""
     known = json.loads(CREDENTIALS.read_text())
     out.print("")
-    for name, what in (*SERVICES.items(), ("inbox", "phone and mailbox")):
+    for name, what in (*SERVICES.items(), ("inbox", "phone and mailbox"), ("kafka", "Kafka")):
         out.print(f"{what:18} [bold]{known[name]}[/]", soft_wrap=True)
     table = Table("user", "signing in", box=None)
     for username, user in known["users"].items():

@@ -23,7 +23,7 @@ from services.delivery.watchdog import Agents, Place, Seen
 
 log = structlog.get_logger()
 
-Write = Callable[[Sequence[Record]], Awaitable[None]]
+Write = Callable[[Sequence[Record]], Awaitable[object]]
 
 MOST: Final = 200
 AT_ONCE: Final = 0.005
@@ -149,7 +149,8 @@ async def _until_written(batch: Sequence[Record], write: Write) -> None:
     """An exception that left the agent would acknowledge the batch: it stays here until the batch is written."""
     while True:
         try:
-            return await write(batch)
+            await write(batch)
+            return
         except Exception as error:
             log.error("batch_not_written", topic=batch[0].topic, records=len(batch), exc_info=error)
             await asyncio.sleep(1.0)

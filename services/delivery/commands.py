@@ -1,5 +1,6 @@
 """`gatepost providers`; and where the other groups and commands stand."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -41,13 +42,23 @@ WEBHOOKS: Final = ["name", "channel", "receipts"]
 
 providers = typer.Typer(no_args_is_help=True, help="Who sends: list, set, routes, route; what their errors mean.")
 
+LocalAddresses = Annotated[
+    bool,
+    typer.Option(
+        "--local", help="Plain HTTP, loopback and private addresses will do, as where nobody reaches delivery."
+    ),
+]
 WebhookFolder = Annotated[Path, typer.Argument(help="What GATEPOST_WEBHOOKS is to be.")]
 
 
 @providers.command("list")
 def list_providers(as_json: Json = False) -> None:
     found = call(SERVICE, "GET", "/v1/providers")
-    show(found if as_json else found["providers"], as_json, PROVIDERS)
+    show(found if as_json else [_told(row) for row in found["providers"]], as_json, PROVIDERS)
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    return row if row["configured"] else row | {"breaker": "not configured"}
 
 
 @providers.command("errors")
@@ -58,9 +69,9 @@ def list_errors(provider: Provider = None, webhooks: Webhooks = None, as_json: J
 
 
 @providers.command("check")
-def check_webhooks(folder: WebhookFolder, as_json: Json = False) -> None:
+def check_webhooks(folder: WebhookFolder, local: LocalAddresses = False, as_json: Json = False) -> None:
     """Judge webhooks as delivery does when it starts: every fault with file, line and what to do."""
-    found = judging.load(folder, local=True)
+    found = judging.load(folder, local or "provider-loopback" in os.environ.get("GATEPOST_ALLOW_INSECURE", ""))
     rows = [
         {"name": one.name, "channel": one.source.webhook.channel, "receipts": one.source.receipts is not None}
         for one in found
@@ -96,14 +107,15 @@ def list_routes(as_json: Json = False) -> None:
 
 @providers.command("route")
 def set_routes(
-    places: Annotated[
-        list[str] | None, typer.Argument(help="provider[:position[:weight]], like vonage:0:3; none: no routes.")
-    ] = None,
+    places: Annotated[list[str] | None, typer.Argument(help="provider[:position[:weight]], like vonage:0:3.")] = None,
     account: Annotated[str | None, typer.Option(help="Name or id of an account; without it any.")] = None,
     country: Country = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Take the routes of that account and country away.")] = False,
     as_json: Json = False,
 ) -> None:
     """Set who sends for an account, a country, or both: these instead of what was set before."""
+    if clear == bool(places):
+        raise typer.BadParameter("Name who sends, like vonage:0 twilio:1; or --clear to take routes away.")
     wanted = {"account": account_id(account), "country": country, "providers": [_place(text) for text in places or []]}
     found = call(SERVICE, "PUT", "/v1/routes", without_none(**wanted))
     show(found if as_json else found["routes"], as_json, ["account", "country", "provider", "position", "weight"])

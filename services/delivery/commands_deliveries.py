@@ -24,7 +24,7 @@ from services.delivery.commands_options import (
     without_none,
 )
 from services.delivery.deliveries import CauseKind
-from services.platform.cli import account_id, call, part, show
+from services.platform.cli import account_id, call, fail, part, show
 
 SERVICE: Final = "delivery"
 COLUMNS: Final = ["created_at", "login_id", "channel", "cause", "state", "reason", "provider", "to", "tries"]
@@ -43,7 +43,7 @@ def _cause(given: str | None) -> str | None:
 def list_deliveries(  # noqa: PLR0913, PLR0917 - one option a filter
     account: Account = None,
     user: Annotated[UUID | None, typer.Option(help="Id of a user; `gatepost users show` tells it.")] = None,
-    login: Annotated[UUID | None, typer.Option(help="Only this login.")] = None,
+    login: Annotated[UUID | None, typer.Option("--login", "--login-id", help="Only this login.")] = None,
     state: StateOption = None,
     reason: Reason = None,
     provider: Provider = None,
@@ -116,6 +116,11 @@ def _list_all(asked: dict[str, Any], as_json: bool) -> None:
 @deliveries.command("show")
 def show_login(login_id: str, webhooks: Webhooks = None, as_json: Json = False) -> None:
     """One login's timeline: every attempt, what the provider said, what to do next."""
+    if login_id.startswith("lg_"):
+        fail(
+            "That is the handle of a login, which only its client needs. `login_id` stands beside it in every answer.",
+            2,
+        )
     found = call(SERVICE, "GET", f"/v1/timelines/{part(login_id)}")
     if as_json:
         return show(found, as_json)
@@ -155,7 +160,12 @@ def resume(
 ) -> None:
     """End exactly that pause, and send what waited as far as its codes still live; shows what is still paused."""
     where = _where(account, channel, country, provider)
-    _show_pauses(call(SERVICE, "POST", "/v1/deliveries/resume", where), as_json)
+    found = call(SERVICE, "POST", "/v1/deliveries/resume", where)
+    if not as_json:
+        typer.echo("1 pause ended; in force:" if found["ended"] else "There is no such pause; in force:", err=True)
+    _show_pauses(found, as_json)
+    if not found["ended"]:
+        raise typer.Exit(1)
 
 
 @deliveries.command("pauses")

@@ -11,6 +11,7 @@ from services.platform.cli import account_id, call, part, show
 SERVICE: Final = "delivery"
 BLOCKS: Final = ["prefix", "account", "country", "sends", "verified", "conversion", "stopped", "standing"]
 FIGURES: Final = ["account", "country", "provider", "sends", "verified", "conversion", "cost"]
+UNLIMITED: Final = {"countries": "all", "number_types": "none", "daily_budget": "none", "installation_budget": "none"}
 STOPS: Final = ["account", "country", "reason", "stopped"]
 
 guard = typer.Typer(no_args_is_help=True, help="SMS pumping: what is sent, verified, spent and stopped.")
@@ -29,9 +30,8 @@ def show_guard(
     if as_json:
         return show(found, as_json)
     settings = found["settings"]
-    typer.echo(
-        f"{settings['mode']}: from {settings['minimum']} SMS on, {settings['conversion']:.0%} have to come back\n"
-    )
+    mode = settings["mode"] if settings["mode"] == "enforce" else f"{settings['mode']} (nothing is stopped)"
+    typer.echo(f"{mode}: from {settings['minimum']} SMS on, {settings['conversion']:.0%} have to come back\n")
     for title, rows, columns in (
         ("sent", found["figures"], FIGURES),
         ("stopped", found["stops"], STOPS),
@@ -47,7 +47,7 @@ def show_guard(
 @guard.command("settings")
 def show_settings(account: Whose, as_json: Json = False) -> None:
     """What an account has of its own, and what holds for it."""
-    show(call(SERVICE, "GET", _path(account)), as_json)
+    _show_settings(call(SERVICE, "GET", _path(account)), as_json)
 
 
 @guard.command("set")
@@ -72,26 +72,40 @@ def set_settings(
     )
     path = _path(account)
     own: dict[str, Any] = call(SERVICE, "GET", path)["own"]
-    show(call(SERVICE, "PUT", path, own | wanted), as_json)
+    _show_settings(call(SERVICE, "PUT", path, own | wanted), as_json)
 
 
 @guard.command("reset")
 def reset(account: Whose, as_json: Json = False) -> None:
     """Go back to the installation's settings."""
-    show(call(SERVICE, "DELETE", _path(account)), as_json)
+    _show_settings(call(SERVICE, "DELETE", _path(account)), as_json)
 
 
 @guard.command("allow")
 def allow(
-    prefix: Annotated[str, typer.Argument(help="As `gatepost guard show` shows it, or its digits: +44791112.")],
+    prefix: Annotated[
+        str, typer.Argument(help="As `gatepost guard show` shows it, or its digits: +44791112, +447911123.")
+    ],
     account: Annotated[str, typer.Option(help="Name or id of the account whose numbers they are.")],
     hours: Annotated[int, typer.Option(min=0, max=720, help="How long; 0 ends it.")] = 24,
     as_json: Json = False,
 ) -> None:
-    """Let numbers through that begin so, whatever comes back of their codes."""
+    """Let a block of a thousand or of ten thousand numbers through, and all blocks within it, whatever comes back."""
     found = call(SERVICE, "POST", f"{_path(account)}/allow", {"prefix": prefix, "hours": hours})
     if not found["known"] and not as_json:
-        typer.echo("Nothing was sent yet to numbers that begin so. It holds for all digits but the last three or four.")
+        unsent = "Nothing was sent yet to numbers that begin so."
+        typer.echo(unsent if hours else "Numbers that begin so were not let through.")
+    show(found, as_json)
+
+
+def _show_settings(found: dict[str, Any], as_json: bool) -> None:
+    """What is not limited is a word, not a blank."""
+    if not as_json:
+        in_force = {
+            name: UNLIMITED[name] if name in UNLIMITED and value in (None, []) else value
+            for name, value in found["in_force"].items()
+        }
+        found = found | {"own": found["own"] or "nothing", "in_force": in_force}
     show(found, as_json)
 
 

@@ -11,8 +11,10 @@ from rich.console import Console
 from services.delivery.commands_options import Json, Since, Until, Yes, without_none
 from services.delivery.dead_letters import LetterState
 from services.platform.cli import call, call_as, fail, part, saved, show
+from services.platform.plurals import plural
 
 SERVICE: Final = "delivery"
+FORGED: Final = frozenset({"bad-signature", "seal-broken"})
 LETTERS: Final = ["at", "id", "topic", "partition", "offset", "reason", "service", "state", "replayable"]
 
 dead_letters = typer.Typer(no_args_is_help=True, help="Records that could not be used.")
@@ -57,9 +59,22 @@ def show_letter(letter_id: str, as_json: Json = False) -> None:
     if as_json:
         return show(found, as_json)
     content = found.pop("content")
-    record = content.pop("record")
-    show(found | content, as_json)
-    return typer.echo(json.dumps(record, indent=1, ensure_ascii=False) if record is not None else "(not JSON)")
+    record, found["sealed_size"] = content.pop("record"), found.pop("size")
+    show(found | content | {"next": _next(found, content)}, as_json)
+    if record is None:
+        return typer.echo("(not JSON)" if content["size"] else "(empty)")
+    return typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
+
+
+def _next(letter: dict[str, Any], content: dict[str, Any]) -> str | None:
+    """What an operator does with it."""
+    if letter["state"] != "open":
+        return None
+    if letter["reason"] in FORGED:
+        return "not made by Gatepost's services, unless a key is missing here: discard it"
+    if content["problem"] or not letter["replayable"]:
+        return "mend what wrote it, and discard it" if content["problem"] else "export it, once the cause is mended"
+    return "replay it, once the cause is mended"
 
 
 @dead_letters.command("replay")
@@ -79,16 +94,27 @@ def replay(  # noqa: PLR0913, PLR0917 - one option a filter
     if letter_id is not None:
         if where or dry_run:
             raise typer.BadParameter("Give one letter, or filters.")
-        return show(call(SERVICE, "POST", f"/v1/dead-letters/{part(letter_id)}/replay"), as_json)
+        return _taken(call(SERVICE, "POST", f"/v1/dead-letters/{part(letter_id)}/replay"), as_json)
     counted = call(SERVICE, "POST", "/v1/dead-letters/replay", where | {"dry_run": True})
     if dry_run:
-        return show(counted if as_json else counted["counts"], as_json)
+        return show(counted if as_json else _would_be(counted["counts"]), as_json)
     many = counted["counts"]["taken"]
     if not many:
         fail(f"Nothing that can be replayed here matches ({_in_words(counted['counts'])}).")
     if not yes:
-        typer.confirm(f"{_in_words(counted['counts'])}. Take {many} records again?", abort=True, err=True)
+        typer.confirm(f"{_in_words(counted['counts'])}. Take {plural(many, 'record')} again?", abort=True, err=True)
     return _take(where | {"until": counted["until"]}, many, as_json)
+
+
+def _taken(done: dict[str, Any], as_json: bool) -> None:
+    show(done, as_json)
+    if done["still_bad"]:
+        fail("It is still bad, and made a new letter: `gatepost dead-letters list` says why.")
+
+
+def _would_be(counts: dict[str, int]) -> dict[str, int]:
+    """Of a dry run: nothing was taken."""
+    return {"would be taken" if name == "taken" else name: many for name, many in counts.items()}
 
 
 def _take(where: dict[str, Any], many: int, as_json: bool) -> None:
@@ -111,13 +137,45 @@ def _in_words(counts: dict[str, int]) -> str:
 
 
 @dead_letters.command("discard")
-def discard(
-    letter_id: str,
-    reason: Annotated[str, typer.Option(help="Why nobody needs it; kept with the letter, so without a contact.")],
+def discard(  # noqa: PLR0913, PLR0917 - one option a filter
+    letter_id: Annotated[str | None, typer.Argument(help="One letter; without it those that match.")] = None,
+    because: Annotated[
+        str | None, typer.Option(help="Why nobody needs them; kept with each letter, so without a contact.")
+    ] = None,
+    topic: Topic = None,
+    reason: Reason = None,
+    service: Service = None,
+    since: Since = None,
+    until: Until = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Put one away."""
-    show(call(SERVICE, "POST", f"/v1/dead-letters/{part(letter_id)}/discard", {"reason": reason}), as_json)
+    """Put one away, or all that are open and match, with the reason."""
+    where = without_none(topic=topic, reason=reason, service=service, since=since, until=until)
+    if letter_id is not None and (where or dry_run):
+        raise typer.BadParameter("Give one letter, or filters; why nobody needs it goes to --because.")
+    if because is None and not dry_run:
+        raise typer.BadParameter("Say with --because why nobody needs them.")
+    if letter_id is not None:
+        path = f"/v1/dead-letters/{part(letter_id)}/discard"
+        return show(call(SERVICE, "POST", path, {"reason": because}), as_json)
+    counted = call(SERVICE, "POST", "/v1/dead-letters/discard", where | {"dry_run": True})
+    if dry_run:
+        return show(counted if as_json else {"would be discarded": counted["discarded"]}, as_json)
+    if not counted["discarded"]:
+        fail("No open dead letter matches.")
+    if not yes:
+        typer.confirm(f"Put {plural(counted['discarded'], 'dead letter')} away?", abort=True, err=True)
+    return _discard_all(where | {"until": counted["until"], "because": because}, as_json)
+
+
+def _discard_all(where: dict[str, Any], as_json: bool) -> None:
+    many, left = 0, True
+    while left:
+        done = call(SERVICE, "POST", "/v1/dead-letters/discard", where)
+        many, left = many + done["discarded"], done["left"]
+    show({"discarded": many}, as_json)
 
 
 @dead_letters.command("export")

@@ -1,11 +1,25 @@
 """The options that delivery's commands share."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from services.delivery.states import State
+
+AGO: Final = re.compile(r"(\d{1,6})([smhd])")
+UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def instant(given: str | None) -> str | None:
+    """RFC 3339 of what may be said as how long ago."""
+    if given is None or not (found := AGO.fullmatch(given)):
+        return given
+    then = datetime.now(UTC) - timedelta(**{UNITS[found[2]]: int(found[1])})
+    return then.isoformat(timespec="seconds").replace("+00:00", "Z")
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Account = Annotated[str | None, typer.Option(help="Name or id of an account; without it all that you may see.")]
@@ -18,8 +32,10 @@ EmailOff = Annotated[bool, typer.Option("--email-off", help="Only e-mails that w
 Webhooks = Annotated[
     Path | None, typer.Option(envvar="GATEPOST_WEBHOOKS", help="What the webhooks in this folder say of theirs too.")
 ]
-Since = Annotated[str | None, typer.Option(help="RFC 3339, like 2026-03-01T12:00:00Z.")]
-Until = Annotated[str | None, typer.Option(help="RFC 3339; before this instant.")]
+Since = Annotated[
+    str | None, typer.Option(callback=instant, help="How long ago, like 10m, 2h, 3d; or like 2026-03-01T12:00:00Z.")
+]
+Until = Annotated[str | None, typer.Option(callback=instant, help="The same; before this instant.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 

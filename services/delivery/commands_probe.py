@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from services.delivery.terminal import probing
 from services.platform import cli
 from services.platform.settings import secret_of
 
@@ -22,20 +23,21 @@ def probe(
     timeout: Annotated[float, typer.Option(min=1, max=300, help="Seconds to wait for the code to arrive.")] = 60,
 ) -> None:
     """Sign in as that user through the real provider and time each step. The password is asked for, or comes from
-    GATEPOST_PROBE_PASSWORD (or _FILE). Exit code 0 when the code arrived as it should.
+    GATEPOST_PROBE_PASSWORD (or _FILE). Exit code 0 when the code arrived as it should, 1 when it did not, 3 when a
+    limit kept it from being tried.
     """
     who, where = cli.saved(), cli.saved()
     where.authorization = ""
     password = _password()
-    start = time.monotonic()
+    watch = _Watch()
     answer = _begin(where, account, username, password)
-    _tell(start, f"the gateway took the login ({answer['login_id']})")
-    good = _follow(who, answer["login_id"], timeout, allow_fallback)
-    if verify and good:
-        _finish(where, answer["login"])
-    elif good:
+    begun_ms = watch.tell(f"the gateway took the login ({answer['login_id']})")
+    code = _follow(who, answer["login_id"], timeout, allow_fallback, begun_ms)
+    if verify and not code:
+        _finish(where, answer["login"], watch)
+    elif not code:
         typer.echo(f"The code stays unused; the login ends by itself at {answer['expires_at']}.")
-    raise typer.Exit(0 if good else 1)
+    raise typer.Exit(code)
 
 
 def _password() -> str:
@@ -45,39 +47,45 @@ def _password() -> str:
 
 def _begin(where: cli.Saved, account: str, username: str, password: str) -> dict[str, Any]:
     body = {"account": account, "username": username, "password": password, "audience": "gatepost"}
-    answer: dict[str, Any] = cli.call_as(where, "gateway", "POST", "/v1/logins", body)
+    try:
+        answer: dict[str, Any] = cli.answer_to(where, "gateway", "POST", "/v1/logins", body)
+    except cli.Refused as refused:
+        if refused.status == 429:
+            limit = "Nothing was tested: that is a limit of this user or address, not an outage."
+            cli.fail(f"{refused}\n{limit}", probing.NOT_TESTED)
+        cli.fail(str(refused))
     if answer["status"] != "code_required":
         _sign_out(where, answer["token"])
         cli.fail("This user has no second factor: nothing was sent. Probe with one that has.")
     return answer
 
 
-def _follow(who: cli.Saved, login_id: str, seconds: float, allow_fallback: bool) -> bool:
+def _follow(who: cli.Saved, login_id: str, seconds: float, allow_fallback: bool, begun_ms: float) -> int:
+    """The exit code."""
     from rich.console import Console
 
-    from services.delivery.terminal import probing
     from services.delivery.terminal.timeline import step_line
 
     out = Console()
     try:
         for step in probing.steps_of(who, login_id, seconds):
-            out.print(step_line(step), soft_wrap=True)
+            out.print(step_line(step, begun_ms), soft_wrap=True)
     except TimeoutError:
         cli.fail(f"Not settled within {seconds:g} s. `gatepost deliveries show {login_id}` tells more.")
     except cli.Refused as refused:
         cli.fail(f"The login is under way, but its timeline may not be read: {refused}")
-    good, text = probing.verdict(probing.timeline_of(who, login_id) or {"deliveries": []}, allow_fallback)
-    out.print(text, style="green" if good else "red", highlight=False, soft_wrap=True)
-    return good
+    found = probing.timeline_of(who, login_id) or {"deliveries": []}
+    code, text = probing.verdict(found, allow_fallback, probing.sms_is_on(who, found))
+    out.print(text, style="red" if code else "green", highlight=False, soft_wrap=True)
+    return code
 
 
-def _finish(where: cli.Saved, login: str) -> None:
+def _finish(where: cli.Saved, login: str, watch: "_Watch") -> None:
     code = typer.prompt("Code", err=True)
-    start = time.monotonic()
     answer = cli.call_as(where, "gateway", "POST", f"/v1/logins/{login}/verify", {"code": code})
-    _tell(start, "the code was right: signed in")
+    watch.tell("the code was right: signed in")
     _sign_out(where, answer["token"])
-    _tell(start, "signed out again")
+    watch.tell("signed out again")
 
 
 def _sign_out(where: cli.Saved, token: str) -> None:
@@ -85,5 +93,14 @@ def _sign_out(where: cli.Saved, token: str) -> None:
     cli.call_as(own, "session_store", "POST", "/v1/revoke", form={"token": token})
 
 
-def _tell(start: float, text: str) -> None:
-    typer.echo(f"{(time.monotonic() - start) * 1000:7.0f} ms  {text}")
+class _Watch:
+    """One origin for all times: when the command began its sign-in."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def tell(self, text: str) -> float:
+        """Gives the milliseconds that it told."""
+        ms = (time.monotonic() - self._start) * 1000
+        typer.echo(f"{ms:7.0f} ms  {text}")
+        return ms

@@ -1,5 +1,6 @@
 """A replay on the terminal: its counts in words, its progress until the end."""
 
+import shlex
 import time
 from contextlib import suppress
 from typing import Any, Final
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from services.platform.cli import Away, Refused, answer_to, fail, part, saved
+from services.platform.plurals import plural
 
 POLL_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 600.0
@@ -21,28 +23,47 @@ WORDS: Final = {
     "no-contact": "no contact",
     "under-way": "under way",
     "limit": "limit of user or number",
+    "arrived-meanwhile": "arrived meanwhile",
 }
 
 
 def print_counts(counted: Any, err: bool = False) -> None:
     """Of a dry run: what would be sent first."""
     at_least = "at least " if counted.get("more") else ""
-    typer.echo(f"{at_least}{counted['matched']} messages did not arrive and match", err=err)
+    typer.echo(f"{at_least}{plural(counted['matched'], 'message')} that did not arrive", err=err)
     _print(counted["counts"], "would be sent", err)
 
 
-def print_end(replay: Any) -> None:
+def print_end(replay: Any, sent_before: int | None = None) -> None:
+    """`sent_before`: of one that went on."""
     by = f" by {replay['stopped_by']}" if replay.get("stopped_by") else ""
-    typer.echo(f"replay {replay['replay_id']} {_state(replay)}{by}")
+    typer.echo(f"replay {replay['replay_id']} {replay['state']}{by}")
+    if sent_before is not None:
+        typer.echo(f"  {_went_on(replay['counts']['replayed'], sent_before)}")
     _print(replay["counts"], "sent again", False)
     if became := replay.get("became"):
         typer.echo("of those sent again now " + ", ".join(f"{state} {many}" for state, many in became.items()))
 
 
-def _state(replay: Any) -> str:
-    if replay["repeated"] and replay["state"] == "done":
-        return "was done before; nothing was sent now"
-    return str(replay["state"])
+def was_over(made: Any) -> bool:
+    """The same click again: that replay had come to its end."""
+    return bool(made["repeated"] and made["state"] == "done")
+
+
+def print_was_over(replay: Any) -> None:
+    typer.echo(f"replay {replay['replay_id']} was done before; nothing was sent now")
+    _print(replay["counts"], "sent then", False)
+
+
+def _went_on(sent: int, before: int) -> str:
+    return f"went on: {sent - before} more sent, {sent} in all"
+
+
+def to_go_on(asked: dict[str, Any], replay_id: str) -> str:
+    """The command that goes on with a replay, by its filter."""
+    given = asked | {"replay_id": replay_id}
+    options = [f"--{name.replace('_', '-')} {shlex.quote(f'{value}')}" for name, value in given.items()]
+    return " ".join(["gatepost replays create", *options])
 
 
 def _print(counts: dict[str, int], sent: str, err: bool) -> None:
@@ -94,7 +115,7 @@ def _to_the_end(replay: Any, bar: Progress, task: TaskID) -> Any:
 def _settled(replay: Any, bar: Progress) -> Any:
     """With what became of its messages, once they went out; those of a paused account wait longer than this."""
     end, repeated = time.monotonic() + SETTLING_SECONDS, replay["repeated"]
-    while replay["counts"]["replayed"] and not repeated:
+    while replay["counts"]["replayed"]:
         replay = _again(replay, bar)
         if not UNDER_WAY & replay["became"].keys() or time.monotonic() > end:
             break

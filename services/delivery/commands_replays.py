@@ -16,9 +16,19 @@ from services.delivery.commands_options import (
     Yes,
     without_none,
 )
-from services.delivery.commands_progress import FEW, follow, print_counts, print_end, told
+from services.delivery.commands_progress import (
+    FEW,
+    follow,
+    print_counts,
+    print_end,
+    print_was_over,
+    to_go_on,
+    told,
+    was_over,
+)
 from services.platform.cli import Away, Refused, account_id, answer_to, call, fail, part, saved, show
 from services.platform.clock import new_id
+from services.platform.plurals import plural
 
 SERVICE: Final = "delivery"
 COLUMNS: Final = ["at", "replay_id", "account", "by", "state", "matched", "replayed", "filter"]
@@ -97,16 +107,16 @@ def _confirm(counted: Any, as_json: bool) -> None:
     if not many:
         return None
     about = f"At {counted['per_second']:g} a second that takes about {told(many / counted['per_second'])}."
-    typer.confirm(f"{about} Send {many} messages again?", abort=True, err=True)
+    typer.confirm(f"{about} Send {plural(many, 'message')} again?", abort=True, err=True)
     return None
 
 
 def _made(asked: dict[str, Any]) -> Any:
-    again = f"--replay-id {asked['replay_id']}"
     try:
         return answer_to(saved(), SERVICE, "POST", "/v1/replays", asked)
     except Away as away:
-        fail(f"{away}\nThe same command with {again} goes on where it stands, and sends nothing twice.")
+        again = to_go_on(asked, asked["replay_id"])
+        fail(f"{away}\nThis goes on where it stands, and sends nothing twice: {again}")
     except Refused as refused:
         if refused.name != "replay-running":
             fail(str(refused))
@@ -137,13 +147,22 @@ def _detached(made: Any, as_json: bool) -> None:
 
 
 def _watch(made: Any, as_json: bool) -> None:
+    if was_over(made):
+        return show(made, as_json) if as_json else print_was_over(made)
     ended = follow(made)
     if as_json:
         show(ended, as_json)
     else:
-        print_end(ended)
+        print_end(ended, made["counts"]["replayed"] if made["repeated"] else None)
     if ended["state"] == "stopped":
+        _tell_how_to_go_on(ended)
         raise typer.Exit(1)
+    return None
+
+
+def _tell_how_to_go_on(stopped: Any) -> None:
+    if stopped["state"] == "stopped":
+        typer.echo(f"To go on where it stands: {to_go_on(stopped['filter'], stopped['replay_id'])}", err=True)
 
 
 @replays.command("list")
@@ -178,6 +197,7 @@ def stop(replay_id: str, account: Account = None, as_json: Json = False) -> None
         show(stopped, as_json)
     else:
         print_end(stopped)
+    _tell_how_to_go_on(stopped)
 
 
 def _found(replay_id: str, account: str | None) -> Any:

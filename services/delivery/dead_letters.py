@@ -32,6 +32,9 @@ LetterState = Literal["open", "replayed", "discarded"]
 Publish = Callable[[str, bytes, bytes, list[tuple[str, bytes]]], Awaitable[None]]
 
 
+Why = Annotated[str, msgspec.Meta(min_length=3, max_length=200, pattern=r"^[^\x00-\x1f]*$")]
+
+
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """What is listed: never the bytes. `replayable`: here, by `replay`; else where its topic is written."""
 
@@ -75,7 +78,14 @@ class Bulk(Letters, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Discard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why nobody needs it; without a contact."""
 
-    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=200, pattern=r"^[^\x00-\x1f]*$")]
+    reason: Why
+
+
+class BulkDiscard(Letters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All open letters that match; `because` is kept with each. Ten thousand at a time: again while `left`."""
+
+    because: Why | None = None
+    dry_run: bool = False
 
 
 class Again(NamedTuple):
@@ -114,15 +124,15 @@ class Taker:
 
     def __init__(self, opener: DeadLetterOpener, ingest: Ingest, publish: Publish) -> None:
         self._opener, self._publish = opener, publish
-        self._takers: dict[str, Callable[[Sequence[Record]], Awaitable[None]]] = {
+        self._takers: dict[str, Callable[[Sequence[Record]], Awaitable[int]]] = {
             topics.LOGIN_CHALLENGES.name: ingest.challenges,
             topics.EMAIL_FALLBACKS.name: ingest.emails,
             topics.SESSION_EVENTS.name: ingest.sessions,
             topics.LOGIN_OUTCOMES.name: ingest.outcomes,
         }
 
-    async def take_again(self, row: Mapping[str, Any]) -> None:
-        """A record that is still bad makes a new letter. Raises `NotOurs`, `SealBroken`, `UnknownKey`, `BrokerAway`
+    async def take_again(self, row: Mapping[str, Any]) -> bool:
+        """False: it is still bad, and made a new letter. Raises `NotOurs`, `SealBroken`, `UnknownKey`, `BrokerAway`
         or `Refused`.
         """
         if not is_replayable(row["topic"], row["service"]):
@@ -130,22 +140,22 @@ class Taker:
         record = record_again(row, self._opener)
         if record.topic in PUBLISHED:
             await self._publish(record.topic, record.key, record.value, record.headers)
-        else:
-            await self._takers[record.topic]([record])
+            return True
+        return not await self._takers[record.topic]([record])
 
     async def take_many(self, kept: Kept, rows: Sequence[Mapping[str, Any]], who: str) -> dict[str, int]:
-        """Counts by outcome: `taken`, `not-ours`, `unreadable`. Raises `BrokerAway` or `Refused`."""
+        """Counts by outcome: `taken`, `still-bad`, `not-ours`, `unreadable`. Raises `BrokerAway` or `Refused`."""
         counts: Counter[str] = Counter(taken=0)
         for row in rows:
             try:
-                await self.take_again(row)
+                outcome = "taken" if await self.take_again(row) else "still-bad"
             except NotOurs:
                 counts["not-ours"] += 1
             except (SealBroken, UnknownKey):
                 counts["unreadable"] += 1
             else:
                 await kept.mark(row["id"], who)
-                counts["taken"] += 1
+                counts[outcome] += 1
         return dict(counts)
 
     def content(self, row: Mapping[str, Any]) -> Content:

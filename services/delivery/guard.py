@@ -91,18 +91,20 @@ def wrong_number(country: str | None, number_type: str, rules: Rules) -> Reason 
 def judged(
     prefixes: Iterable[Figures], proven: bool, budgets: Iterable[Budget], cost: Decimal, rules: Rules
 ) -> Reason | None:
-    """What the counters say. A number that was proven lately is judged by itself, not by its neighbours."""
+    """What the counters say. A number that was proven lately is judged by itself, not by its neighbours; one that an
+    operator lets through by either of its blocks is not judged by the other.
+    """
     if any(budget.spent + cost > budget.most for budget in budgets):
         return Reason.GUARD_BUDGET
-    if not proven and any(does_not_convert(figures, rules) for figures in prefixes):
-        return Reason.GUARD_CONVERSION
-    return None
+    blocks = list(prefixes)
+    if proven or any(figures.lifted for figures in blocks):
+        return None
+    return Reason.GUARD_CONVERSION if any(does_not_convert(figures, rules) for figures in blocks) else None
 
 
 def does_not_convert(figures: Figures, rules: Rules) -> bool:
     """Enough was sent to judge by, and too few of the codes came back."""
-    enough = figures.sends >= rules.minimum and not figures.lifted
-    return enough and figures.verified < rules.conversion * figures.sends
+    return figures.sends >= rules.minimum and figures.verified < rules.conversion * figures.sends
 
 
 def verdict(reason: Reason | None, rules: Rules, email_off: bool) -> Verdict:

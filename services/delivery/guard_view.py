@@ -1,7 +1,7 @@
 """What operators see of the guard: the day's figures, blocks of numbers and where they stand, an account's settings."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -35,7 +35,9 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers that begin alike. `conversion` None: nothing was sent lately."""
+    """Numbers that begin alike. `conversion` None: nothing was sent lately. `lifted_until`: its own end or that of
+    the block around it, whichever lets it through.
+    """
 
     account: UUID
     prefix: str
@@ -48,19 +50,31 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     lifted_until: datetime | None
 
 
-def block(row: Mapping[str, Any], contacts: Contacts, rules: Rules) -> Block:
-    """`row` has the columns of `guard_prefixes`, both windows added up, and `lifted`."""
+def blocks(rows: Sequence[Mapping[str, Any]], contacts: Contacts, rules: Callable[[UUID], Rules]) -> list[Block]:
+    """`rows` have the columns of `guard_prefixes`, both windows added up, and `lifted`. A block of a thousand is let
+    through by the ten thousand around it, too.
+    """
+    named = [(row, _opened(row, contacts)) for row in rows]
+    until = {(row["account"], beginning(text)): row["lifted_until"] for row, text in named if row["lifted"]}
+    found = []
+    for row, text in named:
+        around = until.get((row["account"], (beginning(text) or "")[:-1]))
+        found.append(_block(row, text, row["lifted_until"] if row["lifted"] else around, rules(row["account"])))
+    return found
+
+
+def _block(row: Mapping[str, Any], text: str, lifted_until: datetime | None, rules: Rules) -> Block:
     sends, verified = row["sends"], row["verified"]
     return Block(
         account=row["account"],
-        prefix=_opened(row, contacts),
+        prefix=text,
         country=row["country"],
         sends=sends,
         verified=verified,
         conversion=round(verified / sends, 3) if sends else None,
         stopped=row["stopped"],
-        standing=standing(Figures(sends, verified, row["lifted"]), rules),
-        lifted_until=row["lifted_until"] if row["lifted"] else None,
+        standing=standing(Figures(sends, verified, lifted_until is not None), rules),
+        lifted_until=lifted_until,
     )
 
 

@@ -36,7 +36,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Calls(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider's calls of the last five minutes (of the newest 20,000 steps), and what it said afterwards."""
+    """A provider's calls of the last five minutes (of the newest 20,000 steps), and what it said afterwards. Faults of
+    a number are counted by themselves, and not as `failed` or `undelivered`. `reason`: the commonest of those two.
+    """
 
     provider: str
     channel: str
@@ -44,14 +46,19 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     undelivered: int
     no_receipt: int
+    of_numbers: int
+    reason: str | None
     p95_ms: int | None
 
 
 class Recent(msgspec.Struct, frozen=True, kw_only=True):
-    """`fallbacks`: e-mails made because an SMS did not arrive, beside the SMS of that time."""
+    """`fallbacks`: e-mails made because an SMS did not arrive, beside the SMS of that time. `guarded`: SMS that the
+    pumping guard stopped, by reason.
+    """
 
     sms: int
     fallbacks: int
+    guarded: Mapping[str, int]
     providers: Sequence[Calls]
 
 

@@ -207,12 +207,13 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
     replays = PostgresReplays(pool, limits)
     reading = PostgresReading(pool)
     routing: Routing = more["routing"]
+    clock: SystemClock = more["clock"]
     return Parts(
         settings=settings,
         pool=pool,
         reading=reading,
-        tail=Tail(reading, SystemClock().monotonic),
-        checkup=Checkup(PostgresVitals(pool), routing.lanes, SystemClock()),
+        tail=Tail(reading, clock.monotonic),
+        checkup=Checkup(PostgresVitals(pool), routing.lanes, clock),
         controls=PostgresControls(pool),
         replays=replays,
         replayer=Replayer(replays, more["sender"].wake),

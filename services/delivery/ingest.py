@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 
 class Ingest:
-    """One method per topic; each returns once every record of the batch is written or a dead letter."""
+    """One method per topic; each returns once every record of the batch is written or a dead letter: how many are."""
 
     def __init__(
         self, intake: Intake, slots: Slots, secrets: Secrets, verifier: Verifier, bin_: Bin, clock: Clock
@@ -50,17 +50,17 @@ class Ingest:
         self._intake, self._slots, self._bin = intake, slots, bin_
         self._secrets, self._verifier, self._clock = secrets, verifier, clock
 
-    async def challenges(self, records: Sequence[Record]) -> None:
-        await self._take(records, self._challenge, self._write_challenges)
+    async def challenges(self, records: Sequence[Record]) -> int:
+        return await self._take(records, self._challenge, self._write_challenges)
 
-    async def emails(self, records: Sequence[Record]) -> None:
-        await self._take(records, self._email, self._write_emails)
+    async def emails(self, records: Sequence[Record]) -> int:
+        return await self._take(records, self._email, self._write_emails)
 
-    async def sessions(self, records: Sequence[Record]) -> None:
-        await self._take(records, self._session, self._write_closings)
+    async def sessions(self, records: Sequence[Record]) -> int:
+        return await self._take(records, self._session, self._write_closings)
 
-    async def outcomes(self, records: Sequence[Record]) -> None:
-        await self._take(records, self._outcome, self._write_closings)
+    async def outcomes(self, records: Sequence[Record]) -> int:
+        return await self._take(records, self._outcome, self._write_closings)
 
     async def dead_letters(self, records: Sequence[Record]) -> None:
         """Letters that are not in our form are counted and left: they must not make letters of their own."""
@@ -84,31 +84,33 @@ class Ingest:
         records: Sequence[Record],
         read: Callable[[Record], Any],
         write: Callable[[Sequence[Any]], Awaitable[None]],
-    ) -> None:
+    ) -> int:
+        bad_ones = 0
         good: list[tuple[Record, Any]] = []
         for record in records:
             try:
                 found = read(record)
             except BadRecord as bad:
                 await self._bin.send(record, str(bad))
+                bad_ones += 1
                 continue
             if found is not None:
                 good.append((record, found))
-        await self._write(good, write)
+        return bad_ones + await self._write(good, write)
 
     async def _write(
         self, good: Sequence[tuple[Record, Any]], write: Callable[[Sequence[Any]], Awaitable[None]]
-    ) -> None:
+    ) -> int:
         if not good:
-            return
+            return 0
         try:
             await until_it_works(lambda: write([found for _, found in good]), "ingest_waits")
         except NotStorable:
             if len(good) == 1:
                 await self._bin.send(good[0][0], "not-storable")
-                return
-            for one in good:
-                await self._write([one], write)
+                return 1
+            return sum([await self._write([one], write) for one in good])
+        return 0
 
     async def _write_challenges(self, found: Sequence[Challenge]) -> None:
         with self._slots.hold(len(found)) as held:
@@ -134,11 +136,8 @@ class Ingest:
         found = row_of(event, self._clock.now())
         if inside is None:
             return found._replace(opened=False)
-        recipient, prefixes = (
-            self._secrets.recipient(found.channel, inside),
-            self._secrets.prefixes(found.channel, inside),
-        )
-        return found._replace(recipient=recipient, prefixes=prefixes)
+        recipient = self._secrets.recipient(found.channel, inside)
+        return found._replace(recipient=recipient, prefixes=self._secrets.prefixes(found.channel, inside))
 
     def _email(self, record: Record) -> tuple[UUID, str]:
         event = decoded(record)

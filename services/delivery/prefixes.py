@@ -11,6 +11,8 @@ from services.platform.keys.keyring import Ring
 # A thousand and ten thousand numbers: who spreads over more than one block of a thousand meets the other.
 CUTS: Final = (3, 4)
 HASH_BYTES: Final = 16
+# What a number's country can be; 001 is that of numbers of no country.
+COUNTRIES: Final = frozenset(phonenumbers.SUPPORTED_REGIONS) | {phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY}
 KINDS: Final = {
     phonenumbers.PhoneNumberType.FIXED_LINE: "fixed-line",
     phonenumbers.PhoneNumberType.MOBILE: "mobile",
@@ -47,6 +49,21 @@ def shown(e164: str) -> list[str]:
     number = _parsed(e164)
     text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL) if number else e164
     return [_dotted(text, cut) for cut in CUTS]
+
+
+def may_be_block(beginning: str) -> bool:
+    """Whether mobile numbers can begin so and go on by as many digits as a block leaves open."""
+    numbers = [_parsed(beginning + "0" * cut) for cut in CUTS]
+    mobile = phonenumbers.PhoneNumberType.MOBILE
+    return any(number and phonenumbers.is_possible_number_for_type(number, mobile) for number in numbers)
+
+
+def blocks_like(beginning: str) -> list[str]:
+    """A thousand and ten thousand numbers of the same country, as an example; empty where nobody knows one."""
+    number = _parsed(beginning + "0" * max(CUTS))
+    region = phonenumbers.region_code_for_country_code(number.country_code or 0) if number else ""
+    example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    return shown(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)) if example else []
 
 
 def _dotted(text: str, cut: int) -> str:

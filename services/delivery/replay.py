@@ -22,6 +22,7 @@ PER_MINUTE: Final = 10
 ID_FORM: Final = r"^[A-Za-z0-9_-]{1,64}$"
 FILTERS: Final = Wanted.__struct_fields__
 REPLAYED: Final = "replayed"
+ARRIVED: Final = "arrived-meanwhile"
 
 JobState = Literal["running", "done", "stopped"]
 
@@ -125,12 +126,15 @@ class Replays(Protocol):
 
 
 class Asked(NamedTuple):
-    """A replay as it is wanted: the key, what it picks, how fast."""
+    """A replay as it is wanted: the key, what it picks, how fast. `default_rate`: nobody said how fast, so one that
+    goes on keeps its own.
+    """
 
     account: str
     replay_id: str
     wanted: Wanted
     per_second: float
+    default_rate: bool = False
 
     @property
     def filter(self) -> dict[str, Any]:
@@ -217,6 +221,12 @@ async def create(replays: Replays, asked: Asked, who: Who, now: datetime, limits
     if await replays.lately(who.name) >= PER_MINUTE:
         raise TooManyReplays
     return await replays.begin(asked, await count(replays, asked.wanted, now, limits), who)
+
+
+def with_rest(planned: dict[str, int], more: bool, counts: dict[str, int]) -> dict[str, int]:
+    """At the end: what was counted and matches no longer was settled by another replay, a resend or a late receipt."""
+    rest = sum(planned.values()) - sum(counts.values())
+    return counts if more or rest <= 0 else counts | {ARRIVED: rest}
 
 
 def place_of(one: Candidate) -> Place:

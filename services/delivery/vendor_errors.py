@@ -31,6 +31,21 @@ MAY_GO_ELSEWHERE: Final = frozenset(
         "unregistered-sender",
     }
 )
+# What is wrong with a number or a mailbox, or with who has it: it says nothing of the provider.
+RECIPIENTS_OWN: Final = frozenset(
+    {
+        "blocked",
+        "expired-there",
+        "invalid-address",
+        "invalid-number",
+        "landline",
+        "mailbox-busy",
+        "not-a-mobile",
+        "opted-out",
+        "unknown-number",
+        "unreachable",
+    }
+)
 
 # What to do next, where several codes ask for the same.
 ASK_USER: Final = "Ask the user for the right mobile number."

@@ -26,6 +26,7 @@ RIGHTS: Final[dict[tuple[str, str], Right]] = {
     ("POST", "/v1/replays/{replay_id}/stop"): _REPLAY,
     ("GET", "/v1/dead-letters"): _INSTALLATION,
     ("POST", "/v1/dead-letters/replay"): _INSTALLATION_FRESH,
+    ("POST", "/v1/dead-letters/discard"): _INSTALLATION_FRESH,
     ("GET", "/v1/dead-letters/{letter_id}"): _INSTALLATION_FRESH,
     ("GET", "/v1/dead-letters/{letter_id}/record"): _INSTALLATION_FRESH,
     ("POST", "/v1/dead-letters/{letter_id}/replay"): _INSTALLATION_FRESH,

@@ -8,6 +8,15 @@ import msgspec.inspect as types
 
 JSON_NAMES: Final = {"str": "string", "int": "whole number", "float": "number", "bool": "true or false"}
 QUOTED: Final = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
+REGEX: Final = re.compile(r"Expected `str` matching regex (['\"])(.*)\1(?= - at |$)")
+COUNTRY: Final = "two capital letters (ISO 3166-1), like GB"
+FORMS: Final = {
+    r"^[A-Z]{2}$": COUNTRY,
+    r"^[A-Z0-9]{2,3}$": COUNTRY,
+    r"^[A-Za-z0-9:._-]*$": "letters, digits, colons, dots, dashes and underscores",
+    r"^[^\x00-\x1f]*$": "one line of text",
+}
+INSTANT: Final = "Invalid RFC3339 encoded datetime"
 STEP: Final = re.compile(r"\.(\w+)|\[(?:\d+|\.\.\.)\]")
 
 
@@ -16,6 +25,11 @@ def told(text: str, kind: Any) -> str:
     if text.startswith("Invalid enum value"):
         place = text.partition(" - at ")[2].strip("`")
         return f"Invalid value{_choice(kind, place)}" + (f" - at `{place}`" if place else "")
+    if text.startswith(INSTANT):
+        return text.replace(INSTANT, "Expected an instant like 2026-03-01T12:00:00Z", 1)
+    bad = REGEX.search(text)
+    if bad and (form := FORMS.get(bad[2].replace("\\\\", "\\"))):
+        return text.replace(bad[0], f"Expected {form}", 1)
     return QUOTED.sub(lambda found: f"`{_json_names(found[1])}`", text)
 
 

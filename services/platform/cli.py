@@ -13,8 +13,9 @@ from uuid import UUID
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from services.platform.clock import to_the_second
 from services.platform.settings import BadSettings
 
 HOME: Final = "GATEPOST_HOME"
@@ -271,18 +272,18 @@ def flat(data: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
 
 def _table(rows: list[dict[str, Any]], columns: list[str]) -> None:
     """A row a line; where that is wider than the terminal, a value a line: an id that was cut cannot be copied."""
-    table = Table(box=None)
-    for column in columns:
-        table.add_column(column, no_wrap=True)
+    table = Table(*(Column(name, no_wrap=True) for name in columns), box=None)
     for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
+        table.add_row(*(to_the_second(_cell(row.get(column))) for column in columns))
     wide, terminal = Console(width=WIDEST, markup=False), Console()
-    if not terminal.is_terminal or wide.measure(table).maximum <= terminal.width:
+    if not rows:
+        typer.echo("none")
+    elif not terminal.is_terminal or wide.measure(table).maximum <= terminal.width:
         wide.print(table)
-        return
-    for row in rows:
-        _lines({column: row.get(column) for column in columns})
-        typer.echo()
+    else:
+        for row in rows:
+            _lines({column: row.get(column) for column in columns})
+            typer.echo()
 
 
 def _cell(value: Any) -> str:

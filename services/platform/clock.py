@@ -1,5 +1,6 @@
 """Time and identity, passed in so that tests can replace them."""
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -8,6 +9,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import uuid_utils
 
 LATEST_FLOOR_SECONDS: Final = 5
+PARTS_OF_A_SECOND: Final = re.compile(r"(?<=T\d\d:\d\d:\d\d)\.\d+Z$")
 _EVENTS = uuid5(NAMESPACE_URL, "urn:gatepost:event")
 
 
@@ -39,3 +41,8 @@ def event_id(*parts: object) -> str:
 def is_ahead(floor: int, now: float) -> bool:
     """Whether a floor (milliseconds) lies further ahead of `now` (Unix seconds) than clocks may differ."""
     return floor > (now + LATEST_FLOOR_SECONDS) * 1000
+
+
+def to_the_second(text: str) -> str:
+    """An instant in RFC 3339 without the parts of its second; anything else as it is."""
+    return PARTS_OF_A_SECOND.sub("Z", text)

@@ -58,6 +58,7 @@ def of_command() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # the command says itself what Kafka did not do
 
 
 def _group_is_young(record: logging.LogRecord) -> bool:

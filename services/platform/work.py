@@ -28,4 +28,9 @@ async def or_stop(name: str, work: Coroutine[Any, Any, None]) -> None:
         raise
     except Exception as error:
         log.critical("stopped", work=name, exc_info=error)
-        os.kill(os.getpid(), signal.SIGTERM)
+        stop_this_process()
+
+
+def stop_this_process() -> None:
+    """As its supervisor would ask for it: what is under way is finished."""
+    os.kill(os.getpid(), signal.SIGTERM)

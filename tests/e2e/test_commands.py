@@ -116,9 +116,9 @@ async def test_an_operator_names_accounts_pauses_all_after_a_yes_and_counts_befo
     assert (await terminal.run("deliveries", "pause"))[0] == 1
     everything = dict.fromkeys(("account", "channel", "country", "provider"), "*")
     status, said = await terminal.run("deliveries", "resume", "--json")
-    assert (status, json.loads(said)) == (0, {"paused": []}), said
+    assert (status, json.loads(said)) == (1, {"paused": [], "ended": 0}), said
     assert json.loads((await terminal.run("deliveries", "pause", "--yes", "--json"))[1]) == {"paused": [everything]}
-    assert json.loads((await terminal.run("deliveries", "resume", "--json"))[1]) == {"paused": []}
+    assert json.loads((await terminal.run("deliveries", "resume", "--json"))[1]) == {"paused": [], "ended": 1}
 
 
 async def _ends(terminal: Terminal, login_id: str) -> None:

@@ -27,6 +27,7 @@ async def test_an_accounts_settings_change_one_by_one_and_go_back(story: Story, 
         )
         shown = await terminal.run("guard", "settings", "demo")
         assert "in_force.countries GB" in " ".join(shown[1].split())
+        assert "in_force.installation_budget none" in " ".join(shown[1].split())
         code, said = await terminal.run("guard", "set", "demo", "--conversion", "3")
         assert (code, "conversion" in said) == (1, True), said
     finally:
@@ -35,15 +36,18 @@ async def test_an_accounts_settings_change_one_by_one_and_go_back(story: Story, 
 
 
 async def test_a_beginning_is_let_through_and_shown(story: Story, terminal: Terminal):
-    code, said = await terminal.run("guard", "allow", "+49 30 1234", "--account", "demo", "--hours", "2")
+    code, said = await terminal.run("guard", "allow", "+49 1512 345", "--account", "demo", "--hours", "2")
     assert (code, "Nothing was sent yet" in said) == (0, True), said
     code, said = await terminal.run("guard", "show", "--account", "demo")
     assert code == 0
-    assert "monitor: from 20 SMS on, 10% have to come back" in said
-    assert "+49301234…" in said
+    assert "monitor (nothing is stopped): from 20 SMS on, 10% have to come back" in said
+    assert "+491512345…" in said
     assert "lifted" in said
     code, said = await terminal.run("guard", "allow", "030 1234", "--account", "demo")
-    assert (code, "all digits but the last" in " ".join(said.split())) == (1, True), said
+    assert (code, "a block of a thousand" in " ".join(said.split())) == (1, True), said
+    code, said = await terminal.run("guard", "allow", "+49 1512 345", "--account", "demo", "--hours", "0")
+    assert code == 0, said
+    assert "+491512345…" not in (await terminal.run("guard", "show", "--account", "demo"))[1]
 
 
 async def test_what_went_to_mailboxes_that_are_off_is_listed(story: Story, terminal: Terminal):

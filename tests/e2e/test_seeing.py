@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -283,6 +284,7 @@ async def test_the_doctor_comes_before_anything_runs(tmp_path: Path, more: dict[
     nowhere = {f"GATEPOST_{name}_URL": "http://127.0.0.1:1" for name in ("GATEWAY", "DELIVERY", "SESSION_STORE")}
     status, said = await Terminal(tmp_path, **nowhere, **more).run("doctor")
     assert (status, said.count("FAIL ") >= 4, "Traceback" in said) == (1, True, False), said
+    assert said.startswith("Is anybody waiting?"), said
 
 
 async def probing(terminal: Terminal, town: Story, name: str, *more: str) -> asyncio.subprocess.Process:
@@ -291,6 +293,11 @@ async def probing(terminal: Terminal, town: Story, name: str, *more: str) -> asy
     process.stdin.write(town.people[name].password.encode() + b"\n")
     await process.stdin.drain()
     return process
+
+
+async def test_a_handle_in_place_of_an_id_is_named_as_that(terminal: Terminal):
+    status, said = await terminal.run("deliveries", "show", "lg_AQEAAAAA")
+    assert (status, "handle" in said, "login_id" in said) == (2, True, True), said
 
 
 async def test_a_probe_signs_in_through_the_provider_and_out_again(town: Story, terminal: Terminal):
@@ -311,7 +318,9 @@ async def test_a_probe_signs_in_through_the_provider_and_out_again(town: Story, 
         "signed out",
     ):
         assert text in said, said
-    assert said.count(" ms  ") >= 5
+    times = [int(ms) for ms in re.findall(r"^ *(\d+) ms  ", said, re.M)]
+    assert len(times) >= 5
+    assert times == sorted(times), said
 
 
 async def test_a_probe_whose_sms_fails_ends_with_1_unless_an_email_will_do(town: Story, terminal: Terminal):
@@ -327,6 +336,21 @@ async def test_a_probe_whose_sms_fails_ends_with_1_unless_an_email_will_do(town:
             assert "right mobile number" in said
     finally:
         await town.fault({"sms": {}})
+
+
+async def test_a_probe_that_a_limit_sends_by_email_or_refuses_says_that_nothing_was_tested(
+    town: Story, terminal: Terminal
+):
+    """Five SMS an hour to a number, ten sign-ins an hour of a user."""
+    phone = a_phone()
+    name = await somebody(town, phone=phone, email=f"{phone[1:]}@example.com", two_factor={"sms": True, "email": True})
+    for sign_ins, expected in ((5, "No SMS was tried"), (4, "not an outage")):
+        for _ in range(sign_ins):
+            await town.sign_in(name)
+        process = await probing(terminal, town, name)
+        out, problems = await process.communicate()
+        said = (out + problems).decode()
+        assert (process.returncode, expected in said) == (3, True), said
 
 
 async def test_a_probe_of_a_user_without_a_second_factor_or_with_a_wrong_password_says_so(

@@ -28,7 +28,15 @@ BY_KEY = {
         logins.SET_DELIVERY,
         upkeep.CLOSE_OF_USER,
     ),
-    "delivery": (ledger.CLAIM_THESE, results.SETTLE, ledger.GIVE_BACK, intake.WAKE_EMAILS, intake.CLOSE),
+    "delivery": (
+        ledger.CLAIM_THESE,
+        ledger.LOGINS_NOW,
+        ledger.GIVE_BACK,
+        results.SETTLE,
+        results.SETTLE_WITH_EMAIL,
+        intake.WAKE_EMAILS,
+        intake.CLOSE,
+    ),
 }
 
 

@@ -27,6 +27,11 @@ class Canaries:
         core = f"99{secrets.randbelow(10**11):011d}"
         return self.known(field, f"+49{core}", core, name)
 
+    def block(self, field: str) -> str:
+        """The beginning of a thousand numbers, as long as there are: Austria has mobile numbers of 13 digits."""
+        core = f"99{secrets.randbelow(10**8):08d}"
+        return self.known(field, f"+43{core}", core)
+
     def email(self, field: str = "email", name: str = "") -> str:
         return self.new(field, "cy{}@example.com", name)
 

@@ -5,7 +5,10 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 
+from services.delivery.dead_letters import Discard
 from services.delivery.deliveries import ListQuery
+from services.delivery.guard import Own
+from services.delivery.routes.operating import PauseBody
 from services.login_gateway.clients import NewClient
 from services.login_gateway.routes.logins import ResendBody
 from services.login_gateway.users import EditUser, NewUser
@@ -30,6 +33,15 @@ def said(kind: Any, given: Any, strict: bool = True) -> str:
         (NewUser, {"username": "x", "role": "king"}, "Invalid value: one of admin, operator, user - at `$.role`"),
         (EditUser, {"kind": "robot"}, "Invalid value: one of integration, person - at `$.kind`"),
         (ResendBody, {"channel": "pigeon"}, "Invalid value: one of email, sms - at `$.channel`"),
+        (Own, {"countries": ["uk"]}, "Expected two capital letters (ISO 3166-1), like GB - at `$.countries[0]`"),
+        (PauseBody, {"country": "gb!"}, "Expected two capital letters (ISO 3166-1), like GB - at `$.country`"),
+        (
+            ListQuery,
+            {"reason": "a b"},
+            "Expected letters, digits, colons, dots, dashes and underscores - at `$.reason`",
+        ),
+        (Discard, {"reason": "a\nb\nc"}, "Expected one line of text - at `$.reason`"),
+        (ListQuery, {"since": "10x"}, "Expected an instant like 2026-03-01T12:00:00Z - at `$.since`"),
         (ListQuery, {"state": "nix"}, "Invalid value: one of cancelled, delivered, expired"),
         (Deep, {"rows": {"a": [{"scopes": ["feed", "x"]}]}}, "one of accounts:write"),
         (NewUser, {"username": 5}, "Expected `string`, got `whole number` - at `$.username`"),

@@ -47,6 +47,16 @@ def test_a_table_wider_than_the_terminal_is_a_value_a_line(capsys, terminal):
     assert len(out) == 2 * (len(ROW) + 1)
 
 
+def test_a_table_without_rows_says_so(capsys):
+    show([], False, ["at"])
+    assert capsys.readouterr().out == "none\n"
+
+
+def test_a_table_needs_no_parts_of_a_second(capsys):
+    show([{"at": "2026-03-01T12:00:00.123456Z"}], False, ["at"])
+    assert "2026-03-01T12:00:00Z" in capsys.readouterr().out
+
+
 def test_what_is_piped_on_is_never_cut(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     show([ROW], False, list(ROW))

@@ -6,17 +6,12 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import formatdate
 from typing import Final, Literal
 
 import aiosmtplib
 
+from services.delivery.channels.mime import mail, message_id
 from services.delivery.provider import Blame, Message, Permanent, Retryable, Unknown
-
-SEVEN_BITS: Final = SMTP.clone(cte_type="7bit")  # not every server takes more
 
 IDLE_SECONDS: Final = 20.0  # RFC 5321, 4.5.3.2.7 lets a server wait five minutes; many do not
 MOST_MESSAGES: Final = 100
@@ -52,13 +47,13 @@ class Smtp:
         self._idle: list[_Talk] = []
 
     async def send(self, message: Message, timeout: float) -> str:
-        mail = _mail(self._server.sender, message)
+        written = mail(self._server.sender, message)
         talk = self._kept() or self._new()
         try:
             async with asyncio.timeout(timeout):
                 if talk.used and not await talk.is_there(self._server.sender):
                     talk = self._new()
-                await talk.deliver(self._server.sender, message.to, mail)
+                await talk.deliver(self._server.sender, message.to, written)
         except aiosmtplib.SMTPResponseException as refused:
             raise _refusal(refused.code, talk.step) from None
         except UnicodeEncodeError:
@@ -69,7 +64,7 @@ class Smtp:
             raise Retryable("provider-unreachable") from None
         finally:
             self._keep(talk)
-        return str(mail["Message-ID"])
+        return message_id(self._server.sender, message)
 
     async def close(self) -> None:
         while self._idle:
@@ -128,37 +123,19 @@ class _Talk:
         self.step = "envelope"
         return True
 
-    async def deliver(self, sender: str, to: str, mail: EmailMessage) -> None:
+    async def deliver(self, sender: str, to: str, written: bytes) -> None:
         if self.step != "envelope":
             await self._smtp.connect()
             self.step = "envelope"
             await self._smtp.mail(sender)
         await self._smtp.rcpt(to)
         self.step = "data"
-        await self._smtp.data(mail.as_bytes())
+        await self._smtp.data(written)
         self.step = "done"
         self.used += 1
 
     def hang_up(self) -> None:
         self._smtp.close()
-
-
-def _mail(sender: str, message: Message) -> EmailMessage:
-    """Text and HTML, from a machine that wants no answer of another (RFC 3834; the second header is Exchange's)."""
-    mail = EmailMessage(policy=SEVEN_BITS)
-    mail["From"] = Address(message.sender, addr_spec=sender) if message.sender else sender
-    mail["To"] = message.to
-    mail["Subject"] = message.subject
-    mail["Date"] = formatdate(usegmt=True)
-    mail["Message-ID"] = f"<{message.delivery_id}@{sender.rpartition('@')[2]}>"
-    mail["Auto-Submitted"] = "auto-generated"
-    mail["X-Auto-Response-Suppress"] = "All"
-    mail.set_content(message.text)
-    if message.html is not None:
-        mail.add_alternative(message.html, subtype="html")
-    if message.locale is not None:
-        mail["Content-Language"] = message.locale
-    return mail
 
 
 def _refusal(code: int, step: str) -> Retryable | Permanent | Unknown:

@@ -116,7 +116,7 @@ def _rendered(library: Library, name: str, values: Mapping[str, Any]) -> Any:
     try:
         return library.template(name).render(values)
     except jinja2.TemplateSyntaxError as bad:
-        yield f"{bad.filename or source.path}:{bad.lineno}: {bad.message}. Mend the template."
+        yield f"{bad.filename or source.path}:{bad.lineno}: {str(bad.message).rstrip('.')}. Mend the template."
     except jinja2.UndefinedError as bad:
         known = ", ".join(sorted(values))
         yield f"{source.path}:{_line(bad, source)}: {bad.message}. It may name {known}."

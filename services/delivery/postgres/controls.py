@@ -32,7 +32,9 @@ INSERT INTO routes (account_id, country, provider, position, weight, by) VALUES 
 PAUSE: Final = """
 INSERT INTO pauses (account_id, channel, country, provider, by) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
 """
-RESUME: Final = "DELETE FROM pauses WHERE account_id = $1 AND channel = $2 AND country = $3 AND provider = $4"
+RESUME: Final = (
+    "DELETE FROM pauses WHERE account_id = $1 AND channel = $2 AND country = $3 AND provider = $4 RETURNING provider"
+)
 PAUSED: Final = "SELECT account_id AS account, channel, country, provider FROM pauses ORDER BY 1, 2, 3, 4"
 MEANT: Final = """state = 'queued' AND $1 IN ('*', account_id::text) AND $2 IN ('*', channel)
     AND $3 IN ('*', coalesce(country, ''))"""
@@ -71,13 +73,14 @@ class PostgresControls:
                 await connection.execute(PARK, *_values(pause)[:3])
             await audit.record(connection, who, "deliveries.pause", _uuid_or_none(pause.account), *_told(pause))
 
-    async def resume(self, pause: Pause, who: str) -> None:
-        """Exactly that pause ends. What another one holds back as well goes on waiting."""
+    async def resume(self, pause: Pause, who: str) -> bool:
+        """Exactly that pause ends; False: there was none. What another one holds back as well goes on waiting."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(RESUME, *_values(pause))
+            ended = await connection.fetchval(RESUME, *_values(pause)) is not None
             await connection.execute(RELEASED, *_values(pause)[:3])
             await connection.execute(WAKE, *_values(pause)[:3])
             await audit.record(connection, who, "deliveries.resume", _uuid_or_none(pause.account), *_told(pause))
+        return ended
 
     async def paused(self) -> list[Pause]:
         return [Pause(**dict(row)) for row in await self._pool.fetch(PAUSED)]

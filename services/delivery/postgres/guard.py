@@ -208,7 +208,7 @@ class _Tally:
         figures = [
             Figures(self._sends[key], self._prefixes[key]["verified"], self._prefixes[key]["lifted"]) for key in keys
         ]
-        budgets = [Budget(self._spent[name], most) for name, most in _budgets(ask).items()]
+        budgets = [Budget(self._spent[name], most) for name, most in _budgets(ask).items() if most is not None]
         reason = guard.judged(figures, ask.recipient in self._proven, budgets, ask.cost, ask.rules)
         if not _stops(ask, reason):
             self._move(ask, 1)
@@ -226,10 +226,11 @@ def _stops(ask: Ask, reason: Reason | None) -> bool:
     return guard.verdict(reason, ask.rules, ask.email_off).action != "allow"
 
 
-def _budgets(ask: Ask) -> dict[str, Decimal]:
-    """The budgets that it is paid from."""
-    both = {str(ask.account): ask.rules.daily_budget, INSTALLATION: ask.rules.installation_budget}
-    return {name: most for name, most in both.items() if most is not None}
+def _budgets(ask: Ask) -> dict[str, Decimal | None]:
+    """What it is paid from, and how much that is; None: as much as is wanted. It is counted all the same: a budget that
+    is set in the middle of an attack has to know what went out before.
+    """
+    return {str(ask.account): ask.rules.daily_budget, INSTALLATION: ask.rules.installation_budget}
 
 
 def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from services.delivery.guard import Own
-from services.delivery.postgres.guard import TODAY, window
+from services.delivery.postgres.guard import NAMED_FROM, TODAY, window
 from services.platform import audit
 
 log = structlog.get_logger()
@@ -50,14 +50,24 @@ SELECT account_id AS account, prefix, country, lifted_until, shown,
     CASE WHEN {CURRENT} THEN stopped + old_stopped WHEN {LAST} THEN stopped ELSE 0 END AS stopped,
     coalesce(lifted_until > now(), false) AS lifted
 FROM guard_prefixes WHERE shown IS NOT NULL AND ($1::uuid IS NULL OR account_id = $1)
-ORDER BY stopped DESC, sends DESC, account_id, prefix LIMIT {MOST_SHOWN}
 """  # noqa: S608
+# Beginnings that nothing was sent to lately are shown only while an operator lets them through.
+SHOWN: Final = f"""
+SELECT * FROM ({PREFIXES}) p WHERE lifted OR sends > 0 OR stopped > 0
+ORDER BY stopped DESC, sends DESC, account, prefix LIMIT {MOST_SHOWN}
+"""  # noqa: S608
+KNOWN: Final = """
+SELECT EXISTS (SELECT FROM guard_prefixes WHERE account_id = $1 AND prefix = $2 AND sends + old_sends + stopped > 0)
+"""
 LIFT: Final = f"""
 INSERT INTO guard_prefixes AS p (account_id, prefix, since, lifted_until, shown)
 VALUES ($1, $2, {window("$5")}, now() + make_interval(hours => $3), $4)
 ON CONFLICT (account_id, prefix) DO UPDATE
     SET lifted_until = excluded.lifted_until, shown = coalesce(p.shown, excluded.shown)
-RETURNING xmax <> 0 AS known
+"""  # noqa: S608
+END: Final = f"""
+UPDATE guard_prefixes SET lifted_until = NULL, shown = CASE WHEN sends + old_sends >= {NAMED_FROM} THEN shown END
+WHERE account_id = $1 AND prefix = $2 AND lifted_until > now() RETURNING true
 """  # noqa: S608
 
 
@@ -89,13 +99,22 @@ class PostgresGuarding:
             action = "guard.delete" if own is None else "guard.change"
             await audit.record(connection, who, action, account, str(account), {"settings": settings})
 
-    async def lift(self, account: UUID, prefix: bytes, shown: bytes, hours: int, who: str) -> bool:
-        """Let numbers through that begin so; whether anything was sent to such. The audit says their hash."""
+    async def knows(self, account: UUID, prefix: bytes) -> bool:
+        """Whether anything was sent to numbers that begin so."""
+        return bool(await self._pool.fetchval(KNOWN, account, prefix))
+
+    async def lift(self, account: UUID, prefix: bytes, shown: bytes, hours: int, who: str) -> None:
+        """Let numbers through that begin so. The audit says their hash."""
         async with self._pool.acquire() as connection, connection.transaction():
-            known = bool(await connection.fetchval(LIFT, account, prefix, hours, shown, self._window))
-            told = {"prefix": prefix.hex(), "hours": hours}
-            await audit.record(connection, who, "guard.allow", account, str(account), told)
-        return known
+            await connection.execute(LIFT, account, prefix, hours, shown, self._window)
+            await _audited(connection, who, account, prefix, hours)
+
+    async def end_lift(self, account: UUID, prefix: bytes, who: str) -> bool:
+        """Judge them again; whether they were let through."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            ended = bool(await connection.fetchval(END, account, prefix))
+            await _audited(connection, who, account, prefix, 0)
+        return ended
 
     async def figures(self, account: UUID | None, days: int) -> list[asyncpg.Record]:
         return await self._pool.fetch(FIGURES, account, days)
@@ -108,7 +127,12 @@ class PostgresGuarding:
         return await self._pool.fetch(SPENT, account)
 
     async def prefixes(self, account: UUID | None) -> list[dict[str, Any]]:
-        return [dict(row) for row in await self._pool.fetch(PREFIXES, account, self._window)]
+        return [dict(row) for row in await self._pool.fetch(SHOWN, account, self._window)]
+
+
+async def _audited(connection: Any, who: str, account: UUID, prefix: bytes, hours: int) -> None:
+    told = {"prefix": prefix.hex(), "hours": hours}
+    await audit.record(connection, who, "guard.allow", account, str(account), told)
 
 
 def _own(stored: Any) -> Own | None:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from services.delivery.ports import Consequences, Job, LoginNow, Result
+from services.delivery.postgres.groups import Group
 from services.delivery.postgres.results import Results, Settled
 from services.platform import outbox
 
@@ -18,10 +19,8 @@ JOB: Final = """d.id, d.login_id, d.channel, d.cause, d.account_id, d.user_id, d
     CASE d.channel WHEN 'email' THEN (SELECT l.device FROM logins l WHERE l.login_id = d.login_id) END AS device,
     (SELECT why FROM login_states s WHERE s.login_id = d.login_id) AS why, now() AS now"""
 LEASE: Final = "state = 'sending', lease = $2, due_at = now() + interval '10 seconds', updated_at = now()"
-# A loose index scan finds the accounts and their channels; each of these queues is asked for its oldest rows in the
-# order of its index, and they are taken turn by turn. A channel without room is passed over: what waits for a slow
-# provider holds nobody else back. What is paused is not due.
-CLAIM: Final = f"""
+# A loose index scan finds the accounts and their channels that wait: a row is read for each, whatever waits there.
+QUEUES: Final = """
 WITH RECURSIVE queues AS (
     (SELECT account_id, channel FROM deliveries WHERE state = 'queued' ORDER BY account_id, channel LIMIT 1)
     UNION ALL
@@ -30,7 +29,12 @@ WITH RECURSIVE queues AS (
         WHERE d.state = 'queued' AND (d.account_id, d.channel) > (q.account_id, q.channel)
         ORDER BY d.account_id, d.channel LIMIT 1
     ) n
-), open AS MATERIALIZED (
+)
+"""
+# Each queue is asked for its oldest rows in the order of its index, and they are taken turn by turn. A channel without
+# room is passed over: what waits for a slow provider holds nobody else back. What is paused is not due.
+CLAIM: Final = f"""
+{QUEUES}, open AS MATERIALIZED (
     SELECT q.*, r.room FROM queues q JOIN unnest($3::text[], $4::int[]) AS r (channel, room) USING (channel)
     WHERE r.room > 0
 ), oldest AS MATERIALIZED (
@@ -68,9 +72,12 @@ UPDATE deliveries d SET lease = $2, due_at = now() + interval '10 seconds', upda
 ) RETURNING {JOB}, d.state
 """  # noqa: S608
 RECEIVABLE: Final = f"SELECT {JOB}, d.state FROM deliveries d WHERE d.id = $1 AND d.state IN ('sending', 'sent')"  # noqa: S608
-LOGIN_NOW: Final = """
-SELECT (SELECT why FROM login_states WHERE login_id = $1) AS why,
-       EXISTS (SELECT FROM deliveries WHERE login_id = $1 AND channel = 'email' AND cause = 'fallback:' || $2) AS made
+LOGINS_NOW: Final = """
+SELECT (SELECT why FROM login_states s WHERE s.login_id = g.login_id) AS why, EXISTS (
+    SELECT FROM deliveries d
+    WHERE d.login_id = g.login_id AND d.channel = 'email' AND d.cause = 'fallback:' || g.cause
+) AS made
+FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS g (login_id, cause, n) ORDER BY n
 """
 LATE: Final = """
 INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause, provider, reason, ms)
@@ -99,6 +106,7 @@ class PostgresLedger:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], publisher: outbox.Outbox) -> None:
         self._pool, self._publisher = pool, publisher
         self._results = Results(pool)
+        self._logins_now: Group[Job, LoginNow] = Group(self._read_logins)
 
     async def claim(self, slots: int, room: Mapping[str, int]) -> list[Job]:
         """As many as there are slots, of each channel as many as it has room for."""
@@ -114,8 +122,7 @@ class PostgresLedger:
         return job_of(row) if row else None
 
     async def login_now(self, job: Job) -> LoginNow:
-        row = await self._pool.fetchrow(LOGIN_NOW, job.login_id, job.cause)
-        return LoginNow(row["why"], row["made"]) if row else LoginNow(None, False)
+        return await self._logins_now.add(job)
 
     async def settle(self, job: Job, result: Result, then: Consequences) -> bool:
         """False when the lease was lost: such a result goes to the log only."""
@@ -126,17 +133,18 @@ class PostgresLedger:
 
     async def try_settle(self, job: Job, result: Result, then: Consequences) -> bool:
         """State, log line, events and the fallback's e-mail in one transaction; False when the row is another's now."""
-        settled = Settled(job, result, [outbox.row_for(event) for event in then.events])
-        if then.email is None:
-            held = await self._results.write(settled)
-        else:
-            held = await self._results.write_with_email(settled, then.email)
+        settled = Settled(job, result, [outbox.row_for(event) for event in then.events], then.email)
+        held = await self._results.write(settled)
         if held:
             self._publisher.publish_soon(settled.rows)
         return held
 
     async def give_back(self, jobs: Sequence[Job]) -> None:
         await self._pool.executemany(GIVE_BACK, [(job.id, job.lease) for job in jobs])
+
+    async def _read_logins(self, jobs: Sequence[Job]) -> list[LoginNow]:
+        asked = [job.login_id for job in jobs], [job.cause for job in jobs]
+        return [LoginNow(row["why"], row["made"]) for row in await self._pool.fetch(LOGINS_NOW, *asked)]
 
 
 def _late(job: Job, result: Result) -> tuple[Any, ...]:

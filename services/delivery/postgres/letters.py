@@ -32,6 +32,12 @@ CONDITIONS: Final = {
 COUNTED_AT_MOST: Final = 100_000
 OLDER: Final = "SELECT at FROM dead_letters WHERE id = $1"
 REPLAYED: Final = "UPDATE dead_letters SET replayed_at = now(), replayed_by = $2 WHERE id = $1"
+DISCARD_MANY: Final = """
+UPDATE dead_letters SET discarded_at = now(), discarded_by = ${who}, discard_reason = ${reason}
+WHERE id IN (SELECT id FROM dead_letters WHERE {where} ORDER BY at, id LIMIT {most} FOR UPDATE)
+RETURNING id
+"""
+DISCARDED_AT_ONCE: Final = 10_000
 DISCARD: Final = """
 UPDATE dead_letters SET discarded_at = now(), discarded_by = $2, discard_reason = $3
 WHERE id = $1 AND discarded_at IS NULL RETURNING id
@@ -95,6 +101,19 @@ class PostgresLetters:
             if is_done:
                 await audit.record(connection, who, "dead-letters.discard", None, str(letter_id), {"reason": reason})
         return is_done
+
+    async def discard_many(self, of: Letters, who: str, reason: str) -> tuple[int, bool]:
+        """Of those that are open, the oldest ten thousand: how many, and whether more may be left."""
+        where, given = _where(of, [OPEN])
+        places = {"who": len(given) + 1, "reason": len(given) + 2}
+        query = DISCARD_MANY.format(where=where, most=DISCARDED_AT_ONCE, **places)
+        async with self._pool.acquire() as connection, connection.transaction():
+            many = len(await connection.fetch(query, *given, who, reason))
+            if many:
+                told = {name: value for name, value in msgspec.to_builtins(of).items() if value is not None}
+                details = told | {"because": reason, "discarded": many}
+                await audit.record(connection, who, "dead-letters.discard-many", None, "*", details)
+        return many, many == DISCARDED_AT_ONCE
 
 
 def _where(of: Letters, first: list[str]) -> tuple[str, list[Any]]:

@@ -17,9 +17,11 @@ from services.delivery.deliveries import (
     Wanted,
     told,
 )
-from services.delivery.states import State
+from services.delivery.states import Reason, State
 
-SHOWN: Final = """id AS delivery_id, login_id, account_id AS account, user_id AS user, channel, cause, state, reason,
+HELD: Final = "state = 'queued' AND due_at = expires_at"
+SHOWN: Final = f"""id AS delivery_id, login_id, account_id AS account, user_id AS user, channel, cause, state,
+    CASE WHEN {HELD} THEN 'paused' ELSE reason END AS reason,
     provider, masked AS to, country, tries, created_at, updated_at, due_at, expires_at, email_off"""
 WANTED: Final = """($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR login_id = $2)
     AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR $4 IN (reason, split_part(reason, ':', 1)))
@@ -79,6 +81,7 @@ def statement(of: ListQuery, walk: int = WALK) -> Statement:
 
 def _conditions(of: ListQuery) -> tuple[tuple[str, str, Any], ...]:
     state = "trouble" if of.state in TROUBLE else "state"
+    reason = "?::text IN (reason, split_part(reason, ':', 1))"
     trouble = "state IN ('failed', 'undelivered', 'unknown', 'expired') AND state = ?::text"
     return (
         ("login_id", "login_id = ?::uuid", of.login_id),
@@ -86,7 +89,7 @@ def _conditions(of: ListQuery) -> tuple[tuple[str, str, Any], ...]:
         ("email_off", "email_off AND ?::boolean", of.email_off or None),
         (state, trouble if state == "trouble" else "state = ?::text", of.state),
         ("account_id", "account_id = ?::uuid", of.account),
-        ("reason", "?::text IN (reason, split_part(reason, ':', 1))", of.reason),
+        ("reason", f"({reason} OR {HELD})" if of.reason == Reason.PAUSED else reason, of.reason),
         ("provider", "provider = ?::text", of.provider),
         ("channel", "channel = ?::text", of.channel),
         ("country", "country = ?::text", of.country),

@@ -28,6 +28,7 @@ from services.delivery.replay import (
     seconds_left,
     sorted_out,
     wanted_of,
+    with_rest,
 )
 from services.delivery.replaying import size_of_step
 from services.platform import audit, failpoints
@@ -52,15 +53,17 @@ BEGIN: Final = """
 INSERT INTO replays (id, account_id, by, filter, per_second, planned, more, counts, state)
 VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', 'running') ON CONFLICT (account_id, id) DO NOTHING RETURNING at
 """
+FORGET: Final = "DELETE FROM replays WHERE account_id = $1 AND id = $2"
 GO_ON: Final = """
-UPDATE replays SET state = 'running', due_at = now(), per_second = $3, ended_at = NULL, stopped_by = NULL
+UPDATE replays SET state = 'running', due_at = now(), per_second = coalesce($3, per_second),
+    ended_at = NULL, stopped_by = NULL
 WHERE account_id = $1 AND id = $2 AND state = 'stopped'
 """
 STOP: Final = """
 UPDATE replays SET state = 'stopped', ended_at = now(), stopped_by = $3
 WHERE account_id = $1 AND id = $2 AND state = 'running' RETURNING counts
 """
-JOB: Final = "id, account_id, by, filter, per_second, counts, at, after_at, after_id, now() AS now"
+JOB: Final = "id, account_id, by, filter, per_second, planned, more, counts, at, after_at, after_id, now() AS now"
 DUE: Final = f"""
 SELECT {JOB} FROM replays WHERE state = 'running' AND due_at <= now() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 """  # noqa: S608
@@ -96,6 +99,7 @@ class PostgresReplays:
             if earlier := await self._again(connection, asked, who):
                 return earlier
             await _refuse_beside_another(connection, asked)
+            await connection.execute(FORGET, asked.account, asked.replay_id)
             given = (asked.replay_id, asked.account, who.name, asked.filter, asked.per_second)
             await connection.fetchval(BEGIN, *given, planned.counts, planned.more)
             details = {"filter": asked.filter, "per_second": asked.per_second, "planned": planned.counts}
@@ -105,7 +109,7 @@ class PostgresReplays:
         return msgspec.structs.replace(begun, without=planned.without)
 
     async def again(self, asked: Asked, who: Who) -> Replay | None:
-        """The replay of that id, if there is one; one that was stopped goes on. Raises `AnotherRuns`, `IdTaken`: also
+        """The replay of that id that matched anything; a stopped one goes on. Raises `AnotherRuns`, `IdTaken`: also
         for a new id, before anything is counted for it.
         """
         async with self._pool.acquire() as connection, connection.transaction():
@@ -117,13 +121,14 @@ class PostgresReplays:
 
     async def _again(self, connection: Any, asked: Asked, who: Who) -> Replay | None:
         earlier = await self._find(connection, asked.replay_id, asked.account)
-        if earlier is None:
+        if earlier is None or _spent_on_nothing(earlier):
             return None
         if earlier.filter != asked.filter:
             raise IdTaken
         if earlier.state == "stopped":
             await _refuse_beside_another(connection, asked)
-            await connection.execute(GO_ON, asked.account, asked.replay_id, asked.per_second)
+            rate = None if asked.default_rate else asked.per_second
+            await connection.execute(GO_ON, asked.account, asked.replay_id, rate)
             await _audit(connection, who.name, "deliveries.replay-go-on", asked.account, asked.replay_id, {})
             earlier = await _found(connection, asked.account, asked.replay_id)
         return msgspec.structs.replace(earlier, repeated=True)
@@ -176,6 +181,7 @@ class PostgresReplays:
         is_done = sorted_.looked == len(found) < LOOKED_AT_ONCE
         last = place_of(found[sorted_.looked - 1]) if sorted_.looked else after
         counts = _counts(job["counts"], sorted_, made)
+        counts = with_rest(job["planned"], job["more"], counts) if is_done else counts
         await connection.execute(MOVE_ON, job["account_id"], job["id"], counts, *last, float(made), is_done)
         if is_done:
             details = {"filter": job["filter"], "counts": counts}
@@ -189,6 +195,11 @@ def _counts(so_far: dict[str, int], step: Sorted, made: int) -> dict[str, int]:
     if late := len(step.chosen) - made:
         counts.update({REPLAYED: -late, "under-way": late})
     return dict(counts)
+
+
+def _spent_on_nothing(earlier: Replay) -> bool:
+    """It matched nothing: an id is not used up by that."""
+    return earlier.state == "done" and not earlier.matched
 
 
 async def _refuse_beside_another(connection: Any, asked: Asked) -> None:

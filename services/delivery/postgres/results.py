@@ -14,7 +14,7 @@ from services.platform.outbox import OutboxRow
 
 # `n` says which of the results it was: of two for one row, one can hold. Rows are taken in the order in which they are
 # given, which is that of ids, as ingest takes them.
-SETTLE: Final = """
+SETTLING: Final = """
 WITH results AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[],
         $8::int[], $9::text[], $10::int[], $11::int[], $12::text[], $13::int[])
@@ -25,10 +25,37 @@ WITH results AS (
         tries = d.tries - g.untried, updated_at = now(), due_at = now() + make_interval(secs => g.pause)
     FROM results g
     WHERE d.id = g.id AND d.lease IS NOT DISTINCT FROM g.lease AND d.state = ANY(string_to_array(g.comes_from, ' '))
-    RETURNING g.n, d.login_id, d.id, d.account_id, d.channel, d.cause, g.what, g.provider, g.reason, g.ms
-), logged AS (
+    RETURNING g.n, d.login_id, d.id, d.account_id, d.channel, d.cause, g.what, g.provider, g.reason, g.ms,
+        d.user_id, d.locale, d.origin, d.code_key_id, d.digits, d.begun_at, d.expires_at
+)
+"""
+# The e-mail of a fallback is made with the result that makes it due, and only then.
+EMAILED: Final = """
+, made AS (
+    INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed, sealed_event,
+        sealed_cause, masked, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at, recipient,
+        email_off)
+    SELECT e.id, d.login_id, 'email', e.cause, d.account_id, d.user_id, 'queued',
+        greatest(due(d.account_id, 'email', NULL, d.expires_at), now() + interval '3 seconds'), e.sealed,
+        'EmailFallbackRequested', e.cause, e.masked, d.locale, d.origin, d.code_key_id, d.digits, d.begun_at, now(),
+        d.expires_at, e.recipient, e.email_off
+    FROM unnest($20::int[], $21::uuid[], $22::text[], $23::text[], $24::text[], $25::bytea[], $26::boolean[])
+        AS e (n, id, cause, sealed, masked, recipient, email_off) JOIN settled d USING (n)
+    ORDER BY d.login_id
+    ON CONFLICT (login_id, channel, cause) DO NOTHING
+    RETURNING login_id, id, account_id, channel, cause
+)
+"""
+STEPS: Final = """
+SELECT 1 AS turn, login_id, id, account_id, what, channel, cause, provider, reason, ms FROM settled
+"""
+STEPS_WITH_EMAIL: Final = f"""{STEPS}
+UNION ALL SELECT 2, login_id, id, account_id, 'queued', channel, cause, NULL, NULL, NULL FROM made
+"""  # noqa: S608 - made of constants
+WRITTEN: Final = """
+, logged AS (
     INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause, provider, reason, ms)
-    SELECT login_id, id, account_id, what, channel, cause, provider, reason, ms FROM settled
+    SELECT login_id, id, account_id, what, channel, cause, provider, reason, ms FROM ({}) AS s ORDER BY turn
 ), published AS (
     INSERT INTO outbox (id, topic, key, value, headers)
     SELECT o.id, o.topic, o.key, o.value, o.headers
@@ -38,30 +65,21 @@ WITH results AS (
 )
 SELECT n FROM settled
 """
-EMAIL: Final = """
-WITH made AS (INSERT INTO deliveries (id, login_id, channel, cause, account_id, user_id, state, due_at, sealed,
-    sealed_event, sealed_cause, masked, locale, origin, code_key_id, digits, begun_at, challenged_at, expires_at,
-    recipient, email_off)
-SELECT $2, login_id, 'email', $3, account_id, user_id, 'queued',
-    greatest(due(account_id, 'email', NULL, expires_at), now() + interval '3 seconds'), $4,
-    'EmailFallbackRequested', $3, $5, locale, origin, code_key_id, digits, begun_at, now(), expires_at, $6, $7
-FROM deliveries WHERE id = $1 ON CONFLICT (login_id, channel, cause) DO NOTHING
-RETURNING login_id, id, account_id, channel, cause)
-INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, cause)
-SELECT login_id, id, account_id, 'queued', channel, cause FROM made
-"""
+SETTLE: Final = SETTLING + WRITTEN.format(STEPS)
+SETTLE_WITH_EMAIL: Final = SETTLING + EMAILED + WRITTEN.format(STEPS_WITH_EMAIL)
 
 
 class Settled(NamedTuple):
-    """A result and the events that it makes."""
+    """A result, the events that it makes, and the e-mail."""
 
     job: Job
     result: Result
     rows: Sequence[OutboxRow]
+    email: EmailRow | None
 
 
 class Results:
-    """State, log line and events of each result; False for one whose row is another's now."""
+    """State, log line, events and e-mail of each result; False for one whose row is another's now."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
@@ -70,24 +88,20 @@ class Results:
     async def write(self, one: Settled) -> bool:
         return await self._group.add(one)
 
-    async def write_with_email(self, one: Settled, email: EmailRow) -> bool:
-        async with self._pool.acquire() as connection, connection.transaction():
-            (held,) = await _settle(connection, [one])
-            if held:
-                await connection.execute(EMAIL, one.job.id, *_email(email))
-        return held
-
     async def _all(self, found: Sequence[Settled]) -> list[bool]:
-        return await _settle(self._pool, found)
+        by_id = sorted(enumerate(found), key=lambda numbered: numbered[1].job.id)
+        values = _columns([_values(n, one) for n, one in by_id], 13)
+        values += _columns([(n, *row) for n, one in by_id for row in one.rows], 6)
+        if emails := [(n, *_email(one.email)) for n, one in by_id if one.email is not None]:
+            held = await self._pool.fetch(SETTLE_WITH_EMAIL, *values, *_columns(emails, 7))
+        else:
+            held = await self._pool.fetch(SETTLE, *values)
+        numbers = {row["n"] for row in held}
+        return [n in numbers for n in range(len(found))]
 
 
-async def _settle(connection: Any, found: Sequence[Settled]) -> list[bool]:
-    by_id = sorted(enumerate(found), key=lambda numbered: numbered[1].job.id)
-    columns = [list(column) for column in zip(*(_values(n, one) for n, one in by_id), strict=True)]
-    events = [(n, *row) for n, one in by_id for row in one.rows]
-    event_columns = [list(column) for column in zip(*events, strict=True)] if events else [[]] * 6
-    held = {row["n"] for row in await connection.fetch(SETTLE, *columns, *event_columns)}
-    return [n in held for n in range(len(found))]
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
 def _values(n: int, one: Settled) -> tuple[Any, ...]:

@@ -28,6 +28,7 @@ HANDLERS = {
     ("POST", "/v1/replays/{replay_id}/stop"): replays.stop,
     ("GET", "/v1/dead-letters"): letters.listed,
     ("POST", "/v1/dead-letters/replay"): letters.many_again,
+    ("POST", "/v1/dead-letters/discard"): letters.discard_many,
     ("GET", "/v1/dead-letters/{letter_id}"): letters.show,
     ("GET", "/v1/dead-letters/{letter_id}/record"): letters.export,
     ("POST", "/v1/dead-letters/{letter_id}/replay"): letters.again,

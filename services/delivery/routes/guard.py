@@ -7,23 +7,22 @@ from services.delivery.guard import Own
 from services.delivery.routes.parts import PARTS, Parts, caller, only_account, whose
 from services.platform.http import Problem, body, json_response, query
 
-NO_BEGINNING = "prefix is the beginning of numbers, like +44 7911 12: all digits but the last three or four."
+NO_BEGINNING = "prefix is the beginning of numbers, with a plus sign: a block of a thousand or of ten thousand"
+EXAMPLE = ["+44 7400 123•••", "+44 7400 12••••"]
 
 
 async def show(request: web.Request) -> web.Response:
     asked = query(request, guard_view.GuardQuery)
     who = await caller(request, asked.account)
     account, parts = only_account(who, asked.account), request.app[PARTS]
-    blocks = await parts.guarding.prefixes(account)
+    rows = await parts.guarding.prefixes(account)
     return json_response(
         {
             "settings": guard_view.settings_of(Own(), parts.gate.rules(account))["in_force"],
             "figures": [dict(row) for row in await parts.guarding.figures(account, asked.days)],
             "stops": [dict(row) for row in await parts.guarding.stops(account, asked.days)],
             "spent": [dict(row) for row in await parts.guarding.spent(account)],
-            "prefixes": [
-                guard_view.block(row, parts.secrets.contacts, parts.gate.rules(row["account"])) for row in blocks
-            ],
+            "prefixes": guard_view.blocks(rows, parts.secrets.contacts, parts.gate.rules),
         }
     )
 
@@ -49,16 +48,28 @@ async def take_back(request: web.Request) -> web.Response:
 
 
 async def allow(request: web.Request) -> web.Response:
-    """Also before anything was sent: a company whose phones begin alike signs in for the first time."""
+    """Also before anything was sent: a company whose phones begin alike signs in for the first time. 400 for what no
+    counter stands for.
+    """
     account, who = await whose(request)
     parts, asked = request.app[PARTS], await body(request, guard_view.Allowed)
     digits = guard_view.beginning(asked.prefix)
     if digits is None:
-        raise Problem(400, "bad-request", NO_BEGINNING)
+        raise _no_block("+44")
     name = prefixes.hash_of(parts.secrets.search, digits)
-    sealed = parts.gate.seal(account, name, f"{digits}…")
-    known = await parts.guarding.lift(account, name, sealed, asked.hours, who.name)
+    if asked.hours == 0:
+        known = await parts.guarding.end_lift(account, name, who.name)
+    else:
+        known = await parts.guarding.knows(account, name)
+        if not known and not prefixes.may_be_block(digits):
+            raise _no_block(digits)
+        await parts.guarding.lift(account, name, parts.gate.seal(account, name, f"{digits}…"), asked.hours, who.name)
     return json_response({"account": account, "prefix": asked.prefix, "hours": asked.hours, "known": known})
+
+
+def _no_block(digits: str) -> Problem:
+    thousand, ten_thousand = prefixes.blocks_like(digits) or EXAMPLE
+    return Problem(400, "bad-request", f"{NO_BEGINNING}, like {thousand} or {ten_thousand}.")
 
 
 def _shown(parts: Parts, account: object, own: Own) -> web.Response:

@@ -81,9 +81,9 @@ async def again(request: web.Request) -> web.Response:
     if row["discarded_at"] is not None:
         raise _is_discarded()
     with _told(row):
-        await parts.taker.take_again(row)
+        taken = await parts.taker.take_again(row)
     await parts.letters.mark(row["id"], who.name)
-    return json_response({"id": row["id"], "taken": True}, 202)
+    return json_response({"id": row["id"], "taken": taken, "still_bad": not taken}, 202)
 
 
 async def discard(request: web.Request) -> web.Response:
@@ -92,6 +92,23 @@ async def discard(request: web.Request) -> web.Response:
     if not await parts.letters.discard(row["id"], who.name, asked.reason):
         raise _is_discarded()
     return json_response(await parts.letters.letter(row["id"]))
+
+
+async def discard_many(request: web.Request) -> web.Response:
+    """Give what a dry run answered as `until`: so what came since is not put away unseen."""
+    who, asked = await caller(request), await body(request, dead_letters.BulkDiscard)
+    parts = request.app[PARTS]
+    until = asked.until or await parts.letters.now()
+    wanted = dead_letters.Letters(
+        topic=asked.topic, reason=asked.reason, service=asked.service, since=asked.since, until=until
+    )
+    if asked.dry_run:
+        many = sum((await parts.letters.groups(wanted)).values())
+        return json_response({"dry_run": True, "discarded": many, "left": False, "until": until})
+    if asked.because is None:
+        raise Problem(400, "bad-request", "Say why nobody needs them [because].")
+    many, left = await parts.letters.discard_many(wanted, who.name, asked.because)
+    return json_response({"dry_run": False, "discarded": many, "left": left, "until": until})
 
 
 async def many_again(request: web.Request) -> web.Response:

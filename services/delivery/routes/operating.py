@@ -10,8 +10,8 @@ from msgspec import Meta
 
 from schemas.events import Channel, Country
 from services.delivery.deliveries import account_of
-from services.delivery.pauses import Pause
-from services.delivery.routes.parts import PARTS, caller, only_account
+from services.delivery.pauses import ANY, Pause
+from services.delivery.routes.parts import PARTS, Parts, caller, known_country, known_provider, only_account
 from services.platform.auth import EVERY, Who
 from services.platform.http import body, json_response
 
@@ -26,27 +26,39 @@ class PauseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def pause(request: web.Request) -> web.Response:
-    return await _pausing(request, stop=True)
+    who, asked = await _asked(request)
+    parts = request.app[PARTS]
+    if asked.country != ANY:
+        known_country(asked.country)
+    if asked.provider != ANY:
+        known_provider(asked.provider, [row.name for row in await parts.controls.providers()])
+    await parts.controls.pause(asked, who.name)
+    return json_response({"paused": await _now(parts, who)})
 
 
 async def resume(request: web.Request) -> web.Response:
-    return await _pausing(request, stop=False)
+    """`ended`: how many pauses, 0 or 1. One for a country or provider that nobody has can be ended too."""
+    who, asked = await _asked(request)
+    parts = request.app[PARTS]
+    ended = await parts.controls.resume(asked, who.name)
+    return json_response({"paused": await _now(parts, who), "ended": int(ended)})
 
 
-async def _pausing(request: web.Request, stop: bool) -> web.Response:
+async def _asked(request: web.Request) -> tuple[Who, Pause]:
     asked = await body(request, PauseBody)
     who = await caller(request, asked.account)
     account = only_account(who, asked.account)
-    parts = request.app[PARTS]
-    change = parts.controls.pause if stop else parts.controls.resume
     given = {"account": str(account) if account else None} | {
         name: getattr(asked, name) for name in ("channel", "country", "provider")
     }
-    await change(Pause(**{name: value for name, value in given.items() if value is not None}), who.name)
+    return who, Pause(**{name: value for name, value in given.items() if value is not None})
+
+
+async def _now(parts: Parts, who: Who) -> list[Pause]:
     now = await parts.controls.paused()
     parts.routing.hold(now)
     parts.sender.wake()
-    return json_response({"paused": _seen_by(who, now)})
+    return _seen_by(who, now)
 
 
 async def pauses(request: web.Request) -> web.Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from services.delivery.postgres.letters import PostgresLetters
 from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
 from services.delivery.postgres.wordings import PostgresWordings
+from services.delivery.prefixes import COUNTRIES
 from services.delivery.receipts import Reader
 from services.delivery.replay import Limits
 from services.delivery.replaying import Replayer
@@ -89,6 +90,18 @@ def uuid_at(request: web.Request, name: str) -> UUID:
         return UUID(request.match_info[name])
     except ValueError:
         raise not_found("There is nothing with this id.") from None
+
+
+def known_provider(name: str, known: Iterable[str]) -> None:
+    """Raises 400 for a name that nobody has."""
+    if name not in (names := sorted(known)):
+        raise Problem(400, "bad-request", f"There is no provider {name}: one of {', '.join(names)}.")
+
+
+def known_country(country: str) -> None:
+    """Raises 400 where no phone number can be of it."""
+    if country not in COUNTRIES:
+        raise Problem(400, "bad-request", f"{country} is no country of phone numbers: ISO 3166-1, like GB.")
 
 
 def not_found(detail: str) -> Problem:

@@ -1,5 +1,6 @@
 """Providers and routes: who sends what, in which order; live in every worker within two seconds."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,10 +9,10 @@ from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas.events import Country
-from services.delivery.lanes import Lane
+from services.delivery.lanes import Lane, Provider
 from services.delivery.pauses import ANY
 from services.delivery.postgres.controls import NoSuchProvider
-from services.delivery.routes.parts import PARTS, caller, not_found
+from services.delivery.routes.parts import PARTS, caller, known_country, known_provider, not_found
 from services.delivery.routing import Route
 from services.platform.http import Problem, body, json_response
 
@@ -48,7 +49,10 @@ async def listed(request: web.Request) -> web.Response:
     await caller(request)
     parts = request.app[PARTS]
     here = {lane.channel.name: _in_this_worker(lane) for lane in parts.routing.lanes()}
-    rows = [msgspec.to_builtins(row) | here.get(row.name, {}) for row in await parts.controls.providers()]
+    rows = [
+        msgspec.to_builtins(row) | {"configured": row.name in here} | here.get(row.name, {})
+        for row in await parts.controls.providers()
+    ]
     return json_response({"providers": rows})
 
 
@@ -72,6 +76,16 @@ async def routes(request: web.Request) -> web.Response:
     return json_response({"routes": await request.app[PARTS].controls.routes()})
 
 
+def _check(wanted: Sequence[Route], rows: Sequence[Provider]) -> None:
+    """An e-mail has no country, so that route would never count."""
+    channels = {row.name: row.channel for row in rows}
+    for route in wanted:
+        known_provider(route.provider, channels)
+        if route.country != ANY and channels[route.provider] == "email":
+            text = f"{route.provider} sends e-mails, which have no country. Route it by account, or for all."
+            raise Problem(400, "bad-request", text)
+
+
 async def set_routes(request: web.Request) -> web.Response:
     who = await caller(request)
     asked = await body(request, RoutesBody)
@@ -79,8 +93,12 @@ async def set_routes(request: web.Request) -> web.Response:
     if len({each.provider for each in asked.providers}) < len(asked.providers):
         raise Problem(400, "bad-request", "A provider may stand in providers once.")
     wanted = [Route(account=account, country=country, **msgspec.to_builtins(each)) for each in asked.providers]
+    if wanted and asked.country:
+        known_country(asked.country)
+    controls = request.app[PARTS].controls
+    _check(wanted, await controls.providers())
     try:
-        await request.app[PARTS].controls.set_routes(account, country, wanted, who.name)
+        await controls.set_routes(account, country, wanted, who.name)
     except NoSuchProvider:
         raise Problem(400, "bad-request", "providers names one that GET /v1/providers does not list.") from None
     return json_response({"routes": wanted})

@@ -66,7 +66,7 @@ def _asked(parts: Parts, given: replay.Request) -> replay.Asked:
     if per_second > ceiling:
         raise Problem(400, "bad-request", f"per_second goes up to {ceiling:g} here (GATEPOST_REPLAYS_PER_SECOND_MOST).")
     wanted = Wanted(**{name: getattr(given, name) for name in replay.FILTERS})
-    return replay.Asked(replay.account_in(wanted), replay_id, wanted, per_second)
+    return replay.Asked(replay.account_in(wanted), replay_id, wanted, per_second, given.per_second is None)
 
 
 async def listed(request: web.Request) -> web.Response:

@@ -3,7 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from services.delivery.terminal.findings import FEW, WAITING, WORKING, Line, Status, counted, level
+from services.delivery.terminal.findings import FEW, SAFE, WAITING, WORKING, Line, Status, counted, level
+
+EVERY_BREAKER: Final = (
+    "every breaker is open",
+    "See the providers above: each tries again by itself; another one helps.",
+)
+NONE_ON: Final = ("no provider is switched on", "`gatepost providers list`; `gatepost providers set NAME --enabled`.")
 
 
 def _waiting(health: Mapping[str, Any]) -> Iterator[Line]:
@@ -32,8 +38,7 @@ def _providers(health: Mapping[str, Any]) -> Iterator[Line]:
     for channel in ("sms", "email"):
         own = [row for row in health["providers"] if row["channel"] == channel and row["enabled"] and row["breaker"]]
         if not any(row["breaker"] == "closed" for row in own):
-            why = "every breaker is open" if own else "no provider is switched on"
-            do = "`gatepost providers list`; `set NAME --enabled`."
+            why, do = EVERY_BREAKER if own else NONE_ON
             yield Line(WORKING, f"{channel} at all", Status.FAIL, why, do, "a-provider-fails")
 
 
@@ -43,12 +48,12 @@ def _provider(row: Mapping[str, Any], calls: Mapping[str, Any] | None) -> Line:
         return Line(WORKING, name, Status.WARN, f"its breaker is {row['breaker']}", do, "a-provider-fails")
     if not calls or not calls["calls"]:
         return Line(WORKING, name, Status.OK, "nothing was sent in five minutes", "", "a-provider-fails")
-    bad = calls["failed"] + calls["undelivered"]
-    share = bad / calls["calls"]
-    figure = (
-        f"{counted(calls['calls'], 'call')} in five minutes, {min(share, 1):.0%} failed, p95 {calls['p95_ms'] or 0} ms"
-    )
-    status = level(share, 0.1, 0.5) if calls["calls"] >= FEW or bad == calls["calls"] else Status.OK
+    share = (calls["failed"] + calls["undelivered"]) / calls["calls"]
+    figure = f"{counted(calls['calls'], 'call')} in five minutes, {min(share, 1):.0%} failed"
+    figure += f" (mostly {calls['reason']})" if calls["reason"] else ""
+    figure += f", p95 {calls['p95_ms'] or 0} ms"
+    figure += f"; besides {counted(calls['of_numbers'], 'fault')} of numbers" if calls["of_numbers"] else ""
+    status = level(share, 0.1, 0.5) if calls["calls"] >= FEW else Status.OK
     return Line(WORKING, name, status, figure, do, "a-provider-fails")
 
 
@@ -71,6 +76,14 @@ def _fallbacks(health: Mapping[str, Any]) -> Iterator[Line]:
     )
 
 
+def _guard(health: Mapping[str, Any]) -> Iterator[Line]:
+    guarded: Mapping[str, int] = health["recent"]["guarded"]
+    stopped = sum(guarded.values())
+    reasons = ", ".join(f"{count} {reason}" for reason, count in guarded.items())
+    figure = f"{stopped} SMS stopped in five minutes: {reasons}" if stopped else "no SMS stopped in five minutes"
+    yield Line(SAFE, "guard", level(stopped, 1), figure, "`gatepost guard show`.", "sms-are-stopped")
+
+
 def _letters(health: Mapping[str, Any]) -> Iterator[Line]:
     count = health["dead_letters"]
     figure = f"{count} open" if count else "none"
@@ -85,5 +98,6 @@ OF_DELIVERY: Final[tuple[Callable[[Mapping[str, Any]], Iterator[Line]], ...]] = 
     _providers,
     _receipts,
     _fallbacks,
+    _guard,
     _letters,
 )

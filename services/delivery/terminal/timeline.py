@@ -62,10 +62,10 @@ def _line(step: Mapping[str, Any], lanes: Sequence[str], open_lanes: Mapping[str
     return made.append(text, style=COLOURS[mark])
 
 
-def step_line(step: Mapping[str, Any]) -> Text:
-    """One step by itself, with what to do where it went wrong."""
+def step_line(step: Mapping[str, Any], begun_ms: float = 0) -> Text:
+    """One step by itself, with what to do where it went wrong. `begun_ms`: when the login began."""
     mark, text = told(step)
-    made = Text().append(f"{step.get('after_ms') or 0:7d} ms  ", style="cyan")
+    made = Text().append(f"{(step.get('after_ms') or 0) + begun_ms:7.0f} ms  ", style="cyan")
     made.append(f"{mark} {step.get('channel') or '':<6}{text}", style=COLOURS[mark])
     why = explained(step)
     return made.append(f"  → {why.next}", style="dim") if why is not None and why.next else made

@@ -10,6 +10,9 @@ WHY: Final = "docs/operations.md#why-a-message-did-not-arrive"
 ARRIVED, TOOK, WAITS, FAILED, ENDED = "✔", "✔", "●", "✘", "■"
 COLOURS: Final = {ARRIVED: "green", WAITS: "yellow", FAILED: "red", ENDED: "blue"}
 
+NETWORK: Final = "See the network, and the provider's status page."
+WORKERS: Final = "If it lasts, add workers or slots."
+
 
 class Told(NamedTuple):
     """A step's mark and sentence."""
@@ -24,22 +27,56 @@ class Explained(NamedTuple):
 
 
 REASONS: Final[Mapping[str, Explained]] = {
+    "connection-lost": Explained("The connection broke before the answer: nobody knows whether it was taken.", NETWORK),
+    "contacts-do-not-open": Explained("The sealed contacts were altered on the way.", "See who writes to the topics."),
+    "expired": Explained("Its code was over before anybody could take it.", WORKERS),
+    "guard-budget": Explained(
+        "The day's budget for SMS is spent.", "gatepost guard show; a higher budget, or tomorrow"
+    ),
+    "guard-conversion": Explained(
+        "Too few codes come back from numbers that begin alike.", "gatepost guard show; guard allow if they are honest"
+    ),
+    "guard-country": Explained("No SMS goes to this country.", "gatepost guard settings ACCOUNT; guard set --country"),
+    "guard-number-type": Explained("No SMS goes to this kind of number.", "See GATEPOST_GUARD_NUMBER_TYPES."),
+    "invalid-address": Explained("The mail server refuses the address.", "Ask the user for the right address."),
+    "key-unknown": Explained("The key that opens it is not here.", "Copy the keyring files; see docs/operations.md."),
+    "lease-too-short": Explained("No time was left for a call.", WORKERS),
+    "mailbox-busy": Explained("The mail server takes nothing for this address now.", "If it lasts, ask the user."),
+    "no-contact": Explained("The user has no such contact.", "gatepost users show"),
+    "no-provider": Explained("No provider is switched on for it.", "gatepost providers list"),
     "no-receipt": Explained(
         "The provider took it and never said that it arrived.", "See `gatepost doctor`: is it one provider's?"
+    ),
+    "paused": Explained("Operators hold it back.", "gatepost deliveries pauses; then resume"),
+    "provider-answer-unreadable": Explained(
+        "The answer is not what the provider documents.", "Check …_BASE_URL; see whether a proxy answers."
+    ),
+    "provider-busy": Explained("The provider takes nothing now.", "If it lasts, ask it for a higher rate."),
+    "provider-certificate": Explained(
+        "The provider's certificate is not valid, or it speaks no TLS.",
+        "Check …_BASE_URL and the trusted certificates.",
+    ),
+    "provider-credentials": Explained(
+        "Key, token, password or application are not accepted.", "Compare the settings with the provider's console."
+    ),
+    "provider-error": Explained("The provider failed.", "See its status page."),
+    "provider-redirects": Explained(
+        "The answer points elsewhere; it is never followed.", "Set …_BASE_URL, or the webhook's `url`, to its address."
+    ),
+    "provider-silent": Explained("No answer in time: nobody knows whether it was taken.", "See its status page."),
+    "provider-unreachable": Explained("No connection to the provider.", NETWORK),
+    "providers-busy": Explained("All providers had no room for it.", "Raise --slots or --per-second of one."),
+    "providers-down": Explained("Every provider's breaker is open.", "gatepost providers list"),
+    "rate-limited": Explained("The provider takes nothing now.", "If it lasts, ask it for a higher rate."),
+    "refused": Explained("Refused with a code that is not listed here.", "Look the code up at the provider."),
+    "template-does-not-render": Explained(
+        "The webhook's template cannot take this message.", "Mend the file, restart delivery."
     ),
     "too-late": Explained(
         "Its code was about to expire before anybody could take it.", "See what it waited for above."
     ),
     "tries-used-up": Explained("Every try failed.", "See the reasons of the tries above."),
     "worker-lost": Explained("The worker that called ended before it wrote the answer.", "See delivery's log."),
-    "no-provider": Explained("No provider is switched on for it.", "gatepost providers list"),
-    "providers-down": Explained("Every provider's breaker is open.", "gatepost providers list"),
-    "providers-busy": Explained("All providers had no room for it.", "Raise --slots or --per-second of one."),
-    "paused": Explained("Operators hold it back.", "gatepost deliveries pauses; then resume"),
-    "no-contact": Explained("The user has no such contact.", "gatepost users show"),
-    "key-unknown": Explained("The key that opens it is not here.", "Copy the keyring files; see docs/operations.md."),
-    "provider-silent": Explained("No answer in time: nobody knows whether it was taken.", "See its status page."),
-    "provider-unreachable": Explained("No connection to the provider.", "See the network, and its status page."),
 }
 
 
@@ -49,7 +86,7 @@ def explained(step: Mapping[str, Any], webhooks: Sequence[Loaded] = ()) -> Expla
     if found := catalogue.explained([dict(step)], webhooks):
         return Explained(found[0]["means"], found[0]["next"])
     word = reason.partition(":")[0]
-    if word in REASONS:
+    if word in REASONS and mark_of(step) != ENDED:
         return REASONS[word]
     return Explained("", f"see {WHY}") if reason and mark_of(step) == FAILED else None
 

@@ -224,6 +224,25 @@ async def test_many_are_counted_first_and_each_is_taken_once(world: World, bins:
     assert [len(await world.messages(login.phone)) for login in logins] == [1] * 60
 
 
+async def test_many_are_counted_first_and_put_away_with_the_reason(world: World, bins: Bin):
+    """What came after the count stays."""
+    reason = a_reason()
+    for offset in range(3):
+        await refuse(world, bins["gateway"], record_of(world.verified(Login()), offset), reason)
+    path, asked = "/v1/dead-letters/discard", {"reason": reason}
+    counted = await world.call("POST", path, json=asked | {"dry_run": True})
+    assert counted["discarded"] == 3
+    await refuse(world, bins["gateway"], record_of(world.verified(Login()), 3), reason)
+    await world.call("POST", path, 400, json=asked)
+    done = await world.call("POST", path, json=asked | {"until": counted["until"], "because": "forged, ticket 7"})
+    assert (done["discarded"], done["left"]) == (3, False)
+    found = (await world.call("GET", "/v1/dead-letters", params={"reason": reason}))["dead_letters"]
+    assert [(one["offset"], one["discard_reason"]) for one in found] == [
+        (3, None),
+        *((offset, "forged, ticket 7") for offset in (2, 1, 0)),
+    ]
+
+
 @pytest.mark.parametrize("scopes", [["deliveries:read", "deliveries:replay"], []])
 async def test_who_may_not_operate_opens_nothing(world: World, bins: Bin, place: Place, scopes: list[str]):
     letter = await refuse(world, bins["delivery"], record_of(world.challenge(Login()), 6), a_reason())

@@ -110,7 +110,8 @@ async def test_a_dead_letter_is_sealed_and_can_be_taken_again(world: World):
     await world.publish_raw(CHALLENGES, codec.encode(event).replace(b'"digits":6', b'"digits":77'))
     letter = await world.letter("invalid", start, CHALLENGES)
     assert str(login.login_id) not in str(letter)
-    await world.call("POST", f"/v1/dead-letters/{letter['id']}/replay", 202)
+    done = await world.call("POST", f"/v1/dead-letters/{letter['id']}/replay", 202)
+    assert (done["taken"], done["still_bad"]) == (False, True)
     await world.call("POST", f"/v1/dead-letters/{new_id()}/replay", 404)
 
 

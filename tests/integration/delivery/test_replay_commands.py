@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import pty
+import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest_asyncio
 
 from deploy.local.environment import gatepost
 from deploy.local.paths import ROOT
+from services.delivery.dead_letters import Again
 from services.platform.clock import new_id
 from tests.integration.delivery.conftest import SCOPES, Place, client
 from tests.integration.delivery.test_letters import a_reason, bins, record_of, refuse
@@ -96,11 +98,17 @@ async def test_ctrl_c_leaves_the_replay_running_and_says_how_to_see_and_stop_it(
     assert (process.returncode, f"gatepost replays watch {name}" in left.decode()) == (130, True), left
     status, _, problem = await console.run(*create(logins, "--yes"))
     assert (status, f"gatepost replays stop {name}" in problem) == (1, True), problem
-    status, said, _ = await console.run("replays", "stop", name, *whose)
+    status, said, problem = await console.run("replays", "stop", name, *whose)
     assert (status, "stopped by client:" in said) == (0, True), said
+    account, sent = str(logins[0].account), re.search(r"sent again +(\d)", said)
+    assert sent, said
+    assert f"gatepost replays create --account {account} --replay-id {name}" in problem
     assert (await console.run("replays", "watch", name, *whose))[0] == 1
     status, said, told = await console.run(*create(logins, "--replay-id", name, "--per-second", "50"))
     assert (status, "sent again                     5" in said) == (0, True), said + told
+    assert f"went on: {5 - int(sent[1])} more sent, 5 in all" in said
+    status, said, _ = await console.run(*create(logins, "--replay-id", name))
+    assert (status, "was done before; nothing was sent now" in said) == (0, True), said
     status, said, _ = await console.run("replays", "list", *whose, "--json")
     assert [one["replay_id"] for one in json.loads(said)["replays"]] == [name]
 
@@ -166,5 +174,38 @@ async def test_dead_letters_are_listed_opened_taken_again_exported_and_put_away(
     assert (file.stat().st_mode & 0o777, json.loads(file.read_text())["topic"]) == (0o600, "session-events")
     status, _, problem = await console.run("dead-letters", "export", other["id"], "--out-file", str(file))
     assert (status, str(file) in problem) == (1, True), problem
-    status, said, _ = await console.run("dead-letters", "discard", other["id"], "--reason", "of a test")
+    status, said, _ = await console.run("dead-letters", "discard", other["id"], "--because", "of a test")
     assert (status, "of a test" in said) == (0, True), said
+
+
+async def test_a_dry_run_takes_nothing_and_what_is_forged_is_put_away_in_one_go(world: World, console: Console, bins):
+    reason = a_reason()
+    for offset in range(2):
+        await refuse(world, bins["delivery"], record_of(world.challenge(Login()), offset), reason)
+    status, said, _ = await console.run("dead-letters", "replay", "--reason", reason, "--dry-run")
+    assert (status, said.split()) == (0, ["would", "be", "taken", "2"])
+    discard = ("dead-letters", "discard", "--reason", reason)
+    assert (await console.run(*discard))[0] == 2
+    assert "would be discarded" in (await console.run(*discard, "--dry-run"))[1]
+    status, said, asked = await console.run(*discard, "--because", "forged", typed="y\n")
+    assert (status, "Put 2 dead letters away?" in asked, said.split()) == (0, True, ["discarded", "2"]), asked
+    assert (await console.run(*discard, "--because", "forged", "--yes"))[0] == 1
+
+
+async def test_a_letter_that_is_still_bad_says_so(world: World, console: Console, bins):
+    letter = await refuse(world, bins["delivery"], Again("login-challenges", 0, 7, b"", b"", []), a_reason())
+    assert "(empty)" in (await console.run("dead-letters", "show", letter["id"]))[1]
+    status, _, problem = await console.run("dead-letters", "replay", letter["id"])
+    assert (status, "It is still bad" in problem) == (1, True), problem
+
+
+async def test_routes_and_pauses_are_not_changed_by_a_slip(world: World, console: Console):
+    for slip in ((), ("--country", "IS"), ("twilio", "--clear")):
+        assert (await console.run("providers", "route", *slip))[0] == 2
+    assert (await console.run("providers", "route", "twilio:0", "--country", "IS"))[0] == 0
+    assert (await console.run("providers", "route", "--country", "IS", "--clear"))[:2] == (0, "none\n")
+    status, _, problem = await console.run("deliveries", "resume", "--country", "IS")
+    assert (status, "There is no such pause" in problem) == (1, True)
+    await console.run("deliveries", "pause", "--country", "IS")
+    status, _, problem = await console.run("deliveries", "resume", "--country", "IS")
+    assert (status, "1 pause ended" in problem) == (0, True)

@@ -130,6 +130,32 @@ async def test_a_filter_that_matches_nothing_says_which_one_is_in_the_way(world:
     assert (await make(world, auth, logins, 200, dry_run=True)).get("without") is None
 
 
+async def test_an_id_that_matched_nothing_is_not_spent(world: World, auth: Operator):
+    login = Login(email=None)
+    name = f"r-{new_id()}"
+    assert (await make(world, auth, [login], replay_id=name))["matched"] == 0
+    logins = await refused(world, 2, account=login.account)
+    made = await make(world, auth, logins, replay_id=name)
+    assert (made["matched"], made["repeated"]) == (2, False)
+    assert (await ended(world, auth, made))["counts"] == {"replayed": 2}
+
+
+async def test_one_that_goes_on_keeps_its_rate_and_its_counts_add_up(world: World, auth: Operator):
+    """What another replay sent meanwhile is counted as that."""
+    logins = await refused(world, 4)
+    made = await make(world, auth, logins, per_second=0.1, replay_id=f"r-{new_id()}")
+    await stop(world, auth, made)
+    await world.row(logins[-1], "sms", "delivered")
+    other = await make(world, auth, logins)
+    assert (await ended(world, auth, other))["counts"] == {"replayed": 3}
+    for login in logins:
+        await world.row(login, "sms", "delivered")
+    again = await make(world, auth, logins, 200, replay_id=made["replay_id"])
+    assert (again["per_second"], again["repeated"]) == (0.1, True)
+    done = await ended(world, auth, made)
+    assert (done["matched"], done["counts"]) == (4, {"replayed": 1, "arrived-meanwhile": 3})
+
+
 async def test_a_rate_over_the_ceiling_is_refused_by_the_settings_name(world: World, auth: Operator):
     problem = await world.call("POST", "/v1/replays", 400, json={"per_second": 501}, auth=auth)
     assert "GATEPOST_REPLAYS_PER_SECOND_MOST" in problem["detail"]

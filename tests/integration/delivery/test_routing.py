@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -177,11 +178,11 @@ async def test_a_limit_is_taken_away_by_null_and_the_list_says_how_it_goes(world
 
 
 async def test_routes_are_set_listed_and_taken_away(world):
-    wanted = {"country": "ZZ", "providers": [{"provider": "twilio", "position": 3, "weight": 2}]}
-    shown = {"account": "*", "country": "ZZ", "provider": "twilio", "position": 3, "weight": 2}
+    wanted = {"country": "IS", "providers": [{"provider": "twilio", "position": 3, "weight": 2}]}
+    shown = {"account": "*", "country": "IS", "provider": "twilio", "position": 3, "weight": 2}
     assert (await world.call("PUT", "/v1/routes", json=wanted))["routes"] == [shown]
     assert shown in (await world.call("GET", "/v1/routes"))["routes"]
-    await world.call("PUT", "/v1/routes", json={"country": "ZZ", "providers": []})
+    await world.call("PUT", "/v1/routes", json={"country": "IS", "providers": []})
     assert shown not in (await world.call("GET", "/v1/routes"))["routes"]
 
 
@@ -191,8 +192,40 @@ async def test_routes_are_set_listed_and_taken_away(world):
         {"providers": [{"provider": "nobody"}]},
         {"providers": [{"provider": "twilio"}, {"provider": "twilio"}]},
         {"country": "gb", "providers": []},
+        {"country": "UK", "providers": [{"provider": "twilio"}]},
+        {"country": "GB", "providers": [{"provider": "smtp"}]},
         {"providers": [{"provider": "twilio", "weight": 1001}]},
     ],
 )
 async def test_routes_that_make_no_sense_are_refused(world, broken):
     assert (await world.call("PUT", "/v1/routes", 400, json=broken))["type"] == "urn:gatepost:bad-request"
+
+
+async def test_a_provider_that_nobody_has_is_named_with_those_that_there_are(world):
+    wanted = {"providers": [{"provider": "twilio"}, {"provider": "vonnage"}]}
+    problem = await world.call("PUT", "/v1/routes", 400, json=wanted)
+    assert "There is no provider vonnage: one of " in problem["detail"]
+    assert "twilio" in problem["detail"]
+
+
+@pytest.mark.parametrize("broken", [{"provider": "nosuch"}, {"country": "UK"}])
+async def test_a_pause_of_what_nobody_has_is_refused(world, broken):
+    assert (await world.call("POST", "/v1/deliveries/pause", 400, json=broken))["type"] == "urn:gatepost:bad-request"
+
+
+async def test_resuming_says_whether_there_was_such_a_pause(world):
+    pause = {"country": "IS"}
+    assert (await world.call("POST", "/v1/deliveries/resume", json=pause))["ended"] == 0
+    await world.call("POST", "/v1/deliveries/pause", json=pause)
+    assert (await world.call("POST", "/v1/deliveries/resume", json=pause))["ended"] == 1
+
+
+async def test_a_provider_that_the_settings_do_not_name_is_listed_as_not_configured(world, place):
+    connection = await asyncpg.connect(place.dsn)
+    await connection.execute("INSERT INTO providers (name, channel) VALUES ('left-over', 'sms')")
+    try:
+        rows = (await world.call("GET", "/v1/providers"))["providers"]
+    finally:
+        await connection.execute("DELETE FROM providers WHERE name = 'left-over'")
+        await connection.close()
+    assert {row["name"]: row["configured"] for row in rows} == {"twilio": True, "smtp": True, "left-over": False}

@@ -206,7 +206,7 @@ async def test_health_counts_what_each_provider_did_and_what_an_sms_that_failed_
     async def read() -> dict[str, Any] | None:
         health: dict[str, Any] = await world.call("GET", "/v1/deliveries/health")
         calls = {row["provider"]: row for row in health["recent"]["providers"]}
-        told = calls.get("twilio", {"failed": 0})["failed"] >= 1 and "smtp" in calls
+        told = calls.get("twilio", {"of_numbers": 0})["of_numbers"] >= 1 and "smtp" in calls
         return health if told else None
 
     health = await until(read, 10, "a reading that is fresh")
@@ -215,6 +215,35 @@ async def test_health_counts_what_each_provider_did_and_what_an_sms_that_failed_
     assert abs(health["clock_ahead_ms"]) < 5000
     assert (health["migrations"], health["outbox"]["parked"]) == ([], 0)
     assert health["kafka"]["answered_seconds"] is not None
+
+
+async def test_faults_of_numbers_stand_beside_those_of_a_provider_and_stops_of_the_guard_beside_both(stack: Stack):
+    async with own_house(stack) as house:
+        await _fill(house.pool, rows=1)
+        for what, ms, reason, count in (
+            ("sent", 5, None, 3),
+            ("failed", 5, "not-a-mobile:21614", 2),
+            ("undelivered", None, "unreachable:30003", 4),
+            ("failed", 5, "account-suspended:20005", 2),
+            ("undelivered", None, "filtered:30007", 1),
+            ("unknown", None, "no-receipt", 1),
+            ("failed", None, "guard-conversion", 3),
+        ):
+            await house.pool.execute(
+                "INSERT INTO delivery_log (login_id, delivery_id, channel, cause, provider, what, ms, reason)"
+                " SELECT l.login_id, gen_random_uuid(), 'sms', 'login', $1, $2, $3, $4 FROM logins l,"
+                " generate_series(1, $5)",
+                None if reason == "guard-conversion" else "twilio",
+                what,
+                ms,
+                reason,
+                count,
+            )
+        recent = (await PostgresVitals(house.pool).read()).recent
+        (calls,) = recent.providers
+        assert (calls.calls, calls.failed, calls.undelivered, calls.of_numbers) == (7, 2, 1, 6)
+        assert (calls.reason, calls.no_receipt) == ("account-suspended:20005", 1)
+        assert recent.guarded == {"guard-conversion": 3}
 
 
 async def test_a_message_that_waits_is_seen_as_held_back_and_then_as_waiting(stack: Stack):
@@ -231,6 +260,8 @@ async def test_a_message_that_waits_is_seen_as_held_back_and_then_as_waiting(sta
         waiting = (await vitals.read()).waiting
         assert (waiting.due + waiting.held_back, 0 < waiting.held_back < 20) == (20, True)
         assert 40 <= waiting.oldest_seconds < 60
+        found = await PostgresReading(house.pool).page(ListQuery(reason="paused"), None, 50)
+        assert [row.reason for row in found.rows] == ["paused"] * waiting.held_back
         assert "gatepost_oldest_code_seconds" in generate_latest().decode()
 
 

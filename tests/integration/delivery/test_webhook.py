@@ -19,8 +19,8 @@ from deploy.simulator.webhook import signed
 from services.delivery.house import House
 from services.delivery.routes.parts import PARTS
 from services.platform import http, metrics
-from tests.integration.delivery.house import own_house, record, sweeping
-from tests.integration.delivery.test_vonage import row, steps
+from tests.integration.delivery.house import own_house, sweeping
+from tests.integration.delivery.test_vonage import opened, row, steps
 from tests.integration.delivery.world import Login, World, until
 from tests.integration.simulator.drivers import SID, TOKEN, Inbox
 from tests.integration.simulator.webhook_driver import RECEIPTS_SECRET, SECRET, WEBHOOK
@@ -66,11 +66,6 @@ async def house(made: tuple[House, Inbox]) -> House:
 async def inbox(made: tuple[House, Inbox]) -> AsyncIterator[Inbox]:
     yield made[1]
     await made[1].put({"sms": {}, "email": {}})
-
-
-async def opened(house: House, world: World, login: Login) -> Login:
-    await house.ingest.challenges([record(world.challenge(login))])
-    return login
 
 
 async def posted(house: House, said: dict[str, Any], secret: str = RECEIPTS_SECRET, **headers: str) -> int:

@@ -101,15 +101,15 @@ async def called(world: World, call: Call, headers: Headers, kept: Kept) -> tupl
     elif pattern.startswith(("/v1/deliveries/", "/v1/replays")) and method == "POST":
         sent = {"json": account | ({"dry_run": True} if pattern == "/v1/replays" else {})}
     elif pattern.startswith("/v1/dead-letters") and method == "POST":
-        sent = {"json": {"dry_run": True} if pattern == "/v1/dead-letters/replay" else {"reason": "of no use"}}
+        sent = {"json": {"reason": "of no use"} if "{letter_id}" in pattern else {"dry_run": True}}
     elif method == "PATCH":
         sent = {"json": {"enabled": True}}
     elif pattern == "/v1/guard/{account}/allow":
-        sent = {"json": {"prefix": "+4479111"}}
+        sent = {"json": {"prefix": "+447911123"}}
     elif pattern.startswith(("/v1/wordings", "/v1/guard")) and method in ("PUT", "POST"):
         sent = {"json": {}}
     elif method == "PUT":
-        sent = {"json": account | {"country": "ZZ", "providers": []}}
+        sent = {"json": account | {"country": "IS", "providers": []}}
     async with world.http.request(method, f"{world.url}{path}", headers=headers, **sent) as answer:
         problem = (await answer.json())["type"] if answer.status >= 400 else ""
         return answer.status, problem.removeprefix("urn:gatepost:")

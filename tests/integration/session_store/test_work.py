@@ -8,9 +8,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from services.platform import clients
+from services.platform import clients, work
 from services.platform.outbox import Outbox
 from services.platform.postgres import until_it_works
+from tests.ended import STOP_THIS_PROCESS
 from tests.integration.session_store.world import Place, World, opened
 
 FLOOR = "INSERT INTO floors (scope, id, floor) VALUES ('user', $1, 1) ON CONFLICT (scope, id) DO UPDATE SET floor = 2"
@@ -26,6 +27,7 @@ async def test_work_that_ends_stops_its_process(
 ):
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     monkeypatch.setattr(whose, name, dies)
+    monkeypatch.setattr(work, "stop_this_process", STOP_THIS_PROCESS)
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     try:
         async with opened(place, world.producer):

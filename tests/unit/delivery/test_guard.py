@@ -40,7 +40,8 @@ CONVERSION = [
     ("nearly all", [Figures(1000, 900)], False, None),
     ("the wider block", [Figures(3, 0), Figures(20, 0)], False, Reason.GUARD_CONVERSION),
     ("an operator lets them through", [Figures(20, 0, lifted=True)], False, None),
-    ("one block lifted, the other not", [Figures(20, 0, lifted=True), Figures(30, 0)], False, Reason.GUARD_CONVERSION),
+    ("the inner block lifted, the outer not", [Figures(20, 0, lifted=True), Figures(30, 0)], False, None),
+    ("the outer block lifted, the inner not", [Figures(20, 0), Figures(30, 0, lifted=True)], False, None),
     ("a number that was proven", [Figures(500, 0)], True, None),
     ("nothing known of its beginning", [], False, None),
 ]

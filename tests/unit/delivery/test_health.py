@@ -22,7 +22,7 @@ class Vitals:
             now=datetime.now(UTC),
             waiting=Waiting(due=0, oldest_seconds=0, held_back=0, overdue=0),
             outbox=Standing(waiting=0, oldest_seconds=0, parked=0),
-            recent=Recent(sms=0, fallbacks=0, providers=[]),
+            recent=Recent(sms=0, fallbacks=0, providers=[], guarded={}),
             dead_letters=0,
             paused=[],
             providers=[],

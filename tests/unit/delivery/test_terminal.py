@@ -65,12 +65,16 @@ def test_a_failure_says_what_to_do_by_the_vendors_code_by_our_word_or_by_the_gui
     anchor = other.next.partition("#")[2]
     assert anchor in anchors()
     assert explained(step("delivered", provider="twilio")) is None
+    assert explained(step("login_closed", reason="expired")) is None
 
 
-def test_the_words_that_are_explained_exist():
-    ours = {str(reason) for reason in Reason}
-    documented = set(re.findall(r"`([a-z-]+)`", GUIDE))
-    assert REASONS.keys() <= ours | documented
+def test_every_word_of_ours_is_explained_and_every_explained_word_stands_in_the_guide():
+    table = GUIDE.partition("## Why a message did not arrive")[2].partition("## Providers' errors")[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", table, re.M)
+    documented = {word for cell in cells for word in re.findall(r"`([a-z-]+)`", cell)}
+    assert {str(reason) for reason in Reason} <= documented
+    assert REASONS.keys() == documented
+    assert all(why.means and why.next for why in REASONS.values())
 
 
 def anchors() -> set[str]:
@@ -155,12 +159,13 @@ def test_server_sent_events_keep_the_last_id_also_where_nothing_was_shown():
 
 def health(**changed: Any) -> dict[str, Any]:
     calls = {"provider": "twilio", "channel": "sms", "calls": 100, "failed": 1, "undelivered": 0, "no_receipt": 0}
+    calls |= {"of_numbers": 0, "reason": None}
     row = {"enabled": True, "breaker": "closed"}
     base = {
         "clock_ahead_ms": 3,
         "waiting": {"due": 0, "oldest_seconds": 0.0, "held_back": 0, "overdue": 0},
         "outbox": {"waiting": 0, "oldest_seconds": 0.0, "parked": 0},
-        "recent": {"sms": 100, "fallbacks": 1, "providers": [calls | {"p95_ms": 120}]},
+        "recent": {"sms": 100, "fallbacks": 1, "guarded": {}, "providers": [calls | {"p95_ms": 120}]},
         "dead_letters": 0,
         "paused": [],
         "providers": [{"name": "twilio", "channel": "sms"} | row, {"name": "smtp", "channel": "email"} | row],
@@ -189,6 +194,12 @@ def test_all_is_well():
 
 
 CALLS = health()["recent"]["providers"][0]
+
+
+def recent(**changed: Any) -> Heard:
+    return heard(health(recent=health()["recent"] | changed))
+
+
 OPEN = [row | {"breaker": "open"} for row in health()["providers"]]
 
 
@@ -215,12 +226,15 @@ SICK: list[tuple[Heard, dict[str, str]]] = [
         heard(health(providers=[OPEN[0], *health()["providers"][1:]])),
         {"twilio": "WARN", "sms at all": "FAIL"},
     ),
-    (heard(health(recent={"sms": 9, "fallbacks": 3, "providers": []})), {"fallback share": "WARN"}),
-    (heard(health(recent={"sms": 9, "fallbacks": 0, "providers": [CALLS | {"failed": 60}]})), {"twilio": "FAIL"}),
+    (recent(sms=9, fallbacks=3, providers=[]), {"fallback share": "WARN"}),
+    (recent(providers=[CALLS | {"failed": 60, "reason": "provider-silent"}]), {"twilio": "FAIL"}),
     (
-        heard(health(recent={"sms": 9, "fallbacks": 0, "providers": [CALLS | {"no_receipt": 8}]})),
+        recent(providers=[CALLS | {"no_receipt": 8}]),
         {"receipts missing": "WARN"},
     ),
+    (recent(providers=[CALLS | {"calls": 4, "failed": 4, "reason": "provider-silent"}]), {}),
+    (recent(providers=[CALLS | {"failed": 0, "of_numbers": 90}]), {}),
+    (recent(guarded={"guard-conversion": 14, "guard-country": 1}), {"guard": "WARN"}),
     (heard(delivery=Answer("http://x", True, READY | {"keys": {"code": [9]}}, "a 1\n")), {}),
     (heard(delivery=Answer("http://x", True, READY, late(19))), {}),
     (heard(delivery=Answer("http://x", True, READY, late(20))), {"login to call": "FAIL"}),
@@ -247,6 +261,25 @@ def test_each_trouble_is_seen_by_its_own_line_and_says_what_to_do(what: Heard, e
     lines = doctor.judged(what)
     assert bad(lines) == expected
     assert all(line.do and line.figure for line in lines if line.status is not Status.OK)
+
+
+def line(what: Heard, name: str) -> Line:
+    return next(line for line in doctor.judged(what) if line.name == name)
+
+
+def test_a_line_says_the_commonest_reason_and_how_many_the_guard_stopped():
+    calls = CALLS | {"failed": 60, "reason": "provider-silent", "of_numbers": 1}
+    assert line(recent(providers=[calls]), "twilio").figure == (
+        "100 calls in five minutes, 60% failed (mostly provider-silent), p95 120 ms; besides 1 fault of numbers"
+    )
+    stopped = line(recent(guarded={"guard-conversion": 14, "guard-country": 1}), "guard")
+    assert stopped.figure == "15 SMS stopped in five minutes: 14 guard-conversion, 1 guard-country"
+
+
+def test_a_provider_whose_breaker_is_open_is_not_told_to_be_switched_on():
+    every_open, none_on = (health(providers=rows + health()["providers"][1:]) for rows in (OPEN[:1], []))
+    assert "--enabled" not in line(heard(every_open), "sms at all").do
+    assert "--enabled" in line(heard(none_on), "sms at all").do
 
 
 def test_every_line_names_a_section_that_the_guide_has():
@@ -299,14 +332,26 @@ def test_a_probe_is_settled_and_good_only_where_the_code_arrived_as_it_should(
 ):
     seen = {"deliveries": rows, "closed": closed}
     assert is_settled(seen) is settled
-    assert verdict(seen, allow_fallback=False)[0] is good
+    assert verdict(seen, allow_fallback=False, sms_is_on=True).code == (0 if good else 1)
 
 
 def test_an_email_in_place_of_the_sms_is_good_where_that_is_allowed():
     rows = [ROW | {"state": "failed"}, ROW | {"channel": "email", "cause": "fallback:login", "state": "sent"}]
-    good, text = verdict({"deliveries": rows}, allow_fallback=True)
-    assert good
+    code, text = verdict({"deliveries": rows}, allow_fallback=True, sms_is_on=True)
+    assert code == 0
     assert "took the place" in text
+
+
+@pytest.mark.parametrize("allow_fallback", [True, False])
+def test_a_probe_that_tried_no_sms_where_that_is_on_says_nothing_of_the_provider(allow_fallback: bool):
+    mail = {"deliveries": [ROW | {"channel": "email", "state": "sent"}]}
+    code, text = verdict(mail, allow_fallback, sms_is_on=True)
+    assert (code, "limit" in text) == (3, True)
+    assert verdict(mail, allow_fallback, sms_is_on=False).code == 0
+
+
+def test_a_probes_times_have_one_origin():
+    assert timeline.step_line(step("sent", provider="x", ms=1, after_ms=20), 300.4).plain.startswith("    320 ms")
 
 
 @pytest.mark.parametrize("name", ["watch", "doctor", "deliveries-show"])

@@ -4,19 +4,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from services.delivery.channels.webhooks.answers import PATH, Rule, Values
 from services.delivery.channels.webhooks.signing import Secret
+from services.platform.bad_bodies import told
 from services.platform.settings import BadSettings
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
 TAKEN_NAMES: Final = frozenset({"twilio", "vonage", "smtp", "ses"})
 TOML_PLACE: Final = re.compile(r"at line (\d+)")
 MSGSPEC_PLACE: Final = re.compile(r" - at (?:`key` in )?`\$(.*)`")
+MISSING: Final = re.compile(r"missing required field `([^`]+)`")
 STEP: Final = re.compile(r"\.?([A-Za-z_-]+)|\[(\d+)\]")
 SECTION: Final = re.compile(r"\s*(\[\[?)\s*([a-z_.]+)\s*\]\]?\s*(?:#.*)?")
 OPENED: Final = re.compile(r"""=\s*(?:'''|\""")\s*""")
@@ -105,11 +107,11 @@ class Source:
 def read(folder: Path) -> Iterator[Source | str]:
     """Each file, or what is wrong with it. Hidden files are left alone; so are those that are no TOML."""
     if not folder.is_dir():
-        yield f"GATEPOST_WEBHOOKS: {folder} is no folder. Make it, or leave the setting away."
+        yield f"{folder} is no folder of webhooks. GATEPOST_WEBHOOKS names the one that holds the .toml files."
         return
     paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml" and not path.name.startswith("."))
     if not paths:
-        yield f"GATEPOST_WEBHOOKS: {folder} holds no .toml file. Put one there, or leave the setting away."
+        yield f"{folder} holds no .toml file. Put one there, or leave GATEPOST_WEBHOOKS away."
     for path in paths:
         yield _source(path)
 
@@ -126,16 +128,44 @@ def _source(path: Path) -> Source | str:
     except OSError as bad:
         return f"{path}: {bad.strerror}."
     try:
-        return _with_secrets(path, text, msgspec.toml.decode(text, type=Webhook))
-    except msgspec.ValidationError as bad:
-        said = str(bad)
-        place = MSGSPEC_PLACE.search(said)
-        where = steps(place[1]) if place else ()
-        return f"{path}:{line_of(text, _named(said, where))}: {said}. Mend it."
+        content = msgspec.toml.decode(text)
     except msgspec.DecodeError as bad:
         place = TOML_PLACE.search(str(bad))
         line = int(place[1]) if place else max(1, len(text.splitlines()))
         return f"{path}:{line}: no TOML ({bad}). Mend it."
+    if misfits := list(_misfits(content)):
+        return "\n".join(f"{path}:{line_of(text, where)}: {told(said, Webhook)}. Mend it." for where, said in misfits)
+    return _with_secrets(path, text, msgspec.convert(content, Webhook))
+
+
+def _misfits(content: Any) -> Iterator[tuple[tuple[Step, ...], str]]:
+    """What does not fit, and where: what is wrong is taken out, and the rest judged again. What is missing ends it."""
+    taken_out = set[tuple[Step, ...]]()
+    while True:
+        try:
+            msgspec.convert(content, Webhook)
+            return
+        except msgspec.ValidationError as bad:
+            said = str(bad)
+        place = MSGSPEC_PLACE.search(said)
+        where = steps(place[1]) if place else ()
+        if missing := MISSING.search(said):
+            if (*where, missing[1]) not in taken_out:
+                yield where, said
+            return
+        where = _named(said, where)
+        yield where, said
+        taken_out.add(_take_out(content, where))
+
+
+def _take_out(content: Any, where: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The field that is wrong, or the list that holds it."""
+    while isinstance(where[-1], int):
+        where = where[:-1]
+    for step in where[:-1]:
+        content = content[step]
+    del content[where[-1]]
+    return where
 
 
 def _named(said: str, where: tuple[Step, ...]) -> tuple[Step, ...]:

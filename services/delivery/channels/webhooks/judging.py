@@ -144,18 +144,19 @@ def _of_syntax(source: Source) -> Iterator[Fault]:
     places |= {("request", "headers", name): text for name, text in request.headers.items()}
     for where, text in places.items():
         try:
-            tree = environment(str).parse(text)
+            unknown = _unknown(environment(str).parse(text))
         except jinja2.TemplateSyntaxError as bad:
-            yield Fault(f"{bad.message}. Mend the template.", where, bad.lineno)
+            yield Fault(f"{str(bad.message).rstrip('.')}. Mend the template.", where, bad.lineno)
             continue
-        for name, line in _unknown(tree):
+        for name, line in unknown:
             known = ", ".join((*VALUES, "secrets"))
             yield Fault(f"{name!r} is undefined. It may name {known}.", where, line)
 
 
-def _unknown(tree: nodes.Template) -> Iterator[tuple[str, int]]:
+def _unknown(tree: nodes.Template) -> list[tuple[str, int]]:
+    """Raises `TemplateSyntaxError` for a filter or a test that nobody gives."""
     unknown = meta.find_undeclared_variables(tree) - {*VALUES, "secrets", *environment(str).globals}
-    yield from ((node.name, node.lineno) for node in tree.find_all(nodes.Name) if node.name in unknown)
+    return [(node.name, node.lineno) for node in tree.find_all(nodes.Name) if node.name in unknown]
 
 
 def _of_request(source: Source) -> Iterator[Fault]:

@@ -22,9 +22,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_good_folder_is_listed(folder: Path):
-    done = CliRunner().invoke(providers, ["check", str(folder), "--json"])
+    done = CliRunner().invoke(providers, ["check", str(folder), "--local", "--json"])
     assert (done.exit_code, json.loads(done.stdout)) == (0, [{"name": "gateway", "channel": "sms", "receipts": True}])
-    shown = CliRunner().invoke(providers, ["check", str(folder)])
+    shown = CliRunner().invoke(providers, ["check", str(folder), "--local"])
     assert (shown.exit_code, "gateway" in shown.stdout) == (0, True)
 
 
@@ -33,6 +33,19 @@ def test_a_bad_one_is_told_with_file_and_line(folder: Path):
     done = CliRunner().invoke(providers, ["check", str(folder)])
     assert isinstance(done.exception, BadWebhooks)
     assert "broken.toml:1: Object missing required field `request`" in str(done.exception)
+
+
+def test_plain_http_that_the_start_refuses_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    done = CliRunner().invoke(providers, ["check", str(folder)])
+    assert "gateway.toml" in str(done.exception)
+    assert "is without TLS" in str(done.exception)
+    monkeypatch.setenv("GATEPOST_ALLOW_INSECURE", "provider-loopback")
+    assert CliRunner().invoke(providers, ["check", str(folder)]).exit_code == 0
+
+
+def test_a_file_is_no_folder(folder: Path):
+    done = CliRunner().invoke(providers, ["check", str(folder / "gateway.toml")])
+    assert f"{folder / 'gateway.toml'} is no folder of webhooks" in str(done.exception)
 
 
 def test_what_its_rules_say_stands_beside_what_vendors_publish(folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -107,7 +107,7 @@ WRONG: Final = [
     ('"Bearer {{ secrets.key }}"', '"{{ secrets[secrets.key] }}"', "gateway.toml:21: 'dict object' has no attribute"),
     ("Authorization =", "webhook-id =", "gateway.toml:21: the header webhook-id is written by Gatepost. Leave it out."),
     ("Authorization =", "Host =", "gateway.toml:21: the header Host is written by Gatepost."),
-    ("Authorization =", '"X Y" =', "gateway.toml:20: Expected `str` matching regex"),
+    ("Authorization =", '"X Y" =', "gateway.toml:20: Expected `string` matching regex"),
     ("https://api", "http://api", "gateway.toml:10: the address is without TLS"),
     ("https://api.example.com", "https://10.1.2.3", "gateway.toml:10: the address is without TLS"),
     ("https://api.example.com", "https://{{ secrets.key }}", "gateway.toml:10: write scheme and host out"),
@@ -115,14 +115,18 @@ WRONG: Final = [
     ('{{ secrets.key }}"\nbody', '#a"\nbody', "gateway.toml:10: write scheme and host out"),
     ('{{ secrets.key }}"\nbody', 'ü"\nbody', "gateway.toml:10: the address holds more than ASCII"),
     ('[answer]\nreference = "messages.0.id"', "[answer]", "gateway.toml:23: Object missing required field `reference`"),
-    ('"messages.0.id"', '"messages[0].id"', "gateway.toml:24: Expected `str` matching regex"),
+    ('"messages.0.id"', '"messages[0].id"', "gateway.toml:24: Expected `string` matching regex"),
     ("status = 402\n", "", "gateway.toml:27: says neither status nor path"),
     ('path = "error.code"\n', "status = 400\n", "gateway.toml:32: what should equal this? Give a path."),
     ('path = "error.code"', 'path = "error[code]"', "gateway.toml:31: a path is like errors.0.code."),
     ('"bad-sender"', '"Bad sender"', "gateway.toml:33: a reason is a word of a-z and -"),
-    ('"bad-sender"', '"bad-sender"\nclass = "sometimes"', "gateway.toml:34: Invalid enum value 'sometimes'"),
+    (
+        '"bad-sender"',
+        '"bad-sender"\nclass = "sometimes"',
+        "gateway.toml:34: Invalid value: one of permanent, retryable, unknown",
+    ),
     ('["failed"]', '["failed", "delivered"]', "gateway.toml:40: delivered stands in both lists."),
-    ('channel = "sms"', 'channel = "fax"', "gateway.toml:2: Invalid enum value 'fax'"),
+    ('channel = "sms"', 'channel = "fax"', "gateway.toml:2: Invalid value: one of email, sms"),
     ('channel = "sms"', 'chanel = "sms"', "gateway.toml:2: Object contains unknown field `chanel`"),
     ('channel = "sms"', "channel = sms", "gateway.toml:2: no TOML"),
     ('key = "key"', 'key = "gone"', "gateway.toml:7: gone: No such file or directory. Put the secret there."),
@@ -184,3 +188,18 @@ def test_lines_are_those_of_the_file_wherever_a_text_begins():
     assert line_of(text, ("y", "z", 1, "q")) == 10
     assert line_of(text, ("y", "z", 1, "missing")) == 9
     assert line_of(text, ("nothing",)) == 1
+
+
+@pytest.mark.parametrize("bad", ["text | nofilter", "text is notest"])
+def test_a_filter_that_nobody_gives_is_a_fault_with_its_line(tmp_path: Path, bad: str):
+    (told,) = faults(tmp_path, GOOD.replace("{{ text }}", f"{{{{ {bad} }}}}"))
+    assert told.startswith(f"gateway.toml:{line_of(GOOD, ('request', 'body'), 3)}: No ")
+    assert told.endswith("'. Mend the template.")
+
+
+def test_all_that_does_not_fit_is_told_at_once(tmp_path: Path):
+    text = GOOD.replace('channel = "sms"', 'channel = "fax"').replace('sender = "Gatepost"', "colour = 1")
+    found = faults(
+        tmp_path, text.replace("status = 402", 'class = "sometimes"').replace('"messages.0.id"', '"messages[0]"')
+    )
+    assert [line.split(":")[1] for line in found] == ["2", "3", "24", "27"], found
