@@ -31,6 +31,12 @@ class Paused(msgspec.Struct):
     paused: Sequence[Pause]
 
 
+class Resumed(Paused):
+    """`ended`: how many pauses, 0 or 1."""
+
+    ended: int
+
+
 class Counting(replay.Counted, frozen=True, kw_only=True, omit_defaults=True):
     """What a dry run tells."""
 
@@ -55,8 +61,20 @@ class Opened(dead_letters.Letter, frozen=True, kw_only=True):
 
 
 class Taken(msgspec.Struct):
+    """`still_bad`: it became a dead letter again."""
+
     id: UUID
     taken: bool
+    still_bad: bool
+
+
+class PutAway(msgspec.Struct):
+    """`left`: there are more that match; call again with the same `until`."""
+
+    dry_run: bool
+    discarded: int
+    left: bool
+    until: datetime
 
 
 class TakenMany(msgspec.Struct):
@@ -181,7 +199,7 @@ CALLS: Final = {
     ("GET", "/v1/deliveries/pauses"): Call("What is kept back now", {200: Paused}, problems=STORE),
     ("POST", "/v1/deliveries/pause"): Call("Keep messages back", {200: Paused}, operating.PauseBody, problems=STORE),
     ("POST", "/v1/deliveries/resume"): Call(
-        "End exactly that pause", {200: Paused}, operating.PauseBody, problems=STORE
+        "End exactly that pause", {200: Resumed}, operating.PauseBody, problems=STORE
     ),
     ("GET", "/v1/timelines/{login_id}"): Call(
         "One login from the first step to the last", {200: deliveries.Timeline}, problems=STORE
@@ -204,6 +222,9 @@ CALLS: Final = {
     ),
     ("POST", "/v1/dead-letters/replay"): Call(
         "Take the oldest fifty that match again", {200: TakenMany}, dead_letters.Bulk, problems=AGAIN
+    ),
+    ("POST", "/v1/dead-letters/discard"): Call(
+        "Put the oldest ten thousand that match away", {200: PutAway}, dead_letters.BulkDiscard, problems=STORE
     ),
     ("GET", "/v1/dead-letters/{letter_id}"): Call("One, opened; audited", {200: Opened}, problems=LETTER),
     ("GET", "/v1/dead-letters/{letter_id}/record"): Call(
