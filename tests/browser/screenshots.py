@@ -57,7 +57,7 @@ async def _site(out: Console) -> AsyncIterator[Site]:
     folder = STATE / "screenshots-system"
     postgres.remove(folder)
     shutil.rmtree(folder, ignore_errors=True)
-    stack = Stack(folder, free_ports(), out)
+    stack = Stack(folder, free_ports(), out, {"GATEPOST_GUARD_MODE": "monitor"})
     try:
         async with stack, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
             api = Api(session, stack.environment.urls(), stack.client())
