@@ -87,8 +87,8 @@ class Site:
         statement = f"UPDATE logins SET {column} = {column} - make_interval(secs => $2) WHERE login_id = $1"  # noqa: S608
         await self.database("execute", statement, found["login_id"], float(seconds))
 
-    async def database(self, verb: str, *values: Any) -> Any:
-        connection = await asyncpg.connect(self.stack.dsn("gateway"))
+    async def database(self, verb: str, *values: Any, service: str = "gateway") -> Any:
+        connection = await asyncpg.connect(self.stack.dsn(service))
         try:
             return await getattr(connection, verb)(*values)
         finally:

@@ -52,3 +52,47 @@ async def test_a_console_that_is_not_for_its_visitor_is_accessible_too(site: Sit
     page = await visitor(**SMALL)
     await site.sign_in(page, await site.person(), return_to="/account")
     await shown(page, "This console is not for you")
+
+
+async def test_all_other_pages_fit_360_pixels_and_axe_finds_nothing(site: Site, visitor: Visitor):
+    there = await own_account(site)
+    page, _ = await administrator(there, visitor, "/account/outside", **SMALL)
+    await shown(page, "Outside two-factor")
+    await there.person()
+    await page.reload()
+    await shown(page, "Outside two-factor")
+    await page.goto(f"{there.base}/account/audit?action=user.deleted")
+    await shown(page, "Audit")
+    await page.goto(f"{there.base}/account/audit?who=command-line&about=x")
+    await shown(page, "Audit")
+    await page.goto(f"{there.base}/account/audit")
+    await shown(page, "Audit")
+    await page.goto(f"{there.base}/account/users/import")
+    file = {"name": "users.csv", "mimeType": "text/csv", "buffer": b"username,phone\nx,12\n"}
+    for _ in range(2):
+        await shown(page, "Import users")
+        await page.get_by_label("CSV file").set_input_files(file)  # type: ignore[arg-type]
+        await page.get_by_role("button", name="Import").click()
+    file["buffer"] = b"nothing"
+    await page.get_by_label("CSV file").set_input_files(file)  # type: ignore[arg-type]
+    await page.get_by_role("button", name="Import").click()
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await shown(page, "Import users")
+
+
+async def test_the_page_general_and_what_it_leads_to_too(site: Site, visitor: Visitor):
+    there = await own_account(site)
+    page, _ = await administrator(there, visitor, "/account/general", **SMALL)
+    await shown(page, "General")
+    for amount in ("30", "x"):
+        await page.get_by_role("textbox", name="Duration").fill(amount)
+        await page.get_by_role("button", name="Preview").click()
+        await expect(page.locator("#preview").get_by_text("session" if amount == "30" else "Enter")).to_be_visible()
+        await shown(page, "General")
+    await page.get_by_label("Type the account's name").fill("x")
+    await page.get_by_role("button", name="Clear all login sessions").click()
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await shown(page, "General")
+    await page.get_by_label("Type the account's name").fill(there.account)
+    await page.get_by_role("button", name="Clear all login sessions").click()
+    await shown(page, "All login sessions are cleared")

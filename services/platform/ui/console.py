@@ -29,6 +29,7 @@ OLD: Final = "This form is older than your sign-in. What you typed is still here
 STALE: Final = "This needs a sign-in younger than 15 minutes. Sign in again, then send it once more."
 Address = tuple[str, str]
 """Method and path pattern, as in a who table."""
+Read = Callable[[web.Request], Awaitable[dict[str, str]]]
 
 
 class Link(NamedTuple):
@@ -106,15 +107,15 @@ async def visitor(request: web.Request) -> Visitor:
     return found
 
 
-async def sent(request: web.Request) -> tuple[Visitor, dict[str, str]]:
-    """Who sent a form of ours, and its fields.
+async def sent(request: web.Request, read: Read = form) -> tuple[Visitor, dict[str, str]]:
+    """Who sent a form of ours, and its fields as `read` finds them.
 
     Raises 403 `foreign-form`, 401 `fresh-sign-in-required` where the who table asks for it; `typed` has the fields then
     too, so that the page can show them again.
     """
     forgery.from_own_page(request, request.app[CONSOLE].public_url)
     found = await visitor(request)
-    given = await form(request)
+    given = await read(request)
     check(request, found, given)
     return found, given
 

@@ -5,17 +5,22 @@ from typing import Final
 from aiohttp import web
 
 from services.login_gateway.house import House
-from services.login_gateway.pages.account import user, user_sessions, users
+from services.login_gateway.pages.account import audit, general, imports, outside, user, user_sessions, users
 from services.login_gateway.pages.account.desk import DESK, Desk
 from services.login_gateway.postgres import people
-from services.login_gateway.who import RIGHTS, USER, USERS
+from services.login_gateway.who import ACCOUNT, RIGHTS, USER, USERS
 from services.platform.auth import Right
 from services.platform.auth import User as SignedIn
 from services.platform.keys.tokens import BadToken
 from services.platform.ui.console import CONSOLE, Address, Console, Link, Person
 
 HOME: Final = "/account"
-LINKS: Final = (Link(users.LIST, "Users"),)
+LINKS: Final = (
+    Link(users.LIST, "Users"),
+    Link(outside.OUTSIDE, "Outside two-factor"),
+    Link(audit.AUDIT, "Audit"),
+    Link(general.GENERAL, "General"),
+)
 FOR_WHOM: Final = "The account console is for administrators: who may sign in, how, and for how long."
 
 # Each page stands for a call of the API and answers to that call's row of the who table.
@@ -24,6 +29,13 @@ STANDS_FOR: Final[dict[Address, Address]] = {
     ("GET", users.LIST): ("GET", USERS),
     ("POST", users.FIND): ("GET", USERS),
     ("POST", user.EXPERIENCE): ("GET", USERS),
+    ("GET", imports.IMPORT): ("POST", f"{ACCOUNT}/imports"),
+    ("POST", imports.IMPORT): ("POST", f"{ACCOUNT}/imports"),
+    ("GET", outside.OUTSIDE): ("GET", USERS),
+    ("GET", audit.AUDIT): ("GET", USERS),
+    ("GET", general.GENERAL): ("PATCH", ACCOUNT),
+    ("POST", general.GENERAL): ("PATCH", ACCOUNT),
+    ("POST", general.CLEAR): ("POST", f"{ACCOUNT}/expire-sessions"),
     ("GET", user.NEW): ("POST", USERS),
     ("POST", user.NEW): ("POST", USERS),
     ("GET", user.ONE): ("GET", USER),
@@ -63,5 +75,5 @@ def mount(app: web.Application, house: House, desk: Desk) -> None:
         account_of=account_of,
     )
     app.router.add_get(HOME, users.home)
-    for pages in (users, user, user_sessions):
+    for pages in (users, user, user_sessions, imports, outside, audit, general):
         pages.add_routes(app.router)

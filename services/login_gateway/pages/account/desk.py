@@ -58,5 +58,10 @@ def _info(purpose: str) -> str:
     return f"web\x1f{purpose}"
 
 
-FIELDS: Final = {"two_factor": "sms", "two_factor.sms": "sms", "two_factor.email": "email_on"}
+FIELDS: Final = {
+    "two_factor": "sms",
+    "two_factor.sms": "sms",
+    "two_factor.email": "email_on",
+    "settings.session_seconds": "amount",
+}
 DESK: Final[web.AppKey[Desk]] = web.AppKey("desk", Desk)
