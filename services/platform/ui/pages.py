@@ -13,6 +13,7 @@ from aiohttp import web
 from services.platform import http
 from services.platform.http import Problem
 from services.platform.ui.assets import Assets
+from services.platform.ui.times import ago, utc
 
 HERE: Final = Path(__file__).parent
 HEADERS: Final = {
@@ -42,10 +43,9 @@ TITLES: Final = {
 
 
 class Ui(NamedTuple):
-    """`home` is where a page of a problem leads back to."""
+    """A page of a problem leads back to the prefix that it stands below."""
 
     assets: Assets
-    home: str
     prefixes: tuple[str, ...]
 
 
@@ -60,7 +60,8 @@ def setup(app: web.Application, home: str, *folders: Path, prefixes: tuple[str, 
         app, loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["asset"] = assets.address
-    app[UI] = Ui(assets, home, prefixes or (home,))
+    environment.filters.update(utc=utc, ago=ago)
+    app[UI] = Ui(assets, prefixes or (home,))
     app[http.SHOWN] = shown
     app.router.add_get(f"{home}/static/{{name}}", assets.serve)
 
@@ -92,16 +93,16 @@ def see_other(address: str) -> web.Response:
 
 
 def shown(request: web.Request, problem: Problem) -> web.Response | None:
-    """A problem as a page, for a browser that asked for one."""
+    """A problem as a page, for a browser that asked for one; its `link` is where to go on, and what that is called."""
     ui = request.app[UI]
-    below = any(request.path == prefix or request.path.startswith(f"{prefix}/") for prefix in ui.prefixes)
+    below = [each for each in ui.prefixes if request.path == each or request.path.startswith(f"{each}/")]
     if not below or "text/html" not in request.headers.get("Accept", ""):
         return None
     again = str(request.rel_url) if problem.status == 503 and request.method == "GET" else None
     told: dict[str, Any] = {
         "title": TITLES.get(problem.status, "Something went wrong"),
         "words": WORDS.get(problem.name, problem.detail),
-        "home": ui.home,
+        "link": problem.more.get("link", (below[0], "Start again")),
         "again": again,
     }
     answer = page(request, "problem.html", problem.status, **told)
