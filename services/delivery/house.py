@@ -26,6 +26,7 @@ from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
 from services.delivery.messages.words import Words
+from services.delivery.operations import site as operations
 from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.guard import PostgresGuard
 from services.delivery.postgres.guarding import PostgresGuarding
@@ -194,7 +195,7 @@ def _wired(
         dead_letters=dead_letters,
         verifier=verifier,
         codes=secrets.codes,
-        site=api.build(parts),
+        site=operations.add_to(api.build(parts)),
         checkup=parts.checkup,
     )
 
