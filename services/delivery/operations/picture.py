@@ -14,7 +14,7 @@ from services.delivery.operations import words
 
 Kind = Literal["waits", "called", "refused", "receipt"]
 
-LEFT: Final = 176
+LEFT: Final = 224
 WIDTH: Final = 900
 RIGHT: Final = 36
 TOP: Final = 40
