@@ -16,7 +16,7 @@ import uvloop
 from rich.console import Console
 
 from deploy.local.paths import Trouble
-from tests.bench import delivering, feeding, growing, machine, neighbours, passwords, sessions, whole, yardsticks
+from tests.bench import delivering, feeding, growing, machine, neighbours, pages, passwords, sessions, whole, yardsticks
 from tests.bench.figures import Figure, Report
 from tests.bench.picture import drawn
 from tests.bench.report import show
@@ -33,16 +33,19 @@ ROWS: Final[Mapping[str, Row]] = {
     "checks": sessions.checks,
     "memory": sessions.memory,
     "clear": sessions.clear,
+    "pages": pages.pages,
     "growth": growing.growth,
     "soak": growing.soak,
 }
-LONG: Final = ("growth", "soak")
+LONG: Final = ("pages", "growth", "soak")
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     usual = [name for name in ROWS if name not in LONG]
-    parser.add_argument("--rows", type=_rows, default=usual, help=f"of {', '.join(ROWS)}; usual: all but the last two")
+    parser.add_argument(
+        "--rows", type=_rows, default=usual, help=f"of {', '.join(ROWS)}; usual: all but the last three"
+    )
     parser.add_argument("--seconds", type=float, default=20, help="of load for each row")
     parser.add_argument("--warm", type=float, default=10, help="seconds of load before the first row")
     parser.add_argument("--users", type=int, default=100_000)
@@ -51,6 +54,7 @@ def options() -> argparse.Namespace:
         "--clear", type=_numbers, default=[1_000_000], help="sessions under Clear all: 1000000,10000000"
     )
     parser.add_argument("--backlog", type=int, default=15_000, help="challenges for the row delivery")
+    parser.add_argument("--messages", type=int, default=1_000_000, help="in the ledger, for pages")
     parser.add_argument("--minutes", type=int, default=20, help="of soak")
     parser.add_argument("--rate", type=float, default=0, help="flows a second of soak; usual: half of what is reached")
     parser.add_argument("--growth-users", type=_numbers, default=[10_000, 100_000, 1_000_000])
