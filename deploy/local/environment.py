@@ -59,6 +59,8 @@ class Environment:
             found["GATEPOST_CLIENT_FILE"] = str(self.client_file(service))
         if service == "gateway":  # the operators' pages are delivery's: a sign-in may go on there
             found["GATEPOST_RETURN_ORIGINS"] = self.url("delivery")
+        if service == "delivery":  # a port of its own, so its pages are on another origin than the sign-in
+            found["GATEPOST_SIGN_IN_URL"] = self.url("gateway")
         return found | (self.providers() if service == "delivery" else {}) | self._extra
 
     def of_simulator(self) -> dict[str, str]:

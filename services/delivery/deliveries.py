@@ -132,6 +132,27 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
 
 
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages of a time that did not arrive, for one reason. `alive`: how many have a code that is good still."""
+
+    state: str
+    reason: str | None
+    channel: str
+    provider: str | None
+    many: int
+    accounts: int
+    alive: int
+    first_at: datetime
+    last_at: datetime
+
+
+class Failures(NamedTuple):
+    """Most first. `more`: the newest 20,000 were counted, and there were others before them."""
+
+    groups: Sequence[Failure]
+    more: bool
+
+
 class BadCursor(ValueError):
     """The cursor is not one that a page gave."""
 

@@ -18,6 +18,7 @@ from aiohttp import web
 from services.delivery.channels.webhooks.judging import Loaded
 from services.delivery.compose import Secrets
 from services.delivery.dead_letters import Taker
+from services.delivery.figures import Adder, Charts
 from services.delivery.gate import Gate
 from services.delivery.gatekeeper import Gatekeeper
 from services.delivery.health import Checkup
@@ -25,6 +26,7 @@ from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
 from services.delivery.messages.words import Words
+from services.delivery.operations import site as operations
 from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.guard import PostgresGuard
 from services.delivery.postgres.guarding import PostgresGuarding
@@ -33,6 +35,7 @@ from services.delivery.postgres.instance import InstanceLock
 from services.delivery.postgres.intake import PostgresIntake
 from services.delivery.postgres.ledger import PostgresLedger
 from services.delivery.postgres.letters import PostgresLetters
+from services.delivery.postgres.minutes import PostgresMinutes
 from services.delivery.postgres.others import others_answer
 from services.delivery.postgres.reading import PostgresReading
 from services.delivery.postgres.replays import PostgresReplays
@@ -105,7 +108,8 @@ class House:
         rolling = roll_daily(self.codes, SystemClock())
         watching = self._watch(agents, seen)
         working = [self.sender.run(), self.outbox.run(), self.replayer.run(), self.gatekeeper.keep_tidy()]
-        return [*working, follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
+        adding = Adder(PostgresMinutes(self.pool)).run()
+        return [*working, adding, follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
 
     async def _watch(self, agents: Agents, seen: Callable[[], Seen]) -> None:
         pulse = Pulse(end_worker)
@@ -191,7 +195,7 @@ def _wired(
         dead_letters=dead_letters,
         verifier=verifier,
         codes=secrets.codes,
-        site=api.build(parts),
+        site=operations.add_to(api.build(parts)),
         checkup=parts.checkup,
     )
 
@@ -214,6 +218,7 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         reading=reading,
         tail=Tail(reading, clock.monotonic),
         checkup=Checkup(PostgresVitals(pool), routing.lanes, clock),
+        charts=Charts(PostgresMinutes(pool), clock.monotonic),
         controls=PostgresControls(pool),
         replays=replays,
         replayer=Replayer(replays, more["sender"].wake),

@@ -23,6 +23,9 @@ class DeliverySettings(GuardSettings):
     slots: int = Field(default=64, ge=1, le=1024, description="provider calls at once")
     sends_per_hour: int = Field(default=5, ge=1, description="replays: messages to one user and one recipient")
     sends_per_day: int = Field(default=20, ge=1)
+    sign_in_url: str | None = Field(
+        default=None, description="the gateway's public URL, where its sign-in is on another origin than /operations"
+    )
     replays_per_second: float = Field(default=50, gt=0, description="messages of a replay that names no rate")
     replays_per_second_most: float = Field(default=500, gt=0, description="what a replay may ask for")
     code_host: str | None = Field(

@@ -31,6 +31,12 @@ SELECT account_id AS account, country, provider, sum(sends)::bigint AS sends, su
 FROM guard_figures WHERE {OF_DAYS} AND reason = ''
 GROUP BY 1, 2, 3 ORDER BY sends DESC, 1, 2, 3 LIMIT {MOST_SHOWN}
 """  # noqa: S608 - made of constants
+BY_COUNTRY: Final = f"""
+SELECT country, provider, sum(sends)::bigint AS sends, sum(verified)::bigint AS verified,
+    round(sum(verified)::numeric / nullif(sum(sends), 0), 3)::float8 AS conversion, sum(cost)::float8 AS cost
+FROM guard_figures WHERE {OF_DAYS} AND reason = ''
+GROUP BY 1, 2 ORDER BY sends DESC, 1, 2 LIMIT {MOST_SHOWN}
+"""  # noqa: S608
 STOPS: Final = f"""
 SELECT account_id AS account, country, reason, sum(stopped)::bigint AS stopped
 FROM guard_figures WHERE {OF_DAYS} AND reason <> ''
@@ -118,6 +124,10 @@ class PostgresGuarding:
 
     async def figures(self, account: UUID | None, days: int) -> list[asyncpg.Record]:
         return await self._pool.fetch(FIGURES, account, days)
+
+    async def by_country(self, account: UUID | None, days: int) -> list[asyncpg.Record]:
+        """All accounts together, where none is named."""
+        return await self._pool.fetch(BY_COUNTRY, account, days)
 
     async def stops(self, account: UUID | None, days: int) -> list[asyncpg.Record]:
         return await self._pool.fetch(STOPS, account, days)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -9,6 +10,8 @@ import asyncpg
 
 from services.delivery.deliveries import (
     Delivery,
+    Failure,
+    Failures,
     Found,
     ListQuery,
     Position,
@@ -46,6 +49,17 @@ LAST: Final = """
 SELECT coalesce(max(id) FILTER (WHERE at < now() - interval '2 seconds'), min(id) - 1, 0)
 FROM (SELECT id, at FROM delivery_log ORDER BY id DESC LIMIT 500) newest
 """
+COUNTED: Final = 20_000
+FAILURES: Final = f"""
+SELECT state, reason, channel, provider, count(*) AS many, count(DISTINCT account_id) AS accounts,
+    count(*) FILTER (WHERE expires_at > now()) AS alive, min(created_at) AS first_at, max(created_at) AS last_at
+FROM (
+    SELECT * FROM deliveries WHERE state IN ('failed', 'undelivered', 'unknown', 'expired') AND created_at >= $1
+        AND ($2::uuid IS NULL OR account_id = $2)
+    ORDER BY created_at DESC, id DESC LIMIT {COUNTED}
+) newest
+GROUP BY state, reason, channel, provider ORDER BY many DESC, last_at DESC, reason LIMIT 200
+"""  # noqa: S608 - made of constants
 STEPS: Final = "id, at, what, login_id, delivery_id, account_id AS account, channel, cause, provider, reason, ms"
 
 
@@ -143,6 +157,17 @@ class PostgresReading:
             limit,
         )
         return [Step(**dict(row)) for row in rows]
+
+    async def newest_steps(self, looked_at: int) -> list[Step]:
+        """Oldest first."""
+        query = f"SELECT {STEPS} FROM delivery_log ORDER BY id DESC LIMIT $1"  # noqa: S608
+        return [Step(**dict(row)) for row in reversed(await self._pool.fetch(query, looked_at))]
+
+    async def failures(self, since: datetime, account: UUID | None) -> Failures:
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            await connection.execute(IN_ORDER)
+            found = [Failure(**dict(row)) for row in await connection.fetch(FAILURES, since, account)]
+        return Failures(found, sum(one.many for one in found) >= COUNTED)
 
     async def last_step(self) -> int:
         """The newest line that no other can come before any more, as far as the newest lines tell."""

@@ -29,29 +29,29 @@ async def listed(request: web.Request) -> web.Response:
     await caller(request)
     asked = query(request, ListQuery)
     limit = min(max(asked.limit, 1), MOST)
-    found = await request.app[PARTS].letters.page(asked, _before(asked.cursor), limit + 1)
-    after = _cursor(found[limit - 1]) if len(found) > limit else None
+    found = await request.app[PARTS].letters.page(asked, before(asked.cursor), limit + 1)
+    after = cursor_of(found[limit - 1]) if len(found) > limit else None
     return json_response({"dead_letters": found[:limit], "next": after})
 
 
-def _cursor(last: dead_letters.Letter) -> str:
+def cursor_of(last: dead_letters.Letter) -> str:
     return f"{last.at.isoformat().replace('+00:00', 'Z')}~{last.id}"
 
 
-def _before(cursor: str | None) -> tuple[datetime, UUID] | None:
+def before(cursor: str | None) -> tuple[datetime, UUID] | None:
     if cursor is None:
         return None
     try:
         at, letter_id = cursor.split("~")
         before = datetime.fromisoformat(at), UUID(letter_id)
     except ValueError:
-        raise _bad_cursor() from None
+        raise _badcursor_of() from None
     if before[0].tzinfo is None:
-        raise _bad_cursor()
+        raise _badcursor_of()
     return before
 
 
-def _bad_cursor() -> Problem:
+def _badcursor_of() -> Problem:
     return Problem(400, "bad-request", "The cursor is not one that this list gave.")
 
 
@@ -60,7 +60,7 @@ async def show(request: web.Request) -> web.Response:
     who, row = await caller(request), await _row(request)
     parts = request.app[PARTS]
     await parts.letters.opened(row["id"], who.name, "show")
-    with _told(row):
+    with told(row):
         content = parts.taker.content(row)
     letter = msgspec.to_builtins(await parts.letters.letter(row["id"]))
     return json_response(letter | {"content": content})
@@ -71,7 +71,7 @@ async def export(request: web.Request) -> web.Response:
     who, row = await caller(request), await _row(request)
     parts = request.app[PARTS]
     await parts.letters.opened(row["id"], who.name, "export")
-    with _told(row):
+    with told(row):
         return json_response(parts.taker.exported(row))
 
 
@@ -79,8 +79,8 @@ async def again(request: web.Request) -> web.Response:
     who, row = await caller(request), await _row(request)
     parts = request.app[PARTS]
     if row["discarded_at"] is not None:
-        raise _is_discarded()
-    with _told(row):
+        raise is_discarded()
+    with told(row):
         taken = await parts.taker.take_again(row)
     await parts.letters.mark(row["id"], who.name)
     return json_response({"id": row["id"], "taken": taken, "still_bad": not taken}, 202)
@@ -90,7 +90,7 @@ async def discard(request: web.Request) -> web.Response:
     who, asked = await caller(request), await body(request, dead_letters.Discard)
     row, parts = await _row(request), request.app[PARTS]
     if not await parts.letters.discard(row["id"], who.name, asked.reason):
-        raise _is_discarded()
+        raise is_discarded()
     return json_response(await parts.letters.letter(row["id"]))
 
 
@@ -120,7 +120,7 @@ async def many_again(request: web.Request) -> web.Response:
         counts = dead_letters.outcomes_of(await parts.letters.groups(asked))
         return json_response({"dry_run": True, "counts": counts, "next": None, "until": asked.until})
     rows = await parts.letters.open_page(asked, _after(asked.after), AT_ONCE)
-    with _told({}):
+    with told({}):
         counts = await parts.taker.take_many(parts.letters, rows, who.name)
     after = rows[-1]["id"] if len(rows) == AT_ONCE else None
     return json_response({"dry_run": False, "counts": counts, "next": after, "until": asked.until})
@@ -130,7 +130,7 @@ def _after(given: str | None) -> UUID | None:
     try:
         return UUID(given) if given else None
     except ValueError:
-        raise _bad_cursor() from None
+        raise _badcursor_of() from None
 
 
 async def _row(request: web.Request) -> dict[str, Any]:
@@ -141,12 +141,12 @@ async def _row(request: web.Request) -> dict[str, Any]:
     return row
 
 
-def _is_discarded() -> Problem:
+def is_discarded() -> Problem:
     return Problem(409, "dead-letter-discarded", "This dead letter was put away; its list says by whom and why.")
 
 
 @contextmanager
-def _told(row: dict[str, Any]) -> Iterator[None]:
+def told(row: dict[str, Any]) -> Iterator[None]:
     """What goes wrong with a letter, as problems."""
     try:
         yield

@@ -47,18 +47,26 @@ async def resume(request: web.Request) -> web.Response:
 async def _asked(request: web.Request) -> tuple[Who, Pause]:
     asked = await body(request, PauseBody)
     who = await caller(request, asked.account)
-    account = only_account(who, asked.account)
-    given = {"account": str(account) if account else None} | {
+    return who, pause_of(msgspec.structs.replace(asked, account=only_account(who, asked.account)))
+
+
+def pause_of(asked: PauseBody) -> Pause:
+    given = {"account": str(asked.account) if asked.account else None} | {
         name: getattr(asked, name) for name in ("channel", "country", "provider")
     }
-    return who, Pause(**{name: value for name, value in given.items() if value is not None})
+    return Pause(**{name: value for name, value in given.items() if value is not None})
 
 
 async def _now(parts: Parts, who: Who) -> list[Pause]:
+    return _seen_by(who, await now_held(parts))
+
+
+async def now_held(parts: Parts) -> list[Pause]:
+    """What is kept back now; this worker holds to it at once."""
     now = await parts.controls.paused()
     parts.routing.hold(now)
     parts.sender.wake()
-    return _seen_by(who, now)
+    return now
 
 
 async def pauses(request: web.Request) -> web.Response:

@@ -13,6 +13,7 @@ from aiohttp import web
 from services.delivery.compose import Secrets
 from services.delivery.dead_letters import Taker
 from services.delivery.deliveries import account_of
+from services.delivery.figures import Charts
 from services.delivery.gate import Gate
 from services.delivery.health import Checkup
 from services.delivery.postgres.controls import PostgresControls
@@ -45,6 +46,7 @@ class Parts:
     reading: PostgresReading
     tail: Tail
     checkup: Checkup
+    charts: Charts
     controls: PostgresControls
     replays: PostgresReplays
     replayer: Replayer

@@ -12,7 +12,7 @@ from schemas.events import Country
 from services.delivery.lanes import Lane, Provider
 from services.delivery.pauses import ANY
 from services.delivery.postgres.controls import NoSuchProvider
-from services.delivery.routes.parts import PARTS, caller, known_country, known_provider, not_found
+from services.delivery.routes.parts import PARTS, Parts, caller, known_country, known_provider, not_found
 from services.delivery.routing import Route
 from services.platform.http import Problem, body, json_response
 
@@ -47,13 +47,16 @@ class RoutesBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def listed(request: web.Request) -> web.Response:
     await caller(request)
-    parts = request.app[PARTS]
+    return json_response({"providers": await rows(request.app[PARTS])})
+
+
+async def rows(parts: Parts) -> list[dict[str, Any]]:
+    """`breaker` and `under_way` are this worker's own; one that the settings do not name is not `configured`."""
     here = {lane.channel.name: _in_this_worker(lane) for lane in parts.routing.lanes()}
-    rows = [
+    return [
         msgspec.to_builtins(row) | {"configured": row.name in here} | here.get(row.name, {})
         for row in await parts.controls.providers()
     ]
-    return json_response({"providers": rows})
 
 
 def _in_this_worker(lane: Lane) -> dict[str, Any]:

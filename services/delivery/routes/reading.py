@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -51,29 +51,43 @@ async def stream(request: web.Request) -> web.StreamResponse:
     asked = query(request, deliveries.StreamQuery)
     who = await caller(request, asked.account)
     asked = msgspec.structs.replace(asked, account=only_account(who, asked.account))
-    tail, seen = request.app[PARTS].tail, _last_seen(request)
+    may_still = partial(_may_still, request, asked.account)
+    return await tell(request, asked, Telling(last_seen(request), msgspec.json.encode, may_still))
+
+
+class Telling(NamedTuple):
+    """`seen` is the last line that the reader has, `data` makes one line of a step."""
+
+    seen: int | None
+    data: Callable[[deliveries.Step], bytes]
+    may_still: Callable[[], Awaitable[bool]]
+
+
+async def tell(request: web.Request, asked: deliveries.StreamQuery, how: Telling) -> web.StreamResponse:
+    """To whoever was let in. Raises 429 `too-many-streams`."""
+    tail = request.app[PARTS].tail
     await tail.begin()
     try:
-        with tail.follow(asked, seen) as follower:
-            return await _told(request, tail, follower, seen)
+        with tail.follow(asked, how.seen) as follower:
+            return await _told(request, tail, follower, how)
     except TooManyFollowers:
         most = f"{MOST_FOLLOWERS}, {MOST_OF_ONE} of one account"
         detail = f"As many streams are open at this worker as it takes ({most}). Close one, or try again in a minute."
         raise too_many("too-many-streams", detail, 60) from None
 
 
-async def _told(request: web.Request, tail: Tail, follower: Follower, seen: int | None) -> web.StreamResponse:
+async def _told(request: web.Request, tail: Tail, follower: Follower, how: Telling) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     answer.headers["X-Accel-Buffering"] = "no"
     await answer.prepare(request)
-    line = _Line(answer)
+    line = _Line(answer, how.data)
     await line.write(b": connected\nretry: 1000\n\n")
     try:
-        if seen is not None:
-            async for found in tail.past(follower.asked, seen, follower.since):
+        if how.seen is not None:
+            async for found in tail.past(follower.asked, how.seen, follower.since):
                 for step in found:
                     await line.step(step, shown=follower.asked.takes(step))
-        await _follow(line, follower, partial(_may_still, request, follower.asked.account))
+        await _follow(line, follower, how.may_still)
     except ConnectionResetError:
         pass  # the reader went away
     except TimeoutError:
@@ -109,18 +123,18 @@ async def _follow(line: "_Line", follower: Follower, may_still: Callable[[], Awa
 class _Line:
     """One reader's connection. What it does not take within ten seconds ends it: `TimeoutError`."""
 
-    def __init__(self, answer: web.StreamResponse) -> None:
-        self._answer = answer
+    def __init__(self, answer: web.StreamResponse, data: Callable[[deliveries.Step], bytes]) -> None:
+        self._answer, self._data = answer, data
 
     async def write(self, data: bytes) -> None:
         await asyncio.wait_for(self._answer.write(data), STUCK_SECONDS)
 
     async def step(self, step: deliveries.Step, shown: bool = True) -> None:
         """A step that is not shown still says how far the reader has come."""
-        what = b"event: step\ndata: %s\n" % msgspec.json.encode(step) if shown else b""
+        what = b"event: step\ndata: %s\n" % self._data(step) if shown else b""
         await self.write(b"id: %d\n%s\n" % (step.id, what))
 
 
-def _last_seen(request: web.Request) -> int | None:
+def last_seen(request: web.Request) -> int | None:
     given = request.headers.get("Last-Event-ID", "")
     return int(given) if given.isdecimal() and len(given) < 19 else None

@@ -11,6 +11,7 @@ from aiohttp import web
 from services.delivery import replay
 from services.delivery.deliveries import LIMIT, Wanted
 from services.delivery.routes.parts import PARTS, Parts, caller, not_found, only_account
+from services.platform.auth import Who
 from services.platform.clock import new_id
 from services.platform.http import Problem, body, json_response, query, too_many
 
@@ -33,11 +34,17 @@ async def create(request: web.Request) -> web.Response:
     given = await body(request, replay.Request)
     who = await caller(request, given.account)
     parts = request.app[PARTS]
-    asked = _asked(parts, msgspec.structs.replace(given, account=only_account(who, given.account)))
+    asked = asked_of(parts, msgspec.structs.replace(given, account=only_account(who, given.account)))
     now = parts.clock.now()
     if given.dry_run:
         counted = await replay.count(parts.replays, asked.wanted, now, parts.limits)
         return json_response({"dry_run": True, "per_second": asked.per_second} | msgspec.to_builtins(counted))
+    made = await created(parts, asked, who, now)
+    return json_response(made, 200 if made.repeated else 202)
+
+
+async def created(parts: Parts, asked: replay.Asked, who: Who, now: datetime) -> replay.Replay:
+    """Begun here and now. Raises 409 `replay-id-taken` or `replay-running`, 429 `too-many-replays`."""
     try:
         made = await replay.create(parts.replays, asked, who, now, parts.limits)
     except replay.TooManyReplays:
@@ -49,7 +56,7 @@ async def create(request: web.Request) -> web.Response:
         raise Problem(409, "replay-id-taken", text) from None
     parts.sender.wake()
     parts.replayer.wake()
-    return json_response(made, 200 if made.repeated else 202)
+    return made
 
 
 def _another_runs(replay_id: str) -> Problem:
@@ -57,7 +64,7 @@ def _another_runs(replay_id: str) -> Problem:
     return Problem(409, "replay-running", text, replay_id=replay_id)
 
 
-def _asked(parts: Parts, given: replay.Request) -> replay.Asked:
+def asked_of(parts: Parts, given: replay.Request) -> replay.Asked:
     replay_id = given.replay_id or str(new_id())
     if not re.fullmatch(replay.ID_FORM, replay_id):
         raise Problem(400, "bad-request", "replay_id takes 1 to 64 letters, digits, dashes and underscores.")
@@ -73,9 +80,9 @@ async def listed(request: web.Request) -> web.Response:
     asked = query(request, ListQuery)
     who = await caller(request, asked.account)
     account, limit = only_account(who, asked.account), min(max(asked.limit, 1), LIMIT)
-    before = _before(asked.cursor)
-    found = await request.app[PARTS].replays.page(str(account) if account else None, before, limit + 1)
-    after = _cursor(found[limit - 1]) if len(found) > limit else None
+    place = before(asked.cursor)
+    found = await request.app[PARTS].replays.page(str(account) if account else None, place, limit + 1)
+    after = cursor_of(found[limit - 1]) if len(found) > limit else None
     return json_response({"replays": found[:limit], "next": after})
 
 
@@ -102,11 +109,11 @@ async def _found(request: web.Request, account: UUID | None) -> replay.Replay:
     return found
 
 
-def _cursor(last: replay.Replay) -> str:
+def cursor_of(last: replay.Replay) -> str:
     return f"{last.at.isoformat().replace('+00:00', 'Z')}~{last.account}~{last.replay_id}"
 
 
-def _before(cursor: str | None) -> tuple[datetime, str, str]:
+def before(cursor: str | None) -> tuple[datetime, str, str]:
     if cursor is None:
         return END
     try:
