@@ -14,7 +14,7 @@ import pytest
 from deploy.local.postgres import OWNER
 from deploy.local.stack import Stack
 from services.delivery.deliveries import Wanted
-from services.delivery.postgres import intake, ledger, replay_rows, results
+from services.delivery.postgres import intake, ledger, reading, replay_rows, results
 from services.delivery.states import State
 from services.login_gateway.postgres import auditing, logins, reports, tries, upkeep, users
 from services.session_store import listing
@@ -52,6 +52,7 @@ async def test_no_row_is_looked_for_in_an_index_of_what_waits(stack: Stack, serv
         await connection.close()
 
 
+NOT_ARRIVED = {"deliveries_not_arrived", "deliveries_not_arrived_account", "deliveries_trouble"}
 OF_AN_ACCOUNT = Wanted(account=uuid4())
 REPLAYS = {
     "deliveries_not_arrived": Wanted(),
@@ -99,6 +100,16 @@ async def test_a_page_of_the_account_console_begins_where_the_one_before_ended(s
         await connection.execute("SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off")
         await connection.execute("SET plan_cache_mode = force_generic_plan")
         assert index in used(await plan_of(connection, CONSOLE_PAGES[index]))
+    finally:
+        await connection.close()
+
+
+async def test_failures_are_summed_from_what_did_not_arrive_only(stack: Stack) -> None:
+    connection = await asyncpg.connect(stack.dsn("delivery"), statement_cache_size=0)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"{reading.IN_ORDER}; SET LOCAL plan_cache_mode = force_generic_plan")
+            assert used(await plan_of(connection, reading.FAILURES)) & NOT_ARRIVED
     finally:
         await connection.close()
 
