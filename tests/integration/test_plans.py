@@ -14,9 +14,10 @@ import pytest
 from deploy.local.postgres import OWNER
 from deploy.local.stack import Stack
 from services.delivery.deliveries import Wanted
-from services.delivery.postgres import intake, ledger, replay_rows, results
+from services.delivery.postgres import intake, ledger, reading, replay_rows, results
 from services.delivery.states import State
-from services.login_gateway.postgres import logins, tries, upkeep
+from services.login_gateway.postgres import auditing, logins, reports, tries, upkeep, users
+from services.session_store import listing
 
 QUEUES = {"logins_due", "logins_account_pending", "deliveries_queue", "deliveries_due"}
 BY_KEY = {
@@ -51,6 +52,7 @@ async def test_no_row_is_looked_for_in_an_index_of_what_waits(stack: Stack, serv
         await connection.close()
 
 
+NOT_ARRIVED = {"deliveries_not_arrived", "deliveries_not_arrived_account", "deliveries_trouble"}
 OF_AN_ACCOUNT = Wanted(account=uuid4())
 REPLAYS = {
     "deliveries_not_arrived": Wanted(),
@@ -67,6 +69,47 @@ async def test_a_replay_looks_through_what_did_not_arrive(stack: Stack, index: s
         await connection.execute("SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off")
         await connection.execute("SET plan_cache_mode = force_generic_plan")
         assert index in used(await plan_of(connection, replay_rows.candidates_query(REPLAYS[index]).m))
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("statement", ["PAGE", "COUNT", "COUNT_OLDER"])
+async def test_live_sessions_are_not_written_down_to_be_counted_or_shown(stack: Stack, statement: str) -> None:
+    """Whoever lists or counts them stops at a number, however many there are."""
+    connection = await asyncpg.connect(stack.dsn("session-store"), statement_cache_size=0)
+    try:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        plan = json.dumps(await plan_of(connection, getattr(listing, statement)))
+        assert "CTE live" not in plan
+        assert "CTE timeline" in plan  # worked out once, not for each session
+    finally:
+        await connection.close()
+
+
+CONSOLE_PAGES = {
+    "users_account": users.PAGE,
+    "users_outside": reports.PAGE,
+    "audit_account": auditing.PAGE,
+}
+
+
+@pytest.mark.parametrize("index", CONSOLE_PAGES)
+async def test_a_page_of_the_account_console_begins_where_the_one_before_ended(stack: Stack, index: str) -> None:
+    connection = await asyncpg.connect(stack.dsn("gateway"), statement_cache_size=0)
+    try:
+        await connection.execute("SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off")
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        assert index in used(await plan_of(connection, CONSOLE_PAGES[index]))
+    finally:
+        await connection.close()
+
+
+async def test_failures_are_summed_from_what_did_not_arrive_only(stack: Stack) -> None:
+    connection = await asyncpg.connect(stack.dsn("delivery"), statement_cache_size=0)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"{reading.IN_ORDER}; SET LOCAL plan_cache_mode = force_generic_plan")
+            assert used(await plan_of(connection, reading.FAILURES)) & NOT_ARRIVED
     finally:
         await connection.close()
 

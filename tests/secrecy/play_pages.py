@@ -4,6 +4,8 @@ import re
 from http.cookies import SimpleCookie
 from typing import Any
 
+from aiohttp import FormData
+
 from tests.secrecy.play import Cast, member
 
 SESSION = "__Host-gatepost"
@@ -17,6 +19,10 @@ class Visitor:
         self._base = cast.api.urls["gateway"]
         self._cookies: dict[str, str] = {}
 
+    def go_to(self, base: str) -> None:
+        """Another service on the same host name: cookies know no ports."""
+        self._base = base
+
     async def get(self, path: str, **query: str) -> dict[str, str]:
         """The page's hidden fields."""
         text = await self._call("GET", path, params=query)
@@ -25,7 +31,7 @@ class Visitor:
             self._cast.canaries.known("form token", fields[name])
         return fields
 
-    async def post(self, path: str, fields: dict[str, str]) -> None:
+    async def post(self, path: str, fields: dict[str, str] | FormData) -> None:
         await self._call("POST", path, data=fields)
 
     async def _call(self, method: str, path: str, **sent: Any) -> str:

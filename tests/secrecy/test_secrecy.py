@@ -15,10 +15,12 @@ from tests.secrecy import (
     known,
     mutants,
     play,
+    play_account,
     play_commands,
     play_feed,
     play_guard,
     play_misplaced,
+    play_operations,
     play_pages,
     play_people,
     play_records,
@@ -70,6 +72,8 @@ async def _played(cast: Cast, folder: Path) -> list[Piece]:
             play_records.play,
             play_misplaced.play,
             play_pages.play,
+            play_operations.play,
+            play_account.play,
         ):
             group.create_task(part(cast))
         one, two = (group.create_task(part(cast)) for part in (play.by_sms, play.by_fallback))

@@ -51,13 +51,19 @@ FROM (SELECT id, at FROM delivery_log ORDER BY id DESC LIMIT 500) newest
 """
 COUNTED: Final = 20_000
 FAILURES: Final = f"""
-SELECT state, reason, channel, provider, count(*) AS many, count(DISTINCT account_id) AS accounts,
-    count(*) FILTER (WHERE expires_at > now()) AS alive, min(created_at) AS first_at, max(created_at) AS last_at
+SELECT state, reason, channel, provider, sum(many)::bigint AS many, count(*) AS accounts, sum(alive)::bigint AS alive,
+    min(first_at) AS first_at, max(last_at) AS last_at
 FROM (
-    SELECT * FROM deliveries WHERE state IN ('failed', 'undelivered', 'unknown', 'expired') AND created_at >= $1
-        AND ($2::uuid IS NULL OR account_id = $2)
-    ORDER BY created_at DESC, id DESC LIMIT {COUNTED}
-) newest
+    SELECT state, reason, channel, provider, count(*) AS many, count(*) FILTER (WHERE expires_at > now()) AS alive,
+        min(created_at) AS first_at, max(created_at) AS last_at
+    FROM (
+        SELECT state, reason, channel, provider, account_id, expires_at, created_at FROM deliveries
+        WHERE state IN ('failed', 'undelivered', 'unknown', 'expired') AND created_at >= $1
+            AND ($2::uuid IS NULL OR account_id = $2)
+        ORDER BY created_at DESC, id DESC LIMIT {COUNTED}
+    ) newest
+    GROUP BY state, reason, channel, provider, account_id
+) by_account
 GROUP BY state, reason, channel, provider ORDER BY many DESC, last_at DESC, reason LIMIT 200
 """  # noqa: S608 - made of constants
 STEPS: Final = "id, at, what, login_id, delivery_id, account_id AS account, channel, cause, provider, reason, ms"
