@@ -1,6 +1,6 @@
 # Gatepost's checkout: `make` lists what can be done.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs reset demo test faults fuzz bench check
+.PHONY: help setup up down status logs reset demo test faults fuzz bench screenshots check
 
 PYTHON := .venv/bin/python
 READY := .venv/.filled
@@ -40,6 +40,9 @@ fuzz: $(READY) ## many more calls of the API as it is described than `make test`
 
 bench: $(READY) ## measure rates, delays, processor time and memory; a part with ROWS=flows,checks (docs/performance.md)
 	@$(PYTHON) -m tests.bench $(if $(ROWS),--rows $(ROWS)) $(if $(MINUTES),--minutes $(MINUTES)) $(BENCH)
+
+screenshots: $(READY) ## pictures of every page, light and dark, in .gatepost/screenshots/; the best come to docs/pictures/
+	@$(PYTHON) -m tests.browser.screenshots
 
 check: $(READY) ## format, lint, types, arrows between the layers, sizes
 	@.venv/bin/ruff format --check -q .

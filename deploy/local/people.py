@@ -43,6 +43,16 @@ def people() -> list[Person]:
                 "role": "admin",
             },
         ),
+        Person(
+            "operator",
+            "operator of the installation: SMS, e-mail as fallback or on request",
+            {
+                "phone": "+442079460105",
+                "email": "operator@example.com",
+                "two_factor": {"sms": True, "email": True},
+                "role": "operator",
+            },
+        ),
         Person("robot", "integration: no second factor", {"kind": "integration"}),
     ]
 

@@ -1,17 +1,19 @@
 """The ports of the local system: fixed for `up`, free ones for `demo` and `test`."""
 
+import fcntl
 import os
 import random
 import socket
+import tempfile
 from contextlib import closing
 from dataclasses import dataclass, fields
-from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from deploy.local.paths import Trouble
 
 QUIET: Final = range(20_000, 32_000)
+_ours: Final[list[TextIO]] = []
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,31 @@ def from_environment() -> Ports:
 
 
 def free_ports() -> Ports:
-    """Ports that nobody uses now, from below the range that outgoing connections draw from."""
-    candidates = random.sample(QUIET, len(QUIET))
-    return Ports(*islice((port for port in candidates if not _is_used(port)), len(fields(Ports))))
+    """Ports that nobody uses now, from below the range that outgoing connections draw from.
+
+    They stay this process's until it ends, also while nothing listens there: another system that starts at this moment,
+    or while a service of this one is down, gets others.
+    """
+    size = len(fields(Ports))
+    for first in random.sample(QUIET[::size], len(QUIET) // size):
+        block = range(first, first + size)
+        if not any(map(_is_used, block)) and _taken(first):
+            return Ports(*block)
+    raise Trouble(f"no {size} free ports in a row from {QUIET.start} to {QUIET.stop}")
+
+
+def _taken(first: int) -> bool:
+    """A lock that the kernel gives back when this process ends, however it ends."""
+    folder = Path(tempfile.gettempdir()) / f"gatepost-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lock = (folder / str(first)).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return False
+    _ours.append(lock)
+    return True
 
 
 def must_be_free(ports: Ports) -> None:

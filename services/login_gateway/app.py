@@ -18,6 +18,8 @@ from services.login_gateway.closing import close_for_ever
 from services.login_gateway.house import HOUSE, House
 from services.login_gateway.limits import DAY, Names
 from services.login_gateway.outcomes import follow_outcomes
+from services.login_gateway.pages import account
+from services.login_gateway.pages.account.desk import Desk
 from services.login_gateway.pages.parts import Parts, Sessions
 from services.login_gateway.pages.visit import Visits
 from services.login_gateway.passwords import Passwords
@@ -31,6 +33,7 @@ from services.login_gateway.postgres.upkeep import PostgresUpkeep
 from services.login_gateway.routes import administration, feed, logins, sessions
 from services.login_gateway.routes.described import DOCUMENT
 from services.login_gateway.second_road import SessionStore
+from services.login_gateway.session_calls import SessionCalls
 from services.login_gateway.settings import GatewaySettings
 from services.platform import auth, clients, http, migrate, outbox
 from services.platform.clock import SystemClock
@@ -73,7 +76,7 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
         )
         tasks = [asyncio.create_task(each) for each in work]
         try:
-            yield build_app(house, pool, rings, store)
+            yield build_app(house, pool, rings, store, _session_calls(settings, session))
         finally:
             await _end(tasks)
             await house.outbox.drain()
@@ -82,7 +85,9 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
             await pool.close()
 
 
-def build_app(house: House, pool: Pool, rings: Keyrings, store: Sessions | None = None) -> web.Application:
+def build_app(
+    house: House, pool: Pool, rings: Keyrings, store: Sessions | None = None, calls: SessionCalls | None = None
+) -> web.Application:
     """Wire the routes to what they work with."""
 
     async def ready() -> dict[str, Any]:
@@ -102,9 +107,11 @@ def build_app(house: House, pool: Pool, rings: Keyrings, store: Sessions | None 
     logins.add_routes(app)
     sessions.add_routes(app)
     feed.add_routes(app)
-    administration.mount(app, _administration(house, pool, directory))
+    admin, web_keys = _administration(house, pool, directory), rings.secret("web")
+    administration.mount(app, admin)
     docs.add_routes(app)
-    pages.mount(app, _parts(house, pool, rings.secret("web"), store))
+    pages.mount(app, _parts(house, pool, web_keys, store))
+    account.mount(app, house, Desk(house, admin, Contacts(web_keys), calls))
     return app
 
 
@@ -140,6 +147,10 @@ def _store(settings: GatewaySettings, session: aiohttp.ClientSession) -> Session
         log.warning("no_second_road", needs=["GATEPOST_SESSION_STORE_URL", "GATEPOST_CLIENT_FILE"])
         return None
     return SessionStore(session, settings.session_store_url, pair)
+
+
+def _session_calls(settings: GatewaySettings, session: aiohttp.ClientSession) -> SessionCalls | None:
+    return SessionCalls(session, settings.session_store_url) if settings.session_store_url is not None else None
 
 
 def _house(settings: GatewaySettings, rings: Keyrings, pool: Pool, outbox: Outbox) -> House:

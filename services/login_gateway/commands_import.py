@@ -1,33 +1,24 @@
 """`gatepost users import`: a file of users, line by line."""
 
 import csv
-import json
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from services.login_gateway import csv_rows
 from services.login_gateway.commands_accounts import chosen
 from services.login_gateway.commands_reach import Api, run
+from services.login_gateway.csv_rows import COLUMNS, BadRow
 from services.platform import cli
 
-FLAGS: Final = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-TEXTS: Final = frozenset(
-    ("username", "external_id", "password", "password_hash", "name", "phone", "email", "role", "kind", "locale")
-)
-FACTORS: Final = {"two_factor_sms": "sms", "two_factor_email": "email"}
-COLUMNS: Final = TEXTS | FACTORS.keys() | {"disabled", "claims"}
 Failure = dict[str, Any]
 Report = Callable[[Failure], None]
-
-
-class BadRow(ValueError):
-    """A CSV row that is no user; the text says why."""
 
 
 class Import:
@@ -111,51 +102,7 @@ def _json_rows(file: Path) -> Iterator[tuple[int, bytes | BadRow]]:
 
 def _csv_rows(file: Path) -> Iterator[tuple[int, bytes | BadRow]]:
     with file.open(newline="", encoding="utf-8-sig") as text:
-        reader = csv.DictReader(text, strict=True)
-        while True:
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as bad:
-                yield reader.line_num, BadRow(f"This is not CSV: {bad}.")
-                continue
-            yield reader.line_num, _encoded(row)
-
-
-def _encoded(row: dict[str | Any, Any]) -> bytes | BadRow:
-    try:
-        return json.dumps(_user(row)).encode()
-    except BadRow as bad:
-        return bad
-
-
-def _user(row: dict[str | Any, Any]) -> dict[str, Any]:
-    if None in row or None in row.values():
-        raise BadRow("The row has more or fewer fields than the header.")
-    given = {name: value for name, value in row.items() if value != ""}
-    user: dict[str, Any] = {name: value for name, value in given.items() if name in TEXTS}
-    if "disabled" in given:
-        user["disabled"] = _flag("disabled", given["disabled"])
-    if factors := {short: _flag(name, given[name]) for name, short in FACTORS.items() if name in given}:
-        user["two_factor"] = factors
-    if "claims" in given:
-        user["claims"] = _claims(given["claims"])
-    return user
-
-
-def _flag(name: str, text: str) -> bool:
-    try:
-        return FLAGS[text.strip().lower()]
-    except KeyError:
-        raise BadRow(f"{name} must be true or false.") from None
-
-
-def _claims(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise BadRow("claims must be a JSON object.") from None
+        yield from csv_rows.rows(text)
 
 
 def _check(file: Path) -> None:
@@ -165,11 +112,7 @@ def _check(file: Path) -> None:
         return
     with file.open(newline="", encoding="utf-8-sig") as text:
         header = next(csv.reader(text), [])
-    unknown = sorted(set(header) - COLUMNS)
-    twice = sorted(name for name, count in Counter(header).items() if count > 1)
-    problem = f"unknown columns {', '.join(unknown)}" if unknown else ""
-    problem = problem or (f"the header names {', '.join(twice)} twice" if twice else "")
-    problem = problem or ("" if "username" in header else "there is no column username")
+    problem = csv_rows.header_problem(header)
     if problem:
         raise typer.BadParameter(f"{file}: {problem}. Known: {', '.join(sorted(COLUMNS))}")
 

@@ -91,7 +91,7 @@ async def _open(house: House, client_id: str, account_id: UUID, item: FedLogin) 
     user = await _user(house, account_id, item.user)
     login = new_login(house, user, "apps", item.context, user["at"])
     login |= {"fed_by": client_id, "reference": item.reference, "auth_time": item.authenticated_at}
-    _check_time(item.authenticated_at, user, login["created_at"])
+    check_time(item.authenticated_at, user, login["created_at"])
     if not login["channels"]:
         if user["role"] in PRIVILEGED:
             raise Refusal("second-factor-required")
@@ -125,15 +125,17 @@ def _check_reference(reference: str) -> None:
         raise Problem(422, "bad-reference", "A reference travels in events: no e-mail address and no phone number.")
 
 
-def _check_time(authenticated_at: datetime, user: Mapping[str, Any], now: datetime) -> None:
-    """Never older than a code's life, never from the future, never before an ExpireAll."""
+def check_time(authenticated_at: datetime, user: Mapping[str, Any], now: datetime) -> None:
+    """Never older than a code's life, never from the future, never before an ExpireAll: an epoch counts whole
+    milliseconds, and what lies in that very one may have been before it.
+    """
     if authenticated_at.tzinfo is None:
         raise Refusal("time-without-zone")
     if authenticated_at > now + AHEAD:
         raise Refusal("authenticated-in-the-future")
     if now - authenticated_at > timedelta(seconds=user["code_seconds"]):
         raise Refusal("too-old")
-    if authenticated_at.timestamp() * 1000 <= max(user["epoch"], user["account_epoch"]):
+    if authenticated_at < datetime.fromtimestamp((max(user["epoch"], user["account_epoch"]) + 1) / 1000, UTC):
         raise Refusal("sessions-expired")
 
 

@@ -11,7 +11,9 @@ from services.platform.http import Problem
 def confirmed(account: Any, confirm: str) -> None:
     """`confirm` repeats the account's name or id. Raises 400 `not-confirmed`."""
     if confirm not in (account["name"], str(account["account_id"])):
-        raise Problem(400, "not-confirmed", "This logs out ALL users: repeat the account's name in confirm.")
+        raise Problem(
+            400, "not-confirmed", "This logs out ALL users: repeat the account's name in confirm.", field="confirm"
+        )
 
 
 def policy_changed(row: Any, seconds: int, by: str) -> SessionPolicyChanged:

@@ -21,12 +21,15 @@ def spare_the_collector() -> None:
 
 
 async def or_stop(name: str, work: Coroutine[Any, Any, None]) -> None:
-    """Work that must never end: when it does, the process stops, so that its supervisor and somebody look."""
+    """Work that must never end: when it does, the process stops, so that its supervisor and somebody look. What trouble
+    it has while it is being cancelled is nobody's any more.
+    """
+    task = asyncio.current_task()
     try:
         await work
-    except asyncio.CancelledError:
-        raise
     except Exception as error:
+        if task is not None and task.cancelling():
+            raise
         log.critical("stopped", work=name, exc_info=error)
         stop_this_process()
 

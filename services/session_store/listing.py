@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 from uuid import UUID
 
@@ -46,6 +47,19 @@ SELECT count(*) FILTER (WHERE issued_at > now() - interval '1 day') AS day,
 FROM live
 """
 )
+COUNT: Final = (
+    LIVE
+    + """
+SELECT count(*) FROM (
+    SELECT FROM live
+    WHERE $5::int = 0 OR (login_id < $6 AND issued_at <= clock_timestamp() - $5::int * interval '1 second') LIMIT $7
+) AS found
+"""
+)
+MOST: Final = 100_000
+"""What is counted costs time; beyond this the number is only said to be larger."""
+CLOCKS: Final = 3600
+"""Seconds by which the clocks of those who mint login_ids may be ahead."""
 LENGTHS: Final = (USUAL_SECONDS, GATEPOST_SECONDS)
 
 
@@ -60,3 +74,22 @@ async def page(
 async def by_age(pool: asyncpg.Pool[asyncpg.Record], account: UUID, user: UUID | None) -> dict[str, int]:
     """How many live sessions began within a day, a week, a month, and in all. Its cost grows with their number."""
     return dict(await pool.fetchrow(BY_AGE, account, user, *LENGTHS) or {})
+
+
+async def count(
+    pool: asyncpg.Pool[asyncpg.Record], account: UUID, user: UUID | None, older_than: int
+) -> tuple[int, bool]:
+    """How many live sessions were opened more than `older_than` seconds ago: what a length of so many would end.
+
+    And whether there are more than that.
+    """
+    before = first_after(time.time() - older_than + CLOCKS)
+    found: int = await pool.fetchval(COUNT, account, user, *LENGTHS, older_than, before, MOST + 1)
+    return min(found, MOST), found > MOST
+
+
+def first_after(at: float) -> UUID:
+    """The least UUIDv7 of that moment (RFC 9562, section 5.7): a session's login was begun before it was opened, so no
+    older one has a greater login_id.
+    """
+    return UUID(int=(max(0, int(at * 1000)) << 80) | (0x7 << 76) | (0x2 << 62))

@@ -13,6 +13,7 @@ RIGHTS: Final[dict[tuple[str, str], Right | None]] = {
     ("POST", "/v1/introspect"): right("introspect", "internal", roles=EVERYBODY),
     ("POST", "/v1/revoke"): right("introspect", "accounts:write", "internal", roles=EVERYBODY),
     ("GET", "/v1/sessions"): right("accounts:write", "operate", roles=("admin", "operator")),
+    ("GET", "/v1/sessions/count"): right("accounts:write", "operate", roles=("admin", "operator")),
     ("DELETE", "/v1/sessions/{login_id}"): right("accounts:write", roles=("admin",)),
     ("POST", "/v1/events"): right("internal"),
     ("GET", "/v1/check"): PUBLIC,

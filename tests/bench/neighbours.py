@@ -28,7 +28,9 @@ BESIDE: Final = {
 
 
 async def neighbours(world: World) -> AsyncIterator[Figure]:
-    """The other account's thousand come over four fifths of the time, or all at once; each refused one is an e-mail."""
+    """The other account's thousand come over four fifths of the time, or all at once; each refused one is an e-mail.
+    Those that come at once lie before others in the topic: how long is shown, without a figure to hold.
+    """
     flow, alone = Flow(world), 0.0
     await warm(world, flow)
     for name, (share, refused) in BESIDE.items():
@@ -36,7 +38,7 @@ async def neighbours(world: World) -> AsyncIterator[Figure]:
         world.provider.refused = refused
         figure = await _beside(world, flow, name, share)
         alone = alone or figure.p99 or 0.0
-        if refused:
+        if refused and share:
             figure.hold, figure.held = "p99 ≤ 1.5 × alone", (figure.p99 or 1e9) <= MOST * alone
         yield figure
     world.provider.refused = ""

@@ -25,6 +25,7 @@ from services.platform.keys.keyring import Keyrings
 from tests.bench import machine, seed
 from tests.bench.gateway import cheap
 from tests.bench.machine import Meter
+from tests.bench.mailbox import Mailbox
 from tests.bench.provider import Provider
 from tests.bench.wire import Client
 
@@ -118,18 +119,19 @@ class World:
 async def begun(options: Any, out: Console) -> AsyncIterator[World]:
     """A system of its own on free ports; nothing is left running."""
     ports = free_ports()
-    spare = free_ports().inbox
+    spare, mail = free_ports().inbox, free_ports().smtp
     postgres.remove(FOLDER / "state")
     shutil.rmtree(FOLDER / "state", ignore_errors=True)
     extra = {
         "GATEPOST_TWILIO_BASE_URL": f"http://127.0.0.1:{spare}",
+        "GATEPOST_SMTP_PORT": str(mail),
         "GATEPOST_TRUSTED_PROXIES": "127.0.0.1",
         "GATEPOST_GUARD_MODE": "monitor",
     }
     stack = Stack(FOLDER / "state", ports, out, extra)
     async with stack:
         token = stack.environment.of_simulator()["GATEPOST_SIM_TWILIO_TOKEN_FILE"]
-        async with Provider(spare, _text(token)) as provider:
+        async with Provider(spare, _text(token)) as provider, Mailbox(mail):
             world = World(stack, provider, out, options, await _account(stack))
             await world.run_instead("gateway", CHEAP)
             await world.add_users(options.users)

@@ -62,6 +62,11 @@ class Site:
         to = who.phone if channel == "sms" else who.email
         return await self.story.code_for(str(to), channel, who.begun)
 
+    async def code_after(self, who: Person) -> str:
+        """The code of the sign-in that was just begun, where one came before."""
+        opened = await self.login_of(who)
+        return await self.story.code_for(str(who.phone), "sms", opened["created_at"])
+
     async def messages(self, who: Person, channel: str = "sms") -> int:
         wanted = {"to": str(who.phone if channel == "sms" else who.email), "channel": channel}
         async with self.story.session.get(f"{self.story.inbox}/messages", params=wanted) as answer:
@@ -74,16 +79,16 @@ class Site:
 
     async def login_of(self, who: Person) -> Any:
         query = "SELECT * FROM logins WHERE user_id = $1 ORDER BY created_at DESC LIMIT 1"
-        return await self._database("fetchrow", query, UUID(who.user_id))
+        return await self.database("fetchrow", query, UUID(who.user_id))
 
     async def age(self, who: Person, column: str, seconds: float) -> None:
         """Let time pass for this person's newest login: `expires_at` or `last_send_at`."""
         found = await self.login_of(who)
         statement = f"UPDATE logins SET {column} = {column} - make_interval(secs => $2) WHERE login_id = $1"  # noqa: S608
-        await self._database("execute", statement, found["login_id"], float(seconds))
+        await self.database("execute", statement, found["login_id"], float(seconds))
 
-    async def _database(self, verb: str, *values: Any) -> Any:
-        connection = await asyncpg.connect(self.stack.dsn("gateway"))
+    async def database(self, verb: str, *values: Any, service: str = "gateway") -> Any:
+        connection = await asyncpg.connect(self.stack.dsn(service))
         try:
             return await getattr(connection, verb)(*values)
         finally:

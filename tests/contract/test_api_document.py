@@ -11,8 +11,8 @@ import pytest
 from services.delivery.routes.described import CALLS as DELIVERY_CALLS
 from services.delivery.routes.described import RECEIPTS
 from services.delivery.who import RIGHTS as DELIVERY
-from services.login_gateway.commands_import import COLUMNS
 from services.login_gateway.commands_users import create
+from services.login_gateway.csv_rows import COLUMNS
 from services.login_gateway.routes.described import CALLS as GATEWAY_CALLS
 from services.login_gateway.users import NewUser
 from services.login_gateway.who import RIGHTS as GATEWAY

@@ -6,8 +6,10 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import cast
 
@@ -145,6 +147,27 @@ def test_a_busy_port_is_named_with_its_holder_and_the_variable_that_changes_it()
             must_be_free(ports)
     assert f"process {os.getpid()}" in str(trouble.value)
     assert "GATEPOST_LOCAL_GATEWAY_PORT" in str(trouble.value)
+
+
+MANY = """
+from deploy.local.ports import free_ports
+print(*(port for _ in range(100) for port in free_ports().all().values()), flush=True)
+input()
+"""
+
+
+def test_systems_that_run_at_the_same_time_get_ports_of_their_own() -> None:
+    pipe, command = subprocess.PIPE, [sys.executable, "-c", MANY]
+    others = [subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) for _ in range(3)]
+    found = [port for other in others if other.stdout for port in other.stdout.readline().split()]
+    for other in others:
+        other.communicate("\n")
+    assert len(found) == len(set(found)) == 3 * 100 * len(fields(Ports))
+
+
+def test_ports_whose_service_is_down_are_given_to_nobody_else() -> None:
+    taken = [set(free_ports().all().values()) for _ in range(50)]
+    assert len(set.union(*taken)) == 50 * len(fields(Ports))
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "abc", "-1"])

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -50,18 +50,20 @@ def rolled(parameter: str) -> str:
     return ", ".join(["since = greatest(p.since, excluded.since)", *sums])
 
 
+# Every SMS of every worker waits for the row of what all accounts spend, so nobody holds it until the disk has it:
+# whatever is written of an SMS afterwards takes its counts to the disk too.
 COUNT: Final = f"""
-WITH counted AS (
+WITH soon AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), counted AS (
     INSERT INTO guard_prefixes AS p (account_id, prefix, country, since, sends, stopped)
     SELECT account_id, prefix, country, {window("$6")}, sends, stopped
-    FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::int[], $5::int[])
+    FROM soon, unnest($1::uuid[], $2::bytea[], $3::text[], $4::int[], $5::int[])
         AS g (account_id, prefix, country, sends, stopped) ORDER BY account_id, prefix
     ON CONFLICT (account_id, prefix) DO UPDATE SET {rolled("$6")}
     RETURNING account_id::text, prefix, sends + old_sends AS sends, verified + old_verified AS verified,
         coalesce(lifted_until > now(), false) AS lifted, shown IS NULL AS unnamed
 ), spent AS (
     INSERT INTO guard_budgets AS b (day, account_id, spent)
-    SELECT {TODAY}, account_id, spent FROM unnest($7::text[], $8::numeric[]) AS g (account_id, spent) ORDER BY 2
+    SELECT {TODAY}, account_id, spent FROM soon, unnest($7::text[], $8::numeric[]) AS g (account_id, spent) ORDER BY 2
     ON CONFLICT (day, account_id) DO UPDATE SET spent = greatest(0, b.spent + excluded.spent)
     RETURNING account_id, spent
 )
@@ -130,23 +132,29 @@ TIDY: Final = [
 ]
 
 
+class _Change(NamedTuple):
+    """An ask that is counted and judged, or one that is given back."""
+
+    ask: Ask
+    back: bool = False
+
+
 class PostgresGuard:
-    """Asks that are ready together are one statement; so are those that are given back."""
+    """Asks that are ready together, and those that are given back, are one statement."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], window: timedelta) -> None:
         self._pool, self._window = pool, window.total_seconds()
-        self._takes: Group[Ask, Answer] = Group(self._take)
-        self._given: Group[Ask, None] = Group(self._give_back)
+        self._changes: Group[_Change, Answer] = Group(self._change)
 
     async def take(self, one: Ask) -> Answer:
         """Counted, and judged by what was counted before it: of those that ask at once, in every worker, each has a
         place of its own. Who is stopped is taken out again.
         """
-        return await self._takes.add(one)
+        return await self._changes.add(_Change(one))
 
     async def give_back(self, one: Ask) -> None:
         """It was counted, and no provider took it."""
-        await self._given.add(one)
+        await self._changes.add(_Change(one, back=True))
 
     async def name(self, account: UUID, sealed: Mapping[bytes, bytes]) -> None:
         await self._pool.execute(NAME, account, list(sealed), list(sealed.values()))
@@ -162,17 +170,16 @@ class PostgresGuard:
             while await self._pool.execute(statement, self._window, TIDY_ROWS) == f"DELETE {TIDY_ROWS}":
                 pass
 
-    async def _take(self, asks: Sequence[Ask]) -> list[Answer]:
-        tally = _Tally(await self._count([(ask, ask.counts, 0, ask.cost) for ask in asks]), asks)
-        answers = [tally.judge(ask) for ask in asks]
-        stopped = [ask for ask, answer in zip(asks, answers, strict=True) if _stops(ask, answer.reason)]
+    async def _change(self, changes: Sequence[_Change]) -> list[Answer]:
+        """What is given back counts for whoever asks beside it."""
+        signed = [(ask, -1 if back else 1) for ask, back in changes]
+        rows = await self._count([(ask, sign * ask.counts, 0, sign * ask.cost) for ask, sign in signed])
+        tally = _Tally(rows, [ask for ask, back in changes if not back])
+        answers = [Answer() if back else tally.judge(ask) for ask, back in changes]
+        stopped = [ask for (ask, _), answer in zip(changes, answers, strict=True) if _stops(ask, answer.reason)]
         if stopped:
             await self._count([(ask, -ask.counts, ask.counts, -ask.cost) for ask in stopped])
         return answers
-
-    async def _give_back(self, asks: Sequence[Ask]) -> list[None]:
-        await self._count([(ask, -ask.counts, 0, -ask.cost) for ask in asks])
-        return [None] * len(asks)
 
     async def _count(self, changes: Sequence[tuple[Ask, int, int, Decimal]]) -> list[asyncpg.Record]:
         """Add to the counters that each ask belongs to."""

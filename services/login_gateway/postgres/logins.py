@@ -62,16 +62,20 @@ UPDATE logins SET sends = sends + 1, last_send_at = now(),
         $3::text, jsonb_build_object('state', 'queued', 'cause', 'resend:' || sends, 'at', now()))
 WHERE login_id = $1 AND state || '' = 'pending' AND expires_at > now() AND sends = $2 RETURNING sends
 """
-# The latest word stands, whatever came last: an outcome that the sweeper sent is late. Only a `queued` gives way to any
-# word about the same message: the gateway wrote it by its own clock.
-SET_DELIVERY: Final = """
+# Of one message, what ended it stands against any other word, and a `queued` gives way to any; else, and between
+# messages, the latest stands. Times alone are no order: a call is timed by its worker, a receipt by the database.
+FINAL: Final = """'["delivered", "failed"]'::jsonb"""
+SET_DELIVERY: Final = f"""
 UPDATE logins SET delivery = delivery || jsonb_build_object($2::text, $3::jsonb)
-WHERE login_id = $1 AND (
-    delivery -> $2 IS NULL
-    OR delivery -> $2 @> jsonb_build_object('state', 'queued', 'cause', $3::jsonb -> 'cause')
-    OR (delivery -> $2 ->> 'at')::timestamptz <= ($3::jsonb ->> 'at')::timestamptz
-)
-"""
+WHERE login_id = $1 AND CASE
+    WHEN delivery -> $2 IS NULL THEN true
+    WHEN delivery -> $2 -> 'cause' = $3::jsonb -> 'cause' AND delivery -> $2 ->> 'state' = 'queued' THEN true
+    WHEN delivery -> $2 -> 'cause' = $3::jsonb -> 'cause'
+        AND ({FINAL} @> ($3::jsonb -> 'state')) <> ({FINAL} @> (delivery -> $2 -> 'state'))
+        THEN {FINAL} @> ($3::jsonb -> 'state')
+    ELSE (delivery -> $2 ->> 'at')::timestamptz <= ($3::jsonb ->> 'at')::timestamptz
+END
+"""  # noqa: S608 - made of constants
 PENDING: Final = (
     "login_id",
     "account_id",

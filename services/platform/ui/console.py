@@ -29,6 +29,7 @@ OLD: Final = "This form is older than your sign-in. What you typed is still here
 STALE: Final = "This needs a sign-in younger than 15 minutes. Sign in again, then send it once more."
 Address = tuple[str, str]
 """Method and path pattern, as in a who table."""
+Read = Callable[[web.Request], Awaitable[dict[str, str]]]
 
 
 class Link(NamedTuple):
@@ -37,10 +38,11 @@ class Link(NamedTuple):
 
 
 class Person(NamedTuple):
-    """How the frame names who is signed in, and where."""
+    """How the frame names who is signed in, and where. `account` is asked for at the sign-in."""
 
     name: str
     place: str
+    account: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Console:
     """`pages`: each page and form, and the row of the who table that it answers to.
 
     `sign_in` is the gateway's public URL where the sign-in stands on another origin than the console; `for_whom` says
-    to all others whose console it is.
+    to all others whose console it is. `account_of` names the account of a token that is over, where that is known, so
+    that nobody is asked for it again.
     """
 
     home: str
@@ -59,17 +62,19 @@ class Console:
     public_url: str
     person: Callable[[User], Awaitable[Person]]
     sign_in: str = ""
+    account_of: Callable[[str], Awaitable[str]] | None = None
 
-    def to_sign_in(self, back: str) -> str:
+    def to_sign_in(self, back: str, account: str = "") -> str:
         """The sign-in that leads back to that page of the console."""
-        return self._at_sign_in("/login", back)
+        return self._at_sign_in("/login", back, account)
 
     def to_sign_out(self) -> str:
         return self._at_sign_in("/login/out", self.home)
 
-    def _at_sign_in(self, path: str, back: str) -> str:
+    def _at_sign_in(self, path: str, back: str, account: str = "") -> str:
         back = f"{self.public_url.rstrip('/')}{back}" if self.sign_in else back
-        return f"{self.sign_in.rstrip('/')}{URL(path).with_query(return_to=back)}"
+        asked = {"account": account, "return_to": back} if account else {"return_to": back}
+        return f"{self.sign_in.rstrip('/')}{URL(path).with_query(asked)}"
 
 
 class Visitor(NamedTuple):
@@ -93,7 +98,8 @@ async def visitor(request: web.Request) -> Visitor:
     console, token = request.app[CONSOLE], request.cookies.get(cookies.CONSOLE, "")
     user = await request.app[INTROSPECT](token) if token and token.isascii() else None
     if user is None:
-        raise _elsewhere(request, console.to_sign_in(_way_back(request)))
+        account = await console.account_of(token) if console.account_of is not None else ""
+        raise _elsewhere(request, console.to_sign_in(_way_back(request), account))
     found = request[VISITOR] = Visitor(user, await console.person(user), token)
     if user.role not in _right(request).roles:
         answer = framed(request, "wrong_role.html", 403, heading="This console is not for you")
@@ -101,15 +107,15 @@ async def visitor(request: web.Request) -> Visitor:
     return found
 
 
-async def sent(request: web.Request) -> tuple[Visitor, dict[str, str]]:
-    """Who sent a form of ours, and its fields.
+async def sent(request: web.Request, read: Read = form) -> tuple[Visitor, dict[str, str]]:
+    """Who sent a form of ours, and its fields as `read` finds them.
 
     Raises 403 `foreign-form`, 401 `fresh-sign-in-required` where the who table asks for it; `typed` has the fields then
     too, so that the page can show them again.
     """
     forgery.from_own_page(request, request.app[CONSOLE].public_url)
     found = await visitor(request)
-    given = await form(request)
+    given = await read(request)
     check(request, found, given)
     return found, given
 
@@ -126,11 +132,14 @@ def check(request: web.Request, found: Visitor, given: dict[str, str]) -> None:
 
 def ask_fresh(request: web.Request, user: User) -> None:
     """Raises 401 `fresh-sign-in-required`, with the way to it."""
-    try:
-        allow(user, Right(frozenset(), frozenset((user.role,)), fresh=True))
-    except Problem:
-        link = Link(request.app[CONSOLE].to_sign_in(_way_back(request)), "Sign in again")
-        raise Problem(401, "fresh-sign-in-required", STALE, link=link) from None
+    if not is_fresh(user):
+        raise Problem(401, "fresh-sign-in-required", STALE, link=again(request))
+
+
+def again(request: web.Request) -> Link:
+    """The way to a fresh sign-in and back."""
+    address = request.app[CONSOLE].to_sign_in(_way_back(request), request[VISITOR].person.account)
+    return Link(address, "Sign in again")
 
 
 def is_fresh(user: User) -> bool:
@@ -163,7 +172,7 @@ def framed(request: web.Request, template: str, status: int = 200, **context: An
         "form_token": form_token(found),
         "current": _current(console, request.path),
         "sign_out": console.to_sign_out(),
-        "sign_in_again": console.to_sign_in(_way_back(request)),
+        "sign_in_again": again(request).address,
         "fresh": is_fresh(found.user),
     }
     return page(request, template, status, form_to=console.sign_in, **(frame | context))

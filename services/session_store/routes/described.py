@@ -9,7 +9,7 @@ import msgspec
 
 from services.platform.openapi import FORM, Call, Text, document
 from services.session_store.forward_auth import CheckQuery
-from services.session_store.routes.sessions import Page, Sent
+from services.session_store.routes.sessions import Older, Page, Sent
 from services.session_store.who import RIGHTS
 
 Effective = Literal["now", "queued"]
@@ -75,6 +75,13 @@ class Listed(msgspec.Struct):
     count_by_age: Ages | None
 
 
+class Counted(msgspec.Struct):
+    """`capped`: there are more than `count`."""
+
+    count: int
+    capped: bool
+
+
 class Ended(msgspec.Struct):
     """`queued`: this store and its neighbours know; Kafka will hear of it."""
 
@@ -105,6 +112,12 @@ CALLS: Final = {
     ),
     ("POST", "/v1/revoke"): Call("End a session", {200: Nothing}, TOKEN, problems=NOT_A_FORM | UNKNOWN),
     ("GET", "/v1/sessions"): Call("Live sessions of an account or user", {200: Listed}, query=Page, problems=UNKNOWN),
+    ("GET", "/v1/sessions/count"): Call(
+        "How many live sessions were opened more than `older_than` seconds ago",
+        {200: Counted},
+        query=Older,
+        problems=UNKNOWN,
+    ),
     ("DELETE", "/v1/sessions/{login_id}"): Call("End one session", {200: Ended}, problems=UNKNOWN),
     ("POST", "/v1/events"): Call(
         "Events of Gatepost's own services, by the second road", {200: Applied}, Sent, problems={400: ("bad-event",)}

@@ -15,6 +15,7 @@ from services.session_store.memory import Session
 from services.session_store.store import STORE, SentEvent
 from services.session_store.who import caller
 
+LONGEST: Final = 365 * 86_400
 INACTIVE: Final = {"active": False}
 
 
@@ -25,6 +26,12 @@ class Page(msgspec.Struct, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
+class Older(msgspec.Struct, forbid_unknown_fields=True):
+    account: UUID
+    user: UUID | None = None
+    older_than: Annotated[int, msgspec.Meta(ge=0, le=LONGEST)] = 0
+
+
 class Sent(msgspec.Struct, forbid_unknown_fields=True):
     events: Annotated[list[SentEvent], msgspec.Meta(min_length=1, max_length=500)]
 
@@ -33,6 +40,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post("/v1/introspect", introspect)
     app.router.add_post("/v1/revoke", revoke)
     app.router.add_get("/v1/sessions", listed)
+    app.router.add_get("/v1/sessions/count", count)
     app.router.add_delete("/v1/sessions/{login_id}", end)
     app.router.add_post("/v1/events", events)
     app.router.add_get("/.well-known/oauth-authorization-server", metadata)
@@ -65,6 +73,14 @@ async def listed(request: web.Request) -> web.Response:
     ages = await listing.by_age(store.pool, page.account, page.user) if page.cursor is None else None
     shown = [_row(each, rules.end_of(each)) for each in found]
     return json_response({"sessions": shown, "cursor": cursor, "count_by_age": ages})
+
+
+async def count(request: web.Request) -> web.Response:
+    """How many live sessions there are, or how many of them a session length of `older_than` seconds would end."""
+    who, store, asked = await caller(request), request.app[STORE], query(request, Older)
+    in_account(who, asked.account)
+    found, capped = await listing.count(store.pool, asked.account, asked.user, asked.older_than)
+    return json_response({"count": found, "capped": capped})
 
 
 async def end(request: web.Request) -> web.Response:

@@ -156,6 +156,16 @@ async def test_a_late_outcome_undoes_no_newer_word(desk: Desk) -> None:
     assert await state_of(desk, login) == "delivered"
 
 
+async def test_what_ended_a_message_stands_whatever_its_time_says(desk: Desk) -> None:
+    """A call is timed by its worker, since before its claim; the receipt, by the database."""
+    who = await desk.member(sms=False)
+    login, marker = [await unheard_of(desk, who) for _ in range(2)]
+    ahead = sent(who, login, after=timedelta(seconds=2))
+    await outcomes(desk, ahead, sent(who, login, CodeDelivered), ahead, sent(who, marker))
+    await shown(desk, marker, "sent")
+    assert await state_of(desk, login) == "delivered"
+
+
 async def test_after_a_resend_only_a_word_about_that_message_says_sent(desk: Desk) -> None:
     who = await desk.member(sms=False)
     login, marker = [await unheard_of(desk, who) for _ in range(2)]

@@ -1,15 +1,18 @@
 """The session store's calls as docs/api.md and docs/problems.md describe them, each with its errors."""
 
 import asyncio
+import secrets
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 import pytest_asyncio
 
+from services.session_store import listing
 from services.session_store.app import NAME
 from services.session_store.store import STORE
 from tests.integration.session_store.world import Made, World, bearer, expire, length, revoked
@@ -248,6 +251,24 @@ async def test_the_list_and_its_count_hold_what_introspection_calls_active(world
         assert {row["login_id"] for row in answer.data["sessions"]} == alive
         assert answer.data["count_by_age"]["all"] == len(alive)
     assert len(alive) == 2
+
+
+async def test_sessions_are_counted_by_their_age_up_to_a_number(world: World, monkeypatch: pytest.MonkeyPatch):
+    """What the preview of a session length says: how many sessions it would end."""
+    account, user, day = str(uuid4()), str(uuid4()), 86_400
+    for days, whose in ((60, user), (31, user), (29, user), (0.1, str(uuid4()))):
+        begun = listing.first_after(time.time() - days * day - 1)  # before the session was opened
+        at = UUID(int=begun.int | secrets.randbits(62))
+        await world.tell(world.signed(world.session(days_old=days, account=account, user=whose, login_id=at).event))
+    for asked, many in (("", 4), (f"&user={user}", 3), (f"&older_than={30 * day}", 2), (f"&older_than={90 * day}", 0)):
+        answer = await ask(world, "GET", f"/v1/sessions/count?account={account}{asked}")
+        assert answer.data == {"count": many, "capped": False}, asked
+    await world.tell(world.signed(length(world.session(account=account), 30)))
+    assert (await ask(world, "GET", f"/v1/sessions/count?account={account}")).data["count"] == 2
+    monkeypatch.setattr(listing, "MOST", 1)
+    assert (await ask(world, "GET", f"/v1/sessions/count?account={account}")).data == {"count": 1, "capped": True}
+    for bad in ("older_than=-1", "older_than=x", "older_than=31536001"):
+        assert (await ask(world, "GET", f"/v1/sessions/count?account={account}&{bad}")).status == 400
 
 
 @pytest.mark.parametrize(

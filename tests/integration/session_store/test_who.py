@@ -13,7 +13,7 @@ from tests.integration.session_store.world import Made, World, bearer
 
 ROLES = ("user", "admin", "operator")
 FORMS = {"/v1/introspect", "/v1/revoke"}
-ACCOUNTED = {("GET", "/v1/sessions"), ("DELETE", "/v1/sessions/{login_id}")}
+ACCOUNTED = {("GET", "/v1/sessions"), ("GET", "/v1/sessions/count"), ("DELETE", "/v1/sessions/{login_id}")}
 
 Call = tuple[str, str]
 

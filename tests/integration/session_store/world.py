@@ -71,10 +71,11 @@ class World:
         account: str | None = None,
         user: str | None = None,
         born: datetime | None = None,
+        login_id: Any = None,
         **more: Any,
     ) -> Made:
         """A sign-in as the gateway would tell it, and its token; `more` are fields of the event."""
-        login_id, secret = new_id(), os.urandom(16)
+        login_id, secret = login_id or new_id(), os.urandom(16)
         born = born or (datetime.now(UTC) - timedelta(days=days_old)).replace(microsecond=0)
         event = Verified(
             **envelope(account or str(uuid4()), user or str(uuid4()), str(login_id)),
