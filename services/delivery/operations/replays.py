@@ -63,7 +63,7 @@ async def _counted(
     return framed(
         request,
         "replay_new.html",
-        why.status if why else 400 if wrong else 200,
+        why.status if why else 400 if request.method == "POST" else 200,
         heading="Send again",
         typed=typed,
         wrong=wrong,
