@@ -177,6 +177,22 @@ async def test_users_are_found_as_one_types_and_the_address_does_not_say_what_wa
     assert "example" not in page.url
 
 
+async def test_a_lost_connection_is_shown_and_what_was_looked_for_comes_when_it_is_back(site: Site, visitor: Visitor):
+    (page, _), who = await administrator(site, visitor), await site.person()
+    await page.route("**/account/users/find", lambda route: route.abort())
+    await page.get_by_role("searchbox").fill(who.username)
+    await expect(page.get_by_text("The connection was lost.")).to_be_visible()
+    await page.unroute("**/account/users/find")
+    async with page.expect_response("**/account/users/find") as asked_again:
+        await page.route("**/account/users/find", lambda route: route.fulfill(status=503, body="<p>away</p>"))
+    assert (await asked_again.value).status == 503
+    await expect(page.get_by_text("The connection was lost.")).to_be_visible()
+    await expect(page.get_by_text("away")).to_have_count(0)
+    await page.unroute("**/account/users/find")
+    await expect(page.locator("#list tbody tr")).to_have_count(1)
+    await expect(page.get_by_text("The connection was lost.")).to_be_hidden()
+
+
 async def test_many_users_come_in_pages(site: Site, visitor: Visitor):
     page, _ = await administrator(site, visitor)
     tag = secrets.token_hex(4)

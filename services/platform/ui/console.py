@@ -25,7 +25,7 @@ from services.platform.ui.forms import form
 from services.platform.ui.pages import page
 
 FORM_TOKEN: Final = "form_token"  # noqa: S105 - a field's name
-OLD: Final = "This form is older than your sign-in. What you typed is still here: look at it and send it again."
+OLD: Final = "This form is older than your sign-in: look at it and send it again."
 STALE: Final = "This needs a sign-in younger than 15 minutes. Sign in again, then send it once more."
 Address = tuple[str, str]
 """Method and path pattern, as in a who table."""
@@ -125,7 +125,7 @@ def check(request: web.Request, found: Visitor, given: dict[str, str]) -> None:
     token = given.pop(FORM_TOKEN, "")
     request[TYPED] = given
     if not hmac.compare_digest(token.encode(), form_token(found).encode()):
-        raise Problem(403, "foreign-form", OLD)
+        raise Problem(403, "foreign-form", OLD, link=Link(_way_back(request), "Back to the page"))
     if _right(request).fresh:
         ask_fresh(request, found.user)
 

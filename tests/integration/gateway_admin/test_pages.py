@@ -107,6 +107,20 @@ async def test_changing_contacts_with_a_stale_sign_in_keeps_what_was_typed_and_a
     ] is None
 
 
+async def test_a_form_from_before_the_fresh_sign_in_is_shown_again_and_written_when_it_is_sent_once_more(
+    gateway, account
+):
+    user, stale, fresh = await gateway.make(account), *(gateway.user(account["account_id"]) for _ in range(2))
+    before, now = Visitor(gateway, stale), Visitor(gateway, fresh)
+    at = f"/account/users/{user['user_id']}"
+    form = {"username": user["username"], "role": "user", "kind": "person", "name": "Änne", "version": "1"}
+    shown = await now("POST", at, form | {"form_token": await before.form_token()})
+    assert (shown.status, 'value="Änne"' in shown.text, "older than your sign-in" in shown.text) == (403, True, True)
+    token = re.search(r'name="form_token" value="([^"]+)"', shown.text)
+    assert token is not None
+    assert (await now("POST", at, form | {"form_token": token[1]})).status == 303
+
+
 @pytest.mark.parametrize("page", sorted(call for call in STANDS_FOR if "{user}" in call[1]), ids=" ".join)
 async def test_users_of_other_accounts_do_not_exist(gateway, account, page):
     other = await gateway.account()
