@@ -14,8 +14,8 @@ from services.delivery.operations import words
 
 Kind = Literal["waits", "called", "refused", "receipt"]
 
-LEFT: Final = 224
-WIDTH: Final = 900
+LEFT: Final = 236
+WIDTH: Final = 960
 RIGHT: Final = 36
 TOP: Final = 40
 LANE: Final = 56

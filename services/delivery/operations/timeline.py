@@ -27,6 +27,7 @@ async def show(request: web.Request) -> web.Response:
         request,
         "timeline.html",
         heading=f"Login …{str(login_id)[-8:]}",
+        current="/operations/messages",
         found=found,
         picture=picture_of(found),
         steps=[(step, words.explained(step)) for step in steps],
