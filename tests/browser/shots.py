@@ -14,7 +14,12 @@ from tests.browser.chromium import Visitor
 from tests.browser.site import Site
 
 ARRIVED: Final = "The code has arrived by SMS"
-SHOWN: Final = {("sign-in-fallback", "light"), ("inbox", "light"), ("account-user", "light"), ("operations", "dark")} | {
+SHOWN: Final = {
+    ("sign-in-fallback", "light"),
+    ("inbox", "light"),
+    ("account-user", "light"),
+    ("operations", "dark"),
+} | {
     ("operations-login", "light"),
     ("operations-failures", "light"),
 }
