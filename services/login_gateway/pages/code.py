@@ -67,7 +67,7 @@ async def try_code(request: web.Request) -> web.Response:
     except Problem as problem:
         return parts.visits.keep(see_other(CODE), visit.answered(problem, code))
     log.info("code_right", channel=done.channel)
-    return await signed_in_as(request, visit, signed_in(done))
+    return await signed_in_as(request, visit, signed_in(done), done.row["user_id"])
 
 
 async def _tried(parts: Parts, login_id: UUID, code: str, key: str) -> SignedIn:
