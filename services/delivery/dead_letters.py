@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from schemas import topics
-from services.delivery.deliveries import Instant, Word
+from services.delivery.deliveries import Instant, Word, check_span
 from services.delivery.ingest import Ingest
 from services.delivery.intake import Record
 from services.delivery.letter_view import Content, content_of
@@ -64,6 +64,9 @@ class Letters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     state: LetterState | None = None
     since: Instant | None = None
     until: Instant | None = None
+
+    def __post_init__(self) -> None:
+        check_span(self.since, self.until)
 
 
 class Bulk(Letters, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ import msgspec
 from schemas.events import Country
 from services.delivery.states import State
 from services.platform.auth import Who, own_account
+from services.platform.clock import in_utc
 
 LIMIT = 200
 
@@ -76,6 +77,13 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Word = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[A-Za-z0-9:._-]*$")]
 
 
+def check_span(*ends: datetime | None) -> None:
+    """Raises `ValueError`."""
+    for end in ends:
+        if end is not None:
+            in_utc(end)
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Filters of a list; all of them narrow it."""
 
@@ -87,6 +95,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     channel: Word | None = None
     since: Instant | None = None
     until: Instant | None = None
+
+    def __post_init__(self) -> None:
+        check_span(self.since, self.until)
 
 
 CauseKind = Literal["login", "resend", "fallback", "replay", "notice"]
@@ -214,9 +225,6 @@ def _after(cursor: str | None) -> Position | None:
         return None
     try:
         at, _, row = base64.urlsafe_b64decode(cursor).decode().partition(" ")
-        when = datetime.fromisoformat(at)
-        if when.tzinfo is None:
-            raise ValueError
-        return Position(when, UUID(row))
+        return Position(in_utc(datetime.fromisoformat(at)), UUID(row))
     except (ValueError, binascii.Error):
         raise BadCursor from None

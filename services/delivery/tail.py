@@ -52,9 +52,9 @@ class InOrder:
 class Follower:
     """What is for one reader and not read yet; `too_slow` once that was more than fits."""
 
-    def __init__(self, asked: StreamQuery, since: int, seen: int | None) -> None:
+    def __init__(self, asked: StreamQuery, since: int, seen: int | None, person: str | None = None) -> None:
         """`since` is where the tail stands, a little before the newest line; the reader may be further."""
-        self.asked, self.since = asked, since
+        self.asked, self.since, self.person = asked, since, person
         self._seen = seen if seen is not None and seen <= since + AT_ONCE else 0
         self.too_slow = self.over = False
         self._waiting: asyncio.Queue[Step | None] = asyncio.Queue(MOST_WAITING)
@@ -100,13 +100,13 @@ class Tail:
             return self._order.last
 
     @contextmanager
-    def follow(self, asked: StreamQuery, seen: int | None = None) -> Iterator[Follower]:
+    def follow(self, asked: StreamQuery, seen: int | None = None, person: str | None = None) -> Iterator[Follower]:
         """After `begin`; `seen` is the last line that the reader has. Raises `TooManyFollowers`."""
-        if self._is_full(asked.account):
+        if self._is_full(asked.account) or (person is not None and self._of(person) >= MOST_OF_ONE):
             raise TooManyFollowers
         order = self._order
         assert order is not None  # noqa: S101 - `begin` comes first
-        follower = Follower(asked, order.last, seen)
+        follower = Follower(asked, order.last, seen, person)
         self._followers.add(follower)
         self._work = self._work or asyncio.get_running_loop().create_task(self._run(order))
         try:
@@ -115,6 +115,9 @@ class Tail:
             self._followers.discard(follower)
             if not self._followers:
                 self._stop()
+
+    def _of(self, person: str) -> int:
+        return sum(one.person == person for one in self._followers)
 
     def _is_full(self, account: UUID | None) -> bool:
         if account is None:

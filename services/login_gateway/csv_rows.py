@@ -46,6 +46,8 @@ def _encoded(row: dict[str | Any, Any]) -> bytes | BadRow:
         return json.dumps(_user(row)).encode()
     except BadRow as bad:
         return bad
+    except RecursionError:
+        return BadRow("claims are nested too deep.")
 
 
 def _user(row: dict[str | Any, Any]) -> dict[str, Any]:

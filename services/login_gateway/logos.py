@@ -13,7 +13,8 @@ SVG: Final = "{http://www.w3.org/2000/svg}"
 SHAPES: Final = frozenset(("path", "rect", "circle", "ellipse", "line", "polyline", "polygon"))
 GROUPS: Final = frozenset(("svg", "g", "defs", "clipPath", "linearGradient", "radialGradient", "stop", "title", "desc"))
 NO_ATTRIBUTE: Final = re.compile(r"on|style$|href$|.*[}:]href$|src$", re.IGNORECASE)
-ELSEWHERE: Final = re.compile(r"url\s*\(\s*['\"]?(?!#)", re.IGNORECASE)
+# A backslash is an escape of CSS: `u\72l(` is `url(`.
+ELSEWHERE: Final = re.compile(r"\\|(?:url|src)\s*\(\s*['\"]?(?!#)|image(?:-set)?\s*\(", re.IGNORECASE)
 
 
 class BadLogo(ValueError):

@@ -28,6 +28,16 @@ class SystemClock:
         return time.monotonic()
 
 
+def in_utc(at: datetime) -> datetime:
+    """Raises `ValueError` for an instant without a zone, and for one that UTC's years 1 to 9999 do not have."""
+    if at.tzinfo is None:
+        raise ValueError("an instant has a zone")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("UTC has no such instant") from None
+
+
 def new_id() -> UUID:
     """A UUIDv7 (RFC 9562): sorts by the millisecond it was made."""
     return UUID(bytes=uuid_utils.uuid7().bytes)

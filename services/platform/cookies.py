@@ -9,6 +9,9 @@ from typing import Final
 LOGIN: Final = "__Host-gatepost-login"
 """A login under way in this browser: sealed under the ring `web`, dead when the login is."""
 
+LONGEST_WAY_BACK: Final = 1024
+"""Bytes of the address that a sign-in under way leads to: the cookie holds it."""
+
 CONSOLE: Final = "__Host-gatepost-console"
 """The value is the `gp_…` token of audience `gatepost`: Gatepost's own consoles, on the host that set it."""
 

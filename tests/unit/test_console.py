@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from services.platform import auth, http
 from services.platform.auth import User, right
 from services.platform.cookies import CONSOLE as COOKIE
+from services.platform.cookies import LONGEST_WAY_BACK
 from services.platform.http import Problem
 from services.platform.ui import console, pages
 from services.platform.ui.console import Console, Link, Person
@@ -107,6 +109,14 @@ async def token_of_form(client: Any, token: str) -> str:
 def sign_in(client: Any, back: str, path: str = "/login") -> str:
     base = client.app[console.CONSOLE].sign_in
     return f"{base}{path}?return_to={'https://here.example' if base else ''}{back}"
+
+
+async def test_a_way_back_that_the_sign_in_would_not_take_leads_to_the_page_without_its_query(client):
+    for length in (200, LONGEST_WAY_BACK):
+        answer = await client.get(f"/there/one?find={'x' * length}", **signed_in("gp_nobody"))
+        back = URL(answer.headers["Location"]).query["return_to"]
+        assert len(back) <= LONGEST_WAY_BACK
+        assert back.endswith("/there/one") is (length == LONGEST_WAY_BACK)
 
 
 @pytest.mark.parametrize("cookie", ["", "gp_nobody", "gp_ü"])

@@ -37,8 +37,10 @@ def read(given: Mapping[str, str], kind: type[Any], more: Mapping[str, Any] | No
         text = given.get(field.encode_name, "").strip()
         if text:
             try:
-                found[field.name] = msgspec.convert(text, field.type, strict=False)
-            except msgspec.ValidationError:
+                value = msgspec.convert(text, field.type, strict=False)
+                kind(**{field.name: value}, **(more or {}))  # what the struct itself checks
+                found[field.name] = value
+            except (msgspec.ValidationError, ValueError):
                 wrong[field.encode_name] = WRONG.get(field.encode_name, PLAIN)
     return Read(kind(**found, **(more or {})), wrong)
 

@@ -13,6 +13,7 @@ from services.delivery.routes.reading import NOT_ANY_MORE, Telling, last_seen, t
 from services.delivery.states import State
 from services.delivery.terminal import words
 from services.platform.http import Problem
+from services.platform.ui import forgery
 from services.platform.ui.console import framed, visitor
 from services.platform.ui.pages import fragment
 
@@ -43,7 +44,8 @@ async def show(request: web.Request) -> web.Response:
 
 async def steps(request: web.Request) -> web.StreamResponse:
     """Server-sent events: each a row of the table. `after` is the newest step that the page has."""
-    await visitor(request)
+    forgery.by_own_script(request)
+    found = await visitor(request)
     asked = fields.read(fields.query_of(request.query, StreamQuery), StreamQuery)
     if asked.wrong:
         raise Problem(400, "bad-request", "A filter does not fit.")
@@ -60,7 +62,7 @@ async def steps(request: web.Request) -> web.StreamResponse:
     def row(step: Step) -> bytes:
         return msgspec.json.encode(fragment(request, "_step.html", **row_of(step)))
 
-    return await tell(request, asked.value, Telling(_seen(request), row, may_still))
+    return await tell(request, asked.value, Telling(_seen(request), row, may_still, found.user.name))
 
 
 def _seen(request: web.Request) -> int | None:

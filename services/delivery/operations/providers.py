@@ -61,8 +61,10 @@ async def pause(request: web.Request) -> web.Response:
 
 async def resume(request: web.Request) -> web.Response:
     found, given = await sent(request)
-    given = {name: value for name, value in given.items() if value != ANY}
-    return await _held(request, found, pause_of(fields.read(given, PauseBody).value), begins=False)
+    read = fields.read({name: value for name, value in given.items() if value != ANY}, PauseBody)
+    if read.wrong:  # without that field it would be another, wider pause
+        raise Problem(400, "bad-request", "There is no such pause.")
+    return await _held(request, found, pause_of(read.value), begins=False)
 
 
 async def _held(request: web.Request, who: Visitor, asked: Pause, begins: bool) -> web.Response:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from services.delivery import dead_letters
 from services.delivery.routes.parts import PARTS, caller, not_found, uuid_at
+from services.platform.clock import in_utc
 from services.platform.http import Problem, body, json_response, query, unavailable
 from services.platform.kafka import BrokerAway, Refused
 from services.platform.keys.contacts import SealBroken
@@ -43,12 +44,9 @@ def before(cursor: str | None) -> tuple[datetime, UUID] | None:
         return None
     try:
         at, letter_id = cursor.split("~")
-        before = datetime.fromisoformat(at), UUID(letter_id)
+        return in_utc(datetime.fromisoformat(at)), UUID(letter_id)
     except ValueError:
         raise _badcursor_of() from None
-    if before[0].tzinfo is None:
-        raise _badcursor_of()
-    return before
 
 
 def _badcursor_of() -> Problem:

@@ -56,11 +56,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 class Telling(NamedTuple):
-    """`seen` is the last line that the reader has, `data` makes one line of a step."""
+    """`seen` is the last line that the reader has, `data` makes one line of a step, `person` is who reads."""
 
     seen: int | None
     data: Callable[[deliveries.Step], bytes]
     may_still: Callable[[], Awaitable[bool]]
+    person: str | None = None
 
 
 async def tell(request: web.Request, asked: deliveries.StreamQuery, how: Telling) -> web.StreamResponse:
@@ -68,10 +69,10 @@ async def tell(request: web.Request, asked: deliveries.StreamQuery, how: Telling
     tail = request.app[PARTS].tail
     await tail.begin()
     try:
-        with tail.follow(asked, how.seen) as follower:
+        with tail.follow(asked, how.seen, how.person) as follower:
             return await _told(request, tail, follower, how)
     except TooManyFollowers:
-        most = f"{MOST_FOLLOWERS}, {MOST_OF_ONE} of one account"
+        most = f"{MOST_FOLLOWERS}, {MOST_OF_ONE} of one account or person"
         detail = f"As many streams are open at this worker as it takes ({most}). Close one, or try again in a minute."
         raise too_many("too-many-streams", detail, 60) from None
 

@@ -12,7 +12,7 @@ from services.delivery import replay
 from services.delivery.deliveries import LIMIT, Wanted
 from services.delivery.routes.parts import PARTS, Parts, caller, not_found, only_account
 from services.platform.auth import Who
-from services.platform.clock import new_id
+from services.platform.clock import in_utc, new_id
 from services.platform.http import Problem, body, json_response, query, too_many
 
 END: Final = (datetime(9999, 1, 1, tzinfo=UTC), "", "")
@@ -118,9 +118,6 @@ def before(cursor: str | None) -> tuple[datetime, str, str]:
         return END
     try:
         at, account, replay_id = cursor.split("~")
-        when = datetime.fromisoformat(at)
+        return in_utc(datetime.fromisoformat(at)), account, replay_id
     except ValueError:
-        when = None
-    if when is None or when.tzinfo is None:
-        raise Problem(400, "bad-request", "The cursor is not one that this list gave.")
-    return when, account, replay_id
+        raise Problem(400, "bad-request", "The cursor is not one that this list gave.") from None

@@ -22,6 +22,7 @@ from services.login_gateway.routes.logins import about, signed_in
 from services.login_gateway.verify import SignedIn, verify_code
 from services.platform.http import Problem, unavailable
 from services.platform.postgres import AWAY
+from services.platform.ui import forgery
 from services.platform.ui.forms import form
 from services.platform.ui.pages import fragment, page, see_other
 
@@ -67,7 +68,7 @@ async def try_code(request: web.Request) -> web.Response:
     except Problem as problem:
         return parts.visits.keep(see_other(CODE), visit.answered(problem, code))
     log.info("code_right", channel=done.channel)
-    return await signed_in_as(request, visit, signed_in(done))
+    return await signed_in_as(request, visit, signed_in(done), done.row["user_id"])
 
 
 async def _tried(parts: Parts, login_id: UUID, code: str, key: str) -> SignedIn:
@@ -97,8 +98,9 @@ async def resend(request: web.Request) -> web.Response:
 async def events(request: web.Request) -> web.StreamResponse:
     """What the page shows of the login, whenever it changes; by the cookie, and only to our own pages."""
     parts = request.app[PARTS]
+    forgery.by_own_script(request)
     visit, login_id = _under_way(parts, request)
-    if visit is None or login_id is None or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+    if visit is None or login_id is None:
         raise Problem(404, "not-found", "There is no sign-in under way in this browser.")
 
     def tell(found: Mapping[str, Any]) -> Word:

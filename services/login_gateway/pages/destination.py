@@ -6,10 +6,10 @@ from typing import Final, Literal, NamedTuple
 
 from yarl import URL
 
+from services.platform.cookies import LONGEST_WAY_BACK
 from services.platform.http import Problem
 
 DONE: Final = "/login/done"
-LONGEST: Final = 1024  # bytes: it travels in a cookie
 # Browsers drop some of these, or read a backslash as a slash: what we checked would not be where they go.
 NEVER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u2028\u2029]")
 CONSOLES: Final = ("/account", "/operations")
@@ -43,7 +43,7 @@ def _url(asked: str) -> URL:
         size, url = len(asked.encode()), URL(asked)
     except ValueError:
         raise _refused() from None
-    if size > LONGEST or NEVER.search(asked) or asked.startswith("//"):
+    if size > LONGEST_WAY_BACK or NEVER.search(asked) or asked.startswith("//"):
         raise _refused()
     right = url.scheme in ("http", "https") and url.host if url.absolute else asked.startswith("/") and not url.scheme
     if not right or url.user is not None or url.password is not None:

@@ -67,7 +67,7 @@ async def sign_in(request: web.Request) -> web.Response:
     except Problem as problem:
         return _again(parts, visit, problem, given.get("username", ""))
     if (signed_in := shown_at_once(parts.house, found)) is not None:
-        return await signed_in_as(request, visit, signed_in)
+        return await signed_in_as(request, visit, signed_in, found["user_id"])
     opened = msgspec.structs.replace(visit, login_id=found["login_id"], said=None)
     return parts.visits.keep(see_other(CODE), opened)
 
@@ -98,10 +98,13 @@ def destination_of(parts: Parts, asked: str) -> Destination:
     return destination(asked, settings.public_url, settings.return_origins)
 
 
-async def signed_in_as(request: web.Request, visit: Visit, signed_in: Mapping[str, Any]) -> web.Response:
+async def signed_in_as(
+    request: web.Request, visit: Visit, signed_in: Mapping[str, Any], user_id: uuid.UUID
+) -> web.Response:
     """The session's cookie; the session that the browser had before ends."""
     parts, to = request.app[PARTS], destination_of(request.app[PARTS], visit.return_to)
     await _end_before(request, parts, to.audience, signed_in["login_id"])
+    await _end_of_others(request, parts, to.audience, user_id)
     name, domain = parts.cookie_for(to.audience)
     seconds = int((signed_in["expires_at"] - parts.house.clock.now()).total_seconds())
     answer = see_other(to.address)
@@ -122,6 +125,15 @@ async def _end_before(request: web.Request, parts: Parts, audience: str, login_i
     before = parts.token_of(request, audience)
     if before is not None and before[1].login_id != login_id and parts.sessions is not None:
         await parts.sessions.revoke(before[0])
+
+
+async def _end_of_others(request: web.Request, parts: Parts, audience: str, user_id: uuid.UUID) -> None:
+    """Whoever signs in to an application must not find the console of the one before open, nor the other way round."""
+    other = parts.token_of(request, "apps" if audience == "gatepost" else "gatepost")
+    if other is not None and parts.sessions is not None:
+        whose = await parts.sessions.whose(other[0])
+        if whose is not None and whose != str(user_id):
+            await parts.sessions.revoke(other[0])
 
 
 async def done(request: web.Request) -> web.Response:

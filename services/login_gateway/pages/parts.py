@@ -16,9 +16,10 @@ from services.platform.ui.forgery import FormTokens
 
 
 class Sessions(Protocol):
-    """Ends the session of a token; False when that could not be done."""
+    """`revoke` ends the session of a token; False when that could not be done. `whose` is the user of a live one."""
 
     async def revoke(self, token: str) -> bool: ...
+    async def whose(self, token: str) -> str | None: ...
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,8 @@ class Console:
 
     def _at_sign_in(self, path: str, back: str, account: str = "") -> str:
         back = f"{self.public_url.rstrip('/')}{back}" if self.sign_in else back
+        if len(back) > cookies.LONGEST_WAY_BACK:
+            back = back.partition("?")[0]  # better the page without its query than a sign-in that refuses to begin
         asked = {"account": account, "return_to": back} if account else {"return_to": back}
         return f"{self.sign_in.rstrip('/')}{URL(path).with_query(asked)}"
 
@@ -124,7 +126,7 @@ def check(request: web.Request, found: Visitor, given: dict[str, str]) -> None:
     """Whether fields are from a form of ours, whose sender may send it now."""
     token = given.pop(FORM_TOKEN, "")
     request[TYPED] = given
-    if not hmac.compare_digest(token.encode(), form_token(found).encode()):
+    if not hmac.compare_digest(token.encode(errors="replace"), form_token(found).encode()):
         raise Problem(403, "foreign-form", OLD, link=Link(_way_back(request), "Back to the page"))
     if _right(request).fresh:
         ask_fresh(request, found.user)

@@ -26,6 +26,14 @@ def from_own_page(request: web.Request, public_url: str) -> None:
         raise _foreign()
 
 
+def by_own_script(request: web.Request) -> None:
+    """For streams. Raises 404 where the browser says that another site's page, even a sibling's, opens it: that page
+    cannot read it, but would take the place of those who can.
+    """
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in OWN:
+        raise Problem(404, "not-found", "This is for a page of this site.")
+
+
 class FormTokens:
     """base64url of `format (1) ‖ key id (1) ‖ MAC (32)`; good for what it was made for: a browser's cookie, say."""
 

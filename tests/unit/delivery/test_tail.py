@@ -113,6 +113,17 @@ async def test_no_account_takes_the_streams_of_others_and_all_of_them_none_of_th
         assert [refused(None) for _ in range(2)] == [False, True]
 
 
+async def test_one_person_does_not_take_the_streams_of_all_operators(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tail, "MOST_OF_ONE", 2)
+    followed = Tail(Log(), lambda: 0.0)
+    await followed.begin()
+    with ExitStack() as stack:
+        for person in ("user:a", "user:a", "user:b"):
+            stack.enter_context(followed.follow(StreamQuery(), person=person))
+        with pytest.raises(TooManyFollowers):
+            stack.enter_context(followed.follow(StreamQuery(), person="user:a"))
+
+
 async def test_the_past_says_how_far_it_went_also_where_nothing_was_wanted():
     log = Log()
     log.steps = [step(number, channel="sms" if number == 3 else "email") for number in range(1, 1200)]

@@ -94,6 +94,8 @@ BAD = [
     ("image/svg+xml", svg(more=' style="fill:red"')),
     ("image/svg+xml", svg(more=' fill="url(https://evil.example/#a)"')),
     ("image/svg+xml", svg(more=" fill=\"URL( '//evil.example')\"")),
+    ("image/svg+xml", svg(more=r' fill="u\72l(https://evil.example/#a)"')),
+    ("image/svg+xml", svg(more=" fill=\"image-set('https://evil.example/' 1x)\"")),
     ("image/svg+xml", svg('<path xmlns:x="http://www.w3.org/1999/xlink" x:href="https://evil.example"/>')),
     ("image/svg+xml", b'<!DOCTYPE svg [<!ENTITY a "aaaa">]>' + svg("&a;")),
     ("image/svg+xml", b'<?xml-stylesheet href="https://evil.example"?>' + svg()),

@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from services.login_gateway.pages.destination import DONE, LONGEST, destination
+from services.login_gateway.pages.destination import DONE, destination
 from services.login_gateway.pages.devices import device_of
 from services.login_gateway.pages.telling import told
+from services.platform.cookies import LONGEST_WAY_BACK
 from services.platform.http import Problem
 
 OWN = "https://login.example.com"
@@ -74,8 +75,8 @@ def test_one_may_go_on_to_this_host_and_to_listed_origins(asked: str, address: s
         "orders",
         "?x",
         "https://[::1",
-        "/" + "x" * LONGEST,
-        "/" + "ä" * (LONGEST // 2),
+        "/" + "x" * LONGEST_WAY_BACK,
+        "/" + "ä" * (LONGEST_WAY_BACK // 2),
         "/\ud800",
     ],
 )

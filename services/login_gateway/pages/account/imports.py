@@ -4,12 +4,14 @@ import io
 import re
 from collections.abc import AsyncIterator
 from functools import partial
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
 import msgspec
 import structlog
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from services.login_gateway import csv_rows, imports
 from services.login_gateway.csv_rows import COLUMNS, BadRow
@@ -24,6 +26,8 @@ log = structlog.get_logger()
 
 IMPORT: Final = "/account/users/import"
 FILE: Final = "file"
+MOST: Final = 8
+"""Of fields: no page has more, and no number of them is held."""
 NEWLINE: Final = "\n"
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 MOST_ROWS: Final = 1000
@@ -102,23 +106,32 @@ async def take(request: web.Request) -> web.Response:
 async def uploaded(request: web.Request) -> dict[str, str]:
     """The fields of a `multipart/form-data` body, in memory only: a file of users holds contacts and passwords.
 
-    What is not UTF-8 becomes surrogates, for `_lines` to refuse.
+    What is not UTF-8 becomes surrogates, for `_lines` to refuse. Raises 400, 413, 415.
     """
     if request.content_type != "multipart/form-data":
         raise Problem(415, "form-required", "Send the form of the page.")
     found: dict[str, str] = {}
-    left = LARGE_BODY_LIMIT
-    async for part in await request.multipart():
-        if not isinstance(part, BodyPartReader) or part.name is None or part.name in found:
-            raise Problem(400, "bad-request", "The form cannot be read.")
-        data = bytearray()
-        while chunk := await part.read_chunk():
-            data += chunk
-            if len(data) > left:
-                raise Problem(413, "body-too-large", "The file is larger than 1 MiB. Send less at a time.")
-        left -= len(data)
-        found[part.name] = data.decode("utf-8-sig", "surrogateescape")
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader) or part.name is None or part.name in found or len(found) == MOST:
+                raise _unreadable()
+            found[part.name] = await _text(part, LARGE_BODY_LIMIT - sum(map(len, found.values())))
+    except (ValueError, HttpProcessingError):
+        raise _unreadable() from None
     return found
+
+
+async def _text(part: BodyPartReader, most: int) -> str:
+    data = bytearray()
+    while chunk := await part.read_chunk():
+        data += chunk
+        if len(data) > most:
+            raise Problem(413, "body-too-large", "The file is larger than 1 MiB. Send less at a time.")
+    return data.decode("utf-8-sig", "surrogateescape")
+
+
+def _unreadable() -> Problem:
+    return Problem(400, "bad-request", "The form cannot be read.")
 
 
 def _lines(text: str) -> list[tuple[int, bytes | BadRow]]:
@@ -130,9 +143,9 @@ def _lines(text: str) -> list[tuple[int, bytes | BadRow]]:
     if problem := csv_rows.header_problem([name.strip('"') for name in header.split(",")]):
         detail = f"The file cannot be used: {problem}. Its first line names its columns: {', '.join(sorted(COLUMNS))}."
         raise Problem(400, "bad-request", detail, field=FILE)
-    found = list(csv_rows.rows(io.StringIO(text, newline="")))
+    found = list(islice(csv_rows.rows(io.StringIO(text, newline="")), MOST_ROWS + 1))
     if len(found) > MOST_ROWS:
-        detail = f"The file has {len(found):,} users, and a page takes {MOST_ROWS:,}: use `gatepost users import`."
+        detail = f"The file has more than the {MOST_ROWS:,} users that a page takes: use `gatepost users import`."
         raise Problem(400, "bad-request", detail, field=FILE)
     if not found:
         raise Problem(400, "bad-request", "There is no user in the file: below the first line it is empty.", field=FILE)

@@ -54,11 +54,11 @@ async def of(request: web.Request, seen: Visitor, user: UserView) -> dict[str, A
 async def end(request: web.Request) -> web.Response:
     """*End this session*."""
     seen, _ = await sent(request)
-    login_id = as_id(request.match_info["login_id"])
-    if login_id is None:
+    user, login_id = (as_id(request.match_info[name]) for name in ("user", "login_id"))
+    if user is None or login_id is None:
         raise Problem(404, "not-found", "There is no such session.")
     await request.app[DESK].store.end(seen.token, login_id)
-    return see_other(f"{USER.format(user=request.match_info['user'])}?done=ended")
+    return see_other(f"{USER.format(user=user)}?done=ended")
 
 
 async def expire(request: web.Request) -> web.Response:
