@@ -3,10 +3,10 @@
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
@@ -28,6 +28,7 @@ document.addEventListener("DOMContentLoaded", () => {
 """
 
 Visitor = Callable[..., Awaitable[Page]]
+Scheme = Literal["light", "dark"]
 
 
 def installed() -> str:
@@ -79,9 +80,9 @@ async def visitors(browser: Browser) -> AsyncIterator[Visitor]:
     assert faults == []
 
 
-async def accessible(page: Page) -> None:
+async def accessible(page: Page, schemes: Sequence[Scheme] = ("light", "dark")) -> None:
     """axe finds nothing wrong, light and dark."""
-    for scheme in ("light", "dark"):
+    for scheme in schemes:
         await page.emulate_media(color_scheme=scheme)
         await page.evaluate(AXE)
         found = await page.evaluate("axe.run().then(r => r.violations)")

@@ -8,7 +8,7 @@ from schemas.topics import TOPICS
 from services.delivery.routes.described import DOCUMENT as DELIVERY
 from services.login_gateway.routes.described import DOCUMENT as GATEWAY
 from services.session_store.routes.described import DOCUMENT as SESSION_STORE
-from tests.browser.chromium import Visitor, accessible, fits
+from tests.browser.chromium import Scheme, Visitor, accessible, fits
 
 DOCUMENTS = {"gateway": GATEWAY, "delivery": DELIVERY, "session-store": SESSION_STORE}
 SMALL = {"viewport": {"width": 360, "height": 740}}
@@ -44,13 +44,15 @@ async def test_every_call_is_shown_and_nothing_comes_from_anywhere_else(stack: S
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-async def test_the_calls_can_be_read_by_everybody(stack: Stack, visitor: Visitor, colours: str):
-    """axe asks for the style sheets, which the page's own policy does not allow."""
+async def test_the_calls_can_be_read_by_everybody(stack: Stack, visitor: Visitor, colours: Scheme):
+    """axe asks for the style sheets, which the page's own policy does not allow. The colours are those of the moment in
+    which the page was drawn.
+    """
     page = await visitor(color_scheme=colours, bypass_csp=True, **SMALL)
     await drawn(page, stack, "session-store")
     await fits(page)
     await page.set_viewport_size({"width": 1280, "height": 900})
-    await accessible(page)
+    await accessible(page, [colours])
 
 
 async def test_a_script_of_the_calls_page_reaches_nothing_of_ours(stack: Stack, visitor: Visitor):

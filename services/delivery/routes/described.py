@@ -87,7 +87,7 @@ class TakenMany(msgspec.Struct):
 
 
 class ProviderRow(msgspec.Struct, omit_defaults=True):
-    """`breaker` and `under_way` are the answering worker's own."""
+    """`breaker` and `under_way` are the answering worker's own; `configured`: its settings name this provider."""
 
     name: str
     channel: str
@@ -96,6 +96,7 @@ class ProviderRow(msgspec.Struct, omit_defaults=True):
     position: int
     slots: int | None
     per_second: float | None
+    configured: bool | UnsetType = UNSET
     breaker: str | UnsetType = UNSET
     under_way: int | UnsetType = UNSET
 
