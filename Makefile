@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 READY := .venv/.filled
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## name what this machine lacks (python3-venv, Java, Maven) and install it after a yes
 	@bash deploy/local/machine.sh

@@ -58,7 +58,8 @@ class Environment:
         if self.client_file(service).exists():
             found["GATEPOST_CLIENT_FILE"] = str(self.client_file(service))
         if service == "gateway":  # the operators' pages are delivery's: a sign-in may go on there
-            found["GATEPOST_RETURN_ORIGINS"] = self.url("delivery")
+            more = os.environ.get("GATEPOST_RETURN_ORIGINS")
+            found["GATEPOST_RETURN_ORIGINS"] = ",".join(filter(None, (self.url("delivery"), more)))
         if service == "delivery":  # a port of its own, so its pages are on another origin than the sign-in
             found["GATEPOST_SIGN_IN_URL"] = self.url("gateway")
         return found | (self.providers() if service == "delivery" else {}) | self._extra

@@ -64,6 +64,19 @@ async def test_a_wrong_code_is_said_beside_its_field_and_kept_with_the_tries_lef
     await signed_in(page)
 
 
+async def test_enter_after_the_field_has_sent_itself_costs_no_second_try(site: Site, visitor: Visitor):
+    page, who = await visitor(), await site.person(sms=True)
+    await site.sign_in(page, who)
+    code = await site.code(who)
+    await site.enter(page, f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}")
+    await expect(page.get_by_role("alert")).to_have_text("The code is wrong. Tries left: 4.")
+    for _ in range(3):
+        await page.keyboard.press("Enter")
+    await page.get_by_label("Code with").fill(code)
+    await signed_in(page)
+    assert (await site.login_of(who))["attempts"] == 2  # the wrong one, and the right one
+
+
 async def test_five_wrong_codes_end_the_sign_in_and_the_page_says_what_to_do(site: Site, visitor: Visitor):
     page, who = await visitor(), await site.person(sms=True)
     await site.sign_in(page, who, return_to="/account/users")

@@ -189,7 +189,8 @@ def _right(request: web.Request) -> Right:
 
 def _current(console: Console, path: str) -> str:
     """The link that a page stands below."""
-    below = [link.address for link in console.links if path == link.address or path.startswith(f"{link.address}/")]
+    links = [link.address for link in console.links]
+    below = [each for each in links if path == each or (each != console.home and path.startswith(f"{each}/"))]
     return max(below, key=len, default="")
 
 

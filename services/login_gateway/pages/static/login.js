@@ -7,6 +7,7 @@ const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).p
 
 // A form is sent once, also when its field sends it by itself.
 document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented) return;
   if (event.target.dataset.sent) {
     event.preventDefault();
     return;
@@ -22,6 +23,13 @@ if (field) {
   const isCode = () => new RegExp(`^\\d{${full}}$`).test(field.value.replace(/[\s\-\u2010-\u2015]/g, ""));
   field.addEventListener("input", () => { if (isCode()) field.form.requestSubmit(); });
   if (field.value) field.select();
+  // Who is used to Enter presses it after the field has sent itself: the code that was just refused is no second try.
+  const refused = field.hasAttribute("aria-invalid") ? field.value : null;
+  field.form.addEventListener("submit", (event) => {
+    if (field.value !== refused) return;
+    event.preventDefault();
+    field.select();
+  });
   if ("OTPCredential" in window) {
     const stop = new AbortController();
     field.form.addEventListener("submit", () => stop.abort());
@@ -93,6 +101,10 @@ if (news) {
   follow();
   // Once a form is on its way this page is left: what happens then is the next page's to tell.
   // A reload now would take the answer's cookie away.
-  for (const leaving of ["submit", "pagehide"]) window.addEventListener(leaving, () => { left = true; source.close(); });
+  for (const leaving of ["submit", "pagehide"]) window.addEventListener(leaving, (event) => {
+    if (event.defaultPrevented) return;
+    left = true;
+    source.close();
+  });
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
