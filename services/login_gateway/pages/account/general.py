@@ -41,6 +41,11 @@ class Told(msgspec.Struct, frozen=True):
     seconds: float | None
 
 
+NOT_ITS_NAME: Final = Problem(
+    400, "not-confirmed", "That is not the account's name: type it as it stands here.", field="confirm"
+)
+
+
 def add_routes(router: web.UrlDispatcher) -> None:
     router.add_get(GENERAL, show)
     router.add_post(GENERAL, save)
@@ -73,7 +78,7 @@ async def clear(request: web.Request) -> web.Response:
         started = desk.house.clock.monotonic()
         await clear_account(desk.admin, seen.user, seen.user.account_id, given.get("confirm", "").strip())
     except Problem as problem:
-        return await _again(request, problem)
+        return await _again(request, NOT_ITS_NAME if problem.name == "not-confirmed" else problem)
     seconds = await _until_refused(request, seen, started)
     log.info("all_sessions_cleared", seconds=seconds)
     told = Told(seen.person.account, before, seconds)
