@@ -137,6 +137,23 @@ async def test_whoever_is_locked_out_is_unlocked(site: Site, visitor: Visitor):
     assert (await user_of(site, who))["locked"] is False
 
 
+async def test_whoever_typed_too_many_wrong_passwords_is_let_in_at_once(site: Site, visitor: Visitor):
+    (page, _), who = await administrator(site, visitor), await site.person()
+
+    async def tried(password: str) -> int:
+        body = {"account": site.account, "username": who.username, "password": password}
+        status, _ = await site.api.call("gateway", "POST", "/v1/logins", body, authenticated=False)
+        return status
+
+    while await tried("wrong") != 429:
+        pass
+    assert await tried(PASSWORD) == 429
+    await page.goto(page_of(site, who))
+    await page.get_by_role("button", name="Forget wrong tries").click()
+    await saved(page, "Unlocked: the wrong codes and passwords are forgotten.")
+    assert await tried(PASSWORD) == 200
+
+
 async def test_one_session_is_ended_or_all_of_a_users(site: Site, visitor: Visitor):
     (page, _), who, tokens = await administrator(site, visitor), await site.person(), []
     for _ in range(3):
