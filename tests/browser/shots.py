@@ -89,7 +89,7 @@ async def _locked(show: Show, page: Page) -> None:
     await show.sign_in(page, "edsger")
     await expect(page.locator("#news")).to_contain_text("We e-mailed")
     for left in (4, 3, 2, 1, 0):
-        await page.get_by_label("Code with").fill("000000")
+        await page.get_by_label("Code with").fill(f"{left:06}")
         if left:
             await expect(page.get_by_role("alert")).to_contain_text(f"Tries left: {left}")
     await expect(page.get_by_role("heading", name="Too many wrong codes")).to_be_visible()
