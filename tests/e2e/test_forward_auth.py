@@ -1,6 +1,7 @@
 """A plain web application behind Debian's nginx, as docs/forward-auth.md says, on the running system."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ FORGED = "00000000-0000-7000-8000-00000000dead"
 
 @dataclass
 class Door:
-    """The application behind nginx, and a person of the story with a session."""
+    """The application behind nginx, and people of the story's account with sessions."""
 
     url: str
     host: str
@@ -30,8 +31,11 @@ class Door:
     account: str
 
     async def sign_in(self) -> tuple[str, str]:
-        """A token as the sign-in page puts it into the cookie, and whose it is."""
-        _, answer = await self.story.sign_in("linus")
+        """A token as the sign-in page puts it into the cookie, and whose it is: somebody's whom no other test knows."""
+        who = {"username": f"door-{secrets.token_hex(4)}", "password": secrets.token_urlsafe(16)}
+        await self.story.api.expect(201, "gateway", "POST", f"/v1/accounts/{self.account}/users", who)
+        body = {"account": self.account, **who}
+        _, answer = await self.story.api.call("gateway", "POST", "/v1/logins", body, authenticated=False)
         session = await self.story.becomes(answer["token"], True)
         return answer["token"], session["sub"]
 
