@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 
 from services.delivery.ports import EmailRow, Job, Result
-from services.delivery.postgres.groups import Group
+from services.delivery.postgres.groups import Group, columns
 from services.delivery.states import comes_from
 from services.platform.outbox import OutboxRow
 
@@ -90,18 +90,14 @@ class Results:
 
     async def _all(self, found: Sequence[Settled]) -> list[bool]:
         by_id = sorted(enumerate(found), key=lambda numbered: numbered[1].job.id)
-        values = _columns([_values(n, one) for n, one in by_id], 13)
-        values += _columns([(n, *row) for n, one in by_id for row in one.rows], 6)
+        values = columns([_values(n, one) for n, one in by_id], 13)
+        values += columns([(n, *row) for n, one in by_id for row in one.rows], 6)
         if emails := [(n, *_email(one.email)) for n, one in by_id if one.email is not None]:
-            held = await self._pool.fetch(SETTLE_WITH_EMAIL, *values, *_columns(emails, 7))
+            held = await self._pool.fetch(SETTLE_WITH_EMAIL, *values, *columns(emails, 7))
         else:
             held = await self._pool.fetch(SETTLE, *values)
         numbers = {row["n"] for row in held}
         return [n in numbers for n in range(len(found))]
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
 def _values(n: int, one: Settled) -> tuple[Any, ...]:
