@@ -12,6 +12,8 @@ from services.delivery.postgres.groups import Group, columns
 from services.delivery.states import comes_from
 from services.platform.outbox import OutboxRow
 
+# Behind a limit that it does not know the planner expects one row: each is looked for by its key. For ten, which it
+# expects of an array, it read a new table as a whole, and went on so while the table grew.
 # `n` says which of the results it was: of two for one row, one can hold. Rows are taken in the order in which they are
 # given, which is that of ids, as ingest takes them.
 SETTLING: Final = """
@@ -19,6 +21,7 @@ WITH results AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[],
         $8::int[], $9::text[], $10::int[], $11::int[], $12::text[], $13::int[])
     AS g (id, lease, state, reason, provider, ref, pause, doubtful, what, ms, untried, comes_from, n)
+    LIMIT cardinality($1)
 ), settled AS (
     UPDATE deliveries d SET state = g.state, reason = g.reason, provider = coalesce(g.provider, d.provider),
         provider_ref = coalesce(g.ref, d.provider_ref), lease = NULL, doubtful = d.doubtful + g.doubtful,
