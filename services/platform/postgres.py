@@ -27,19 +27,26 @@ AWAY: Final = (
     asyncpg.DeadlockDetectedError,  # undone by the server: the same again succeeds
     asyncpg.ReadOnlySQLTransactionError,  # a failover under way: this server is no primary (yet, or any more)
 )
+# Postgres' own cost of a page by an index is that of a turning disk: by it a new table is read as a whole, not by its
+# key, and a plan is kept while the table grows. Compiling a statement takes longer than any of ours runs.
+SETTINGS: Final = {"idle_in_transaction_session_timeout": "15000", "random_page_cost": "1.1", "jit": "off"}
 
 
 async def connect(dsn: str, service: str, size: int = 12) -> asyncpg.Pool[asyncpg.Record]:
-    """A pool whose statements end after 10 s. Raises `OSError` or a `PostgresError` when the server is not there."""
+    """A pool whose statements end after 10 s. Raises `OSError` or a `PostgresError` when the server is not there.
+
+    All connections are opened at once: a new one costs 20 ms (SCRAM, the types that asyncpg asks for), which the first
+    login of a busy moment would wait for.
+    """
     return await asyncpg.create_pool(
         dsn,
-        min_size=min(4, size),
+        min_size=size,
         max_size=size,
         timeout=3,
         command_timeout=10,
         init=_prepare,
         reset=_left_as_found,
-        server_settings={"application_name": f"gatepost-{service}", "idle_in_transaction_session_timeout": "15000"},
+        server_settings=SETTINGS | {"application_name": f"gatepost-{service}"},
     )
 
 

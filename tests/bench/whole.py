@@ -48,7 +48,7 @@ async def handover(world: World) -> AsyncIterator[Figure]:
     await settled()
     watch, asked = Stopwatch(world.meter()), list[float]()
     with watch:
-        watch.failed = await open_loop(world, flow, LOGINS, watch.times, asked)
+        watch.failed = await open_loop(world, flow, LOGINS, world.options.seconds, watch.times, asked)
     figure = watch.figure("handover", f"login accepted to provider called, {LOGINS:.0f}/s", "logins/s")
     figure.more |= {"hash": NO_HASH, "asked_to_called_ms": _both(asked)}
     figure.hold = "p50 < 20 ms, p99 < 100 ms"
@@ -61,7 +61,9 @@ def _both(times: list[float]) -> dict[str, float]:
     return {"p50": round(percentile(times, 0.5) * 1000, 2), "p99": round(percentile(times, 0.99) * 1000, 2)}
 
 
-async def open_loop(world: World, flow: Flow, rate: float, accepted: list[float], asked: list[float]) -> int:
+async def open_loop(
+    world: World, flow: Flow, rate: float, seconds: float, accepted: list[float], asked: list[float]
+) -> int:
     """So many logins a second, whatever comes back; gives how many strayed."""
     tasks, start, strayed = list[asyncio.Task[None]](), time.perf_counter(), 0
 
@@ -78,7 +80,7 @@ async def open_loop(world: World, flow: Flow, rate: float, accepted: list[float]
         except (Strayed, TimeoutError):
             strayed += 1
 
-    for number in range(round(rate * world.options.seconds)):
+    for number in range(round(rate * seconds)):
         await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
         tasks.append(asyncio.create_task(one()))
     await asyncio.gather(*tasks)

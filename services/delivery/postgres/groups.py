@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from services.platform.postgres import AWAY
 
@@ -57,6 +57,11 @@ class Group(Generic[T, A]):
                 await self._write_all([each])
         else:
             _answer(taken, answers)
+
+
+def columns(rows: Sequence[Sequence[object]], width: int = 0) -> list[list[Any]]:
+    """Rows as `unnest` takes them; without any rows, as many empty columns as `width` says."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
 def _away(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -18,7 +18,7 @@ import structlog
 from services.delivery import guard
 from services.delivery.gate import Answer, Ask, Figure, Sum
 from services.delivery.guard import Budget, Figures
-from services.delivery.postgres.groups import Group
+from services.delivery.postgres.groups import Group, columns
 from services.delivery.states import Reason
 
 log = structlog.get_logger()
@@ -162,7 +162,7 @@ class PostgresGuard:
     async def add(self, figures: Mapping[Figure, Sum]) -> None:
         if figures:
             rows = [(*figure, *amount) for figure, amount in figures.items()]
-            await self._pool.execute(ADD, *_columns(rows, 7))
+            await self._pool.execute(ADD, *columns(rows, 7))
 
     async def tidy(self) -> None:
         """Rows that are too old to say anything, some at a time."""
@@ -196,7 +196,7 @@ class PostgresGuard:
         rows = [(*key, country, sends[key], stopped[key]) for key, country in countries.items()]
         recipients = list({ask.recipient for ask, *_ in changes if ask.recipient is not None})
         amounts = (list(spent), list(spent.values()))
-        return await self._pool.fetch(COUNT, *_columns(rows, 5), self._window, *amounts, recipients)
+        return await self._pool.fetch(COUNT, *columns(rows, 5), self._window, *amounts, recipients)
 
 
 class _Tally:
@@ -238,7 +238,3 @@ def _budgets(ask: Ask) -> dict[str, Decimal | None]:
     is set in the middle of an attack has to know what went out before.
     """
     return {str(ask.account): ask.rules.daily_budget, INSTALLATION: ask.rules.installation_budget}
-
-
-def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[]] * width

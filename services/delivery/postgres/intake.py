@@ -12,6 +12,7 @@ import asyncpg
 
 from services.delivery.intake import Challenge, Closing, DeadLetterRow, Floor, NotStorable
 from services.delivery.ports import Held, Job
+from services.delivery.postgres.groups import columns
 from services.delivery.postgres.guard import CONVERTED
 from services.delivery.postgres.ledger import claim_these
 
@@ -116,13 +117,13 @@ class PostgresIntake:
         """Write the rows, then lease as many as may be called. A crash between the two leaves them queued."""
         rows = list({c.id: c for c in sorted(reversed(found), key=lambda c: c.opened)}.values())
         async with self._connection() as connection:
-            made = await connection.fetch(CHALLENGES, *_columns(rows))
+            made = await connection.fetch(CHALLENGES, *columns(rows))
             return await claim_these(connection, _with_room(made, held), held.slots)
 
     async def emails(self, found: Sequence[tuple[UUID, str]], held: Held) -> list[Job]:
         """The event has come: its row is due now, and leased if there is a slot."""
         async with self._connection() as connection:
-            made = await connection.fetch(WAKE_EMAILS, *_columns(found))
+            made = await connection.fetch(WAKE_EMAILS, *columns(found))
             return await claim_these(connection, _with_room(made, held), held.slots)
 
     async def closings(self, closed: Sequence[Closing], floors: Sequence[Floor]) -> bool:
@@ -130,10 +131,10 @@ class PostgresIntake:
         once = {c.login_id: c for c in closed}
         async with self._connection() as connection:
             if floors:
-                await connection.execute(FLOORS, *_columns(floors))
+                await connection.execute(FLOORS, *columns(floors))
             if not once:
                 return True
-            values = (*_columns(list(once.values())), self._guard_window)
+            values = (*columns(list(once.values())), self._guard_window)
             return bool(await connection.fetchval(CLOSE, *values))
 
     async def dead_letters(self, found: Sequence[DeadLetterRow]) -> None:
@@ -159,7 +160,3 @@ def _with_room(made: Sequence[Any], held: Held) -> list[UUID]:
             left[row["channel"]] -= 1
             found.append(row["id"])
     return found
-
-
-def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -8,10 +8,12 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 
 from services.delivery.ports import EmailRow, Job, Result
-from services.delivery.postgres.groups import Group
+from services.delivery.postgres.groups import Group, columns
 from services.delivery.states import comes_from
 from services.platform.outbox import OutboxRow
 
+# Behind a limit that it does not know the planner expects one row: each is looked for by its key. For ten, which it
+# expects of an array, it read a new table as a whole, and went on so while the table grew.
 # `n` says which of the results it was: of two for one row, one can hold. Rows are taken in the order in which they are
 # given, which is that of ids, as ingest takes them.
 SETTLING: Final = """
@@ -19,6 +21,7 @@ WITH results AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[],
         $8::int[], $9::text[], $10::int[], $11::int[], $12::text[], $13::int[])
     AS g (id, lease, state, reason, provider, ref, pause, doubtful, what, ms, untried, comes_from, n)
+    LIMIT cardinality($1)
 ), settled AS (
     UPDATE deliveries d SET state = g.state, reason = g.reason, provider = coalesce(g.provider, d.provider),
         provider_ref = coalesce(g.ref, d.provider_ref), lease = NULL, doubtful = d.doubtful + g.doubtful,
@@ -90,18 +93,14 @@ class Results:
 
     async def _all(self, found: Sequence[Settled]) -> list[bool]:
         by_id = sorted(enumerate(found), key=lambda numbered: numbered[1].job.id)
-        values = _columns([_values(n, one) for n, one in by_id], 13)
-        values += _columns([(n, *row) for n, one in by_id for row in one.rows], 6)
+        values = columns([_values(n, one) for n, one in by_id], 13)
+        values += columns([(n, *row) for n, one in by_id for row in one.rows], 6)
         if emails := [(n, *_email(one.email)) for n, one in by_id if one.email is not None]:
-            held = await self._pool.fetch(SETTLE_WITH_EMAIL, *values, *_columns(emails, 7))
+            held = await self._pool.fetch(SETTLE_WITH_EMAIL, *values, *columns(emails, 7))
         else:
             held = await self._pool.fetch(SETTLE, *values)
         numbers = {row["n"] for row in held}
         return [n in numbers for n in range(len(found))]
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
 def _values(n: int, one: Settled) -> tuple[Any, ...]:
