@@ -1,4 +1,4 @@
-"""`make test`: the whole suite, in five parts side by side, each with a running system of its own.
+"""`make test`: the whole suite, in six parts side by side, each with a running system of its own.
 
 All of them mostly wait. The faults break the services under everybody, and described calls are made at random, so they
 have theirs for themselves. Those that feed everything end with a search through what they wrote.
@@ -19,10 +19,12 @@ from rich.console import Console
 from deploy.local import servers
 
 DELIVERY: Final = ("tests/integration/delivery", "tests/integration/adapters", "tests/races/test_replay_and_resend.py")
-OTHERS: Final = ("tests/faults", "tests/api", "tests/browser", *DELIVERY)
+ADMINISTRATION: Final = ("tests/integration/gateway_admin", "tests/integration/session_store", "tests/contract")
+OTHERS: Final = ("tests/faults", "tests/api", "tests/browser", *DELIVERY, *ADMINISTRATION)
 PARTS: Final = {
     "everything else": ["--system=test", *(f"--ignore={path}" for path in OTHERS), "tests"],
     "faults": ["--system=test-faults", "tests/faults", "tests/secrecy"],
+    "administration": ["--system=test-admin", *ADMINISTRATION],
     "described calls": ["--system=test-api", "tests/api"],
     "pages": ["--system=test-pages", "tests/browser"],
     "delivery": ["--system=test-delivery", *DELIVERY, "tests/secrecy"],
