@@ -133,7 +133,7 @@ async def test_whom_no_code_reached_stands_on_the_overview_until_one_does(site: 
     who, login_id = await refused(site)
     page = await console()
     await expect(page.locator("#unreached")).not_to_have_text("0")
-    await page.get_by_role("link", name="see whose").click()
+    await page.get_by_role("link", name="see whom").click()
     row = page.get_by_role("row").filter(has_text=login_id[-8:])
     await expect(row).to_contain_text("21614")
     await mended(site)

@@ -151,7 +151,7 @@ def cause(text: str) -> str:
         case "fallback":
             return "the SMS did not arrive"
         case "replay":
-            return f"replay {rest.removeprefix('*:')}"
+            return f"replay …{short(rest)}"
         case "notice":
             return f"notice: {rest}"
         case _:
