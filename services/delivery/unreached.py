@@ -11,7 +11,7 @@ FRESH_SECONDS: Final = 5.0
 
 
 class Unreached(NamedTuple):
-    """Logins of a time that no code reached and nobody verified, and whose they are. `more`: the newest 10,000 messages
+    """Logins of a time that no code reached and nobody verified, and whose they are. `more`: the newest 5,000 messages
     that did not arrive were looked at, and there were others before them.
     """
 

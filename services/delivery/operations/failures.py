@@ -17,8 +17,8 @@ from services.delivery.terminal import words
 from services.platform.ui.console import framed, visitor
 
 HOURS: Final = {"1": "last hour", "6": "last 6 hours", "24": "last day", "168": "last week"}
-JUDGED: Final = 2000
-"""Messages of all groups together that are judged as a replay would: some hundred milliseconds."""
+JUDGED: Final = 1000
+"""Messages of all groups together that are judged as a replay would: one takes about a quarter of a millisecond."""
 NONE_LIVE: Final = replay.Counted(matched=0, counts={replay.REPLAYED: 0})
 
 

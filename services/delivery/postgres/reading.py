@@ -51,7 +51,7 @@ UNREACHED: Final = """d.sealed_event <> 'NoticeRequested' AND NOT EXISTS (
     SELECT FROM deliveries o WHERE o.login_id = d.login_id AND o.sealed_event <> 'NoticeRequested'
         AND o.state || '' IN ('queued', 'sending', 'sent', 'delivered') OFFSET 0
 ) AND NOT EXISTS (SELECT FROM logins l WHERE l.login_id = d.login_id AND l.closed_why = 'verified' OFFSET 0)"""
-LOOKED: Final = 10_000
+LOOKED: Final = 5_000
 PEOPLE: Final = f"""
 WITH newest AS MATERIALIZED (
     SELECT login_id, user_id, sealed_event FROM deliveries WHERE {NOT_ARRIVED} AND created_at >= $1
