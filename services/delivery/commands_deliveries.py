@@ -18,6 +18,7 @@ from services.delivery.commands_options import (
     Reason,
     Since,
     StateOption,
+    Unreached,
     Until,
     Webhooks,
     Yes,
@@ -55,6 +56,8 @@ def list_deliveries(  # noqa: PLR0913, PLR0917 - one option a filter
     since: Since = None,
     until: Until = None,
     email_off: EmailOff = False,
+    replay: Annotated[str | None, typer.Option(help="Only what that replay sent; *:ID if it was over all.")] = None,
+    unreached: Unreached = False,
     limit: Annotated[int, typer.Option(min=1, max=PAGE)] = 50,
     every: Annotated[bool, typer.Option("--all", help="All that match; with --json one object a line.")] = False,
     as_json: Json = False,
@@ -62,7 +65,8 @@ def list_deliveries(  # noqa: PLR0913, PLR0917 - one option a filter
     """Deliveries, newest first."""
     asked: dict[str, Any] = {"account": account_id(account), "user": user, "login_id": login, "state": state}
     asked |= {"reason": reason, "provider": provider, "channel": channel, "country": country, "cause": cause}
-    asked |= {"since": since, "until": until, "email_off": "true" if email_off else None}
+    asked |= {"since": since, "until": until, "replay": replay, "email_off": "true" if email_off else None}
+    asked |= {"unreached": "true" if unreached else None}
     if every:
         return _list_all(asked, as_json)
     found, more = _first(asked, limit)

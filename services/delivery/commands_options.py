@@ -24,11 +24,14 @@ def instant(given: str | None) -> str | None:
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Account = Annotated[str | None, typer.Option(help="Name or id of an account; without it all that you may see.")]
 StateOption = Annotated[State | None, typer.Option(help="Where the delivery stands.")]
-Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt.")]
-Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it.")]
+Reason = Annotated[str | None, typer.Option(help="As the list shows it, like no-receipt; - is none.")]
+Provider = Annotated[str | None, typer.Option(help="As `gatepost providers list` names it; - is none.")]
 Country = Annotated[str | None, typer.Option(help="Of the phone number, ISO 3166-1, like GB.")]
 ChannelOption = Annotated[str | None, typer.Option("--channel", help="sms or email.")]
 EmailOff = Annotated[bool, typer.Option("--email-off", help="Only e-mails that went to users with e-mail off.")]
+Unreached = Annotated[
+    bool, typer.Option("--unreached", help="Only of logins that no code reached and nobody verified.")
+]
 Webhooks = Annotated[
     Path | None, typer.Option(envvar="GATEPOST_WEBHOOKS", help="What the webhooks in this folder say of theirs too.")
 ]

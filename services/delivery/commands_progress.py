@@ -43,6 +43,15 @@ def print_end(replay: Any, sent_before: int | None = None) -> None:
     _print(replay["counts"], "sent again", False)
     if became := replay.get("became"):
         typer.echo("of those sent again now " + ", ".join(f"{state} {many}" for state, many in became.items()))
+        _print_missed(replay.get("not_arrived") or [])
+
+
+def _print_missed(missed: list[dict[str, Any]]) -> None:
+    """Why those failed that failed again."""
+    for one in missed:
+        typer.echo(f"  {one['state'] + ' ' + (one['reason'] or ''):24} {one['many']:>7}")
+    if any((one["reason"] or "").startswith("guard-") for one in missed):
+        typer.echo("The guard stopped some: `gatepost guard show`; `gatepost guard allow` lets honest ones through.")
 
 
 def was_over(made: Any) -> bool:

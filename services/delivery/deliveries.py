@@ -5,7 +5,7 @@ import binascii
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Annotated, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -75,6 +75,8 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Word = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[A-Za-z0-9:._-]*$")]
+NONE: Final = "-"
+"""As a reason or provider that is asked for: there is none."""
 
 
 def check_span(*ends: datetime | None) -> None:
@@ -85,7 +87,7 @@ def check_span(*ends: datetime | None) -> None:
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Filters of a list; all of them narrow it."""
+    """Filters of a list; all of them narrow it. `-` is no reason, no provider."""
 
     account: UUID | None = None
     login_id: UUID | None = None
@@ -101,15 +103,20 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 CauseKind = Literal["login", "resend", "fallback", "replay", "notice"]
+ReplayName = Annotated[str, msgspec.Meta(pattern=r"^(\*:)?[A-Za-z0-9_-]{1,64}$")]
 
 
 class ListQuery(Wanted, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`cause` is a kind of cause: what stands before its colon."""
+    """`cause` is a kind of cause: what stands before its colon. `replay` is the id of one, with `*:` before it where it
+    was made for all accounts. `unreached`: of logins that no code reached and nobody verified.
+    """
 
     user: UUID | None = None
     country: Country | None = None
     cause: CauseKind | None = None
     email_off: bool = False
+    replay: ReplayName | None = None
+    unreached: bool = False
     cursor: str | None = None
     limit: int = 50
 
@@ -144,7 +151,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Messages of a time that did not arrive, for one reason. `alive`: how many have a code that is good still."""
+    """Messages of a time that did not arrive, for one reason. `live`: how many have a code that is not over, the oldest
+    of them made at `live_since`; whether it still makes sense to send one, `replay` knows.
+    """
 
     state: str
     reason: str | None
@@ -152,7 +161,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None
     many: int
     accounts: int
-    alive: int
+    live: int
+    live_since: datetime | None
     first_at: datetime
     last_at: datetime
 

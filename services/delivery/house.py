@@ -49,6 +49,7 @@ from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
 from services.delivery.tail import Tail
+from services.delivery.unreached import Headcount
 from services.delivery.watchdog import Agents, Pulse, Seen, Watch, end_worker, keep_watch
 from services.platform import clients, http
 from services.platform.clock import SystemClock
@@ -219,6 +220,7 @@ def _parts(settings: DeliverySettings, rings: Keyrings, pool: asyncpg.Pool[async
         tail=Tail(reading, clock.monotonic),
         checkup=Checkup(PostgresVitals(pool), routing.lanes, clock),
         charts=Charts(PostgresMinutes(pool), clock.monotonic),
+        headcount=Headcount(reading, clock),
         controls=PostgresControls(pool),
         replays=replays,
         replayer=Replayer(replays, more["sender"].wake),

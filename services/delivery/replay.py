@@ -79,9 +79,19 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     without: dict[str, int] = {}
 
 
+class Missed(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages that a replay sent and that did not arrive again, for one reason."""
+
+    state: str
+    reason: str | None
+    channel: str
+    provider: str | None
+    many: int
+
+
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """`planned` is what was counted when it was made, `counts` what came of it so far: `replayed` and one number for
-    each reason to skip. `became`: where the messages stand that it sent.
+    each reason to skip. `became`: where the messages stand that it sent; `not_arrived`: those that failed again.
     """
 
     replay_id: str
@@ -99,6 +109,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     stopped_by: str | None = None
     seconds_left: int | None = None
     became: dict[str, int] | None = None
+    not_arrived: Sequence[Missed] | None = None
     without: dict[str, int] = {}
     repeated: bool = False
 
@@ -212,6 +223,13 @@ async def count(replays: Replays, wanted: Wanted, now: datetime, limits: Limits)
             return Counted(matched=matched, counts=dict(sorting.counts), without=without)
         after = place_of(found[-1])
     return Counted(matched=matched, counts=dict(sorting.counts), more=True)
+
+
+async def would_send(replays: Replays, wanted: Wanted, now: datetime, limits: Limits, most: int) -> Counted:
+    """The beginning of a dry run: the newest `most` that match. `more`: there may be others that were not judged."""
+    found = await replays.candidates(wanted, None, most)
+    judged = sorted_out(found, now, limits, most)
+    return Counted(matched=len(found), counts=judged.counts, more=len(found) == most)
 
 
 async def create(replays: Replays, asked: Asked, who: Who, now: datetime, limits: Limits) -> Replay:

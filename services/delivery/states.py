@@ -28,6 +28,8 @@ MOVES: Final[dict[State, frozenset[State]]] = {
     State.CANCELLED: frozenset(),
 }
 DID_NOT_ARRIVE: Final = frozenset({State.FAILED, State.UNDELIVERED, State.UNKNOWN})
+TROUBLE: Final = DID_NOT_ARRIVE | {State.EXPIRED}
+"""What a replay looks at: also what nobody could send in time."""
 
 
 class Reason(StrEnum):

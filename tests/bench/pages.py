@@ -17,7 +17,18 @@ from tests.bench.world import ACCOUNT, World, settled
 
 TIMES: Final = 40
 ACCOUNTS: Final = ("/users", "/users/{user}", "/outside", "/audit", "/general")
-OPERATIONS: Final = ("", "?span=day", "/messages", "/failures", "/logins/{login}", "/live", "/replays", "/providers")
+OPERATIONS: Final = (
+    "",
+    "?span=day",
+    "/messages",
+    "/messages?unreached=true",
+    "/failures",
+    "/logins/{login}",
+    "/live",
+    "/replays",
+    "/providers",
+    "/guard",
+)
 # One in fifty failed and became an e-mail; the rest arrived, spread over thirty days.
 LOGINS: Final = "INSERT INTO logins (login_id) SELECT md5('l' || n)::uuid FROM generate_series(1, $1::int) n"
 DELIVERIES: Final = """

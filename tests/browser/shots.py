@@ -1,15 +1,20 @@
 """Which pages there are pictures of, and how each is reached."""
 
+import hashlib
 import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import asyncpg
 from playwright.async_api import Page, expect
 
+from services.delivery.gate import shown_info
+from services.platform.keys.contacts import Contacts
+from services.platform.keys.keyring import Keyrings
 from tests.browser.chromium import Visitor
 from tests.browser.site import Site
 
@@ -31,6 +36,26 @@ PHONES: Final = {
     "admin": "+442079460104",
     "operator": "+442079460105",
 }
+
+BLOCKS: Final = (
+    ("+44 7911 12••••", 63, 4, 38),
+    ("+44 7911 123•••", 41, 1, 38),
+    ("+44 7400 55••••", 212, 197, 0),
+)
+BLOCK: Final = """
+INSERT INTO guard_prefixes (account_id, prefix, country, since, sends, verified, stopped, shown)
+VALUES ($1, $2, 'GB', date_bin('24 hours', now(), timestamptz 'epoch'), $3, $4, $5, $6) ON CONFLICT DO NOTHING
+"""
+FIGURES: Final = (
+    ("GB", "twilio", "", 1840, 1702, 0, 73.6),
+    ("IE", "twilio", "", 212, 199, 0, 10.6),
+    ("GB", "", "guard-conversion", 0, 0, 76, 0),
+    ("LT", "", "guard-country", 0, 0, 9, 0),
+)
+FIGURE: Final = """
+INSERT INTO guard_figures (day, account_id, country, provider, reason, sends, verified, stopped, cost)
+VALUES ((now() AT TIME ZONE 'utc')::date, $1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+"""
 
 
 @dataclass
@@ -151,6 +176,27 @@ def _operators(path: str) -> Reach:
     return reach
 
 
+async def _guard(show: Show, page: Page) -> None:
+    await _numbers(show.site)
+    await page.context.add_cookies(show.kept["operator"])
+    await page.goto(f"{_delivery(show)}/guard")
+
+
+async def _numbers(site: Site) -> None:
+    """A day of an example: three blocks of numbers, and what the guard made of them."""
+    rings, account = Keyrings(site.story.gateway_keys), UUID(site.account_id)
+    contacts = Contacts(rings.secret("contacts"))
+    connection = await asyncpg.connect(site.stack.dsn("delivery"))
+    try:
+        for text, sends, verified, stopped in BLOCKS:
+            prefix = hashlib.blake2b(text.encode(), digest_size=16).digest()
+            sealed = contacts.seal(text.encode(), shown_info(account, prefix))
+            await connection.execute(BLOCK, account, prefix, sends, verified, stopped, sealed)
+        await connection.executemany(FIGURE, [(account, *figure) for figure in FIGURES])
+    finally:
+        await connection.close()
+
+
 async def _login_as_picture(show: Show, page: Page) -> None:
     _, found = await show.site.api.call("delivery", "GET", "/v1/deliveries?channel=email&cause=fallback")
     await page.context.add_cookies(show.kept["operator"])
@@ -226,7 +272,10 @@ def shots() -> list[Shot]:
         Shot("operations-login", _login_as_picture),
         Shot("operations-live", _operators("/live")),
         Shot("operations-replay", _operators("/replays/new")),
+        Shot("operations-unreached", _operators("/messages?unreached=true")),
+        Shot("operations-replays", _operators("/replays")),
         Shot("operations-providers", _operators("/providers")),
+        Shot("operations-guard", _guard),
         Shot("operations-dead-letters", _operators("/dead-letters")),
         Shot("docs", _docs),
         Shot("docs-topics", _topics),

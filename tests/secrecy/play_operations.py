@@ -8,13 +8,24 @@ from tests.secrecy.play_pages import Visitor
 CONSOLE: Final = "__Host-gatepost-console"
 FILTERS: Final = {
     "/operations": ("span",),
-    "/operations/messages": ("login_id", "reason", "provider", "account", "user", "since", "cursor"),
+    "/operations/messages": (
+        "login_id",
+        "reason",
+        "provider",
+        "account",
+        "user",
+        "since",
+        "cursor",
+        "replay",
+        "unreached",
+    ),
     "/operations/failures": ("hours", "account"),
     "/operations/live": ("account", "login_id", "provider"),
     "/operations/live/steps": ("account",),  # what is no filter is refused, else the stream would not end
     "/operations/replays": ("cursor",),
     "/operations/replays/new": ("reason", "since", "replay_id", "per_second"),
     "/operations/providers": ("span",),
+    "/operations/guard": ("account", "days", "said"),
     "/operations/dead-letters": ("state", "topic", "reason"),
 }
 FORMS: Final = {
@@ -22,6 +33,7 @@ FORMS: Final = {
     "/operations/replays/none/stop": ("account",),
     "/operations/providers/none": ("weight", "slots", "enabled"),
     "/operations/pause": ("country", "provider", "account"),
+    "/operations/guard/allow": ("account", "prefix", "hours"),
     "/operations/dead-letters/none/discard": ("reason",),
 }
 

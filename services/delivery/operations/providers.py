@@ -105,6 +105,7 @@ async def _page(
         providers=[(row, by_name.get(row["name"])) for row in await rows(parts)],
         pauses=await parts.controls.paused(),
         countries=[dict(row) for row in await parts.guarding.by_country(None, 7 if span == "day" else 1)],
+        is_priced=bool(parts.settings.guard_prices),
         of=of,
         typed=typed or {},
         wrong=wrong or {},

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -10,10 +10,13 @@ from aiohttp import web
 from yarl import URL
 
 from services.delivery import replay
-from services.delivery.deliveries import Wanted
+from services.delivery.deliveries import NONE, Wanted
 from services.delivery.operations import fields
+from services.delivery.routes.guard import blocks
 from services.delivery.routes.parts import PARTS, Parts, not_found
 from services.delivery.routes.replays import asked_of, before, created, cursor_of
+from services.delivery.terminal import words
+from services.platform.auth import EVERY
 from services.platform.clock import new_id
 from services.platform.http import Problem
 from services.platform.ui.console import ask_fresh, framed, sent, visitor
@@ -60,6 +63,7 @@ async def _counted(
     if not picked.wrong:
         counted = await replay.count(parts.replays, picked.value, parts.clock.now(), parts.limits)
     wrong = {**picked.wrong, **(wrong or {})}
+    sends_sms = counted is not None and counted.counts[replay.REPLAYED] and picked.value.channel != "email"
     return framed(
         request,
         "replay_new.html",
@@ -69,12 +73,23 @@ async def _counted(
         wrong=wrong,
         other=why.more.get("replay_id") if why else None,
         counted=counted,
+        stopped=await _stopped_blocks(parts, picked.value) if sends_sms else 0,
+        guard_page=guard_page(picked.value.account),
         replay_id=typed.get("replay_id") or str(new_id()),
         rate=_rate(parts, typed),
         most=parts.settings.replays_per_second_most,
         states=STATES,
         providers=await parts.controls.providers(),
     )
+
+
+async def _stopped_blocks(parts: Parts, of: Wanted) -> int:
+    """How many blocks of numbers the guard stops now."""
+    return sum(block.standing == "stopped" for block in await blocks(parts, of.account))
+
+
+def guard_page(account: object) -> URL:
+    return URL("/operations/guard").with_query({"account": str(account)} if account else {})
 
 
 def _rate(parts: Parts, typed: Mapping[str, str]) -> str:
@@ -86,6 +101,7 @@ async def show(request: web.Request) -> web.Response:
     await visitor(request)
     found = await _found(request)
     judged = sum(found.counts.values())
+    account = None if found.account == EVERY else found.account
     return framed(
         request,
         "replay.html",
@@ -93,10 +109,31 @@ async def show(request: web.Request) -> web.Response:
         replay=found,
         filter=msgspec.to_builtins(found.filter),
         judged=judged,
+        missed=[_missed(found, one) for one in found.not_arrived or ()],
+        guard_page=guard_page(account),
         moves=found.ended_at is None or request.app[PARTS].clock.now() - found.ended_at < SETTLING,
         skipped={name: many for name, many in sorted(found.counts.items()) if name != replay.REPLAYED and many},
         stop_address=f"/operations/replays/{found.replay_id}/stop",
     )
+
+
+def _missed(of: replay.Replay, one: replay.Missed) -> dict[str, Any]:
+    """With what it means, where one sees these messages, and how they are sent once more."""
+    picked = {name: getattr(one, name) or NONE for name in ("state", "reason", "channel", "provider")}
+    picked |= {"since": of.at.replace(microsecond=0).isoformat()}
+    picked |= {} if of.account == EVERY else {"account": of.account}
+    until = (
+        {}
+        if of.ended_at is None
+        else {"until": (of.ended_at + timedelta(seconds=1)).replace(microsecond=0).isoformat()}
+    )
+    name = replay.cause_of(of.replay_id, of.account).removeprefix("replay:")
+    step = {"what": one.state, "reason": one.reason, "provider": one.provider, "ms": 0}
+    return msgspec.structs.asdict(one) | {
+        "explained": words.explained(step),
+        "messages": URL("/operations/messages").with_query(picked | until | {"replay": name}),
+        "again": URL("/operations/replays/new").with_query(picked | until),
+    }
 
 
 async def stop(request: web.Request) -> web.Response:

@@ -5,7 +5,17 @@ from pathlib import Path
 import aiohttp_jinja2
 from aiohttp import web
 
-from services.delivery.operations import failures, letters, live, messages, overview, providers, replays, timeline
+from services.delivery.operations import (
+    failures,
+    guard,
+    letters,
+    live,
+    messages,
+    overview,
+    providers,
+    replays,
+    timeline,
+)
 from services.delivery.operations.table import HOME, console
 from services.delivery.operations.words import FILTERS
 from services.delivery.routes.parts import PARTS
@@ -28,6 +38,8 @@ HANDLERS = {
     ("POST", "/operations/providers/{provider}"): providers.change,
     ("POST", "/operations/pause"): providers.pause,
     ("POST", "/operations/resume"): providers.resume,
+    ("GET", "/operations/guard"): guard.show,
+    ("POST", "/operations/guard/allow"): guard.allow,
     ("GET", "/operations/dead-letters"): letters.listed,
     ("GET", "/operations/dead-letters/{letter_id}"): letters.show,
     ("GET", "/operations/dead-letters/{letter_id}/record"): letters.record,

@@ -16,6 +16,7 @@ LINKS: Final = (
     Link("/operations/live", "Live"),
     Link("/operations/replays", "Replays"),
     Link("/operations/providers", "Providers"),
+    Link("/operations/guard", "Guard"),
     Link("/operations/dead-letters", "Dead letters"),
 )
 FOR_WHOM: Final = (
@@ -38,6 +39,8 @@ STANDS_FOR: Final[Mapping[Address, Address]] = {
     ("POST", "/operations/providers/{provider}"): ("PATCH", "/v1/providers/{provider}"),
     ("POST", "/operations/pause"): ("POST", "/v1/deliveries/pause"),
     ("POST", "/operations/resume"): ("POST", "/v1/deliveries/resume"),
+    ("GET", "/operations/guard"): ("GET", "/v1/guard"),
+    ("POST", "/operations/guard/allow"): ("POST", "/v1/guard/{account}/allow"),
     ("GET", "/operations/dead-letters"): ("GET", "/v1/dead-letters"),
     ("GET", "/operations/dead-letters/{letter_id}"): ("GET", "/v1/dead-letters"),
     ("GET", "/operations/dead-letters/{letter_id}/record"): ("GET", "/v1/dead-letters/{letter_id}"),

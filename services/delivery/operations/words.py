@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from services.delivery.states import Reason
 from services.delivery.terminal import words
 from services.delivery.terminal.words import ARRIVED, ENDED, FAILED, WAITS
 
@@ -28,6 +29,31 @@ TONES: Final[Mapping[str, str]] = {
     "FAIL": "bad",
 }
 MARKS: Final[Mapping[str, str]] = {ARRIVED: "good", WAITS: "wait", FAILED: "bad", ENDED: ""}
+SKIPPED: Final[Mapping[str, str]] = {
+    "expired": "with a code that is over",
+    "used": "signed in meanwhile",
+    "under-way": "being sent already",
+    "limit": "to people or numbers that got as many as they may",
+    "no-contact": "without a contact",
+    "arrived-meanwhile": "arrived or sent meanwhile",
+}
+CLOSED: Final[Mapping[str, str]] = {
+    "expired": "it took too long",
+    "too-many-attempts": "too many wrong codes",
+    "sessions-expired": "all sessions were ended",
+    "contact-changed": "the contact was changed",
+}
+GUARDED: Final[Mapping[str, str]] = {
+    Reason.GUARD_CONVERSION: "Too few codes come back from numbers that begin like these. The phones of one company"
+    " often do: if these people are honest, let their block of numbers through, then send again.",
+    Reason.GUARD_BUDGET: "The day's budget for SMS is spent: send again after midnight UTC, or raise it"
+    " (gatepost guard set ACCOUNT --daily-budget).",
+    Reason.GUARD_COUNTRY: "No SMS goes to their country: sending again changes nothing until the settings do"
+    " (gatepost guard set ACCOUNT --country).",
+    Reason.GUARD_NUMBER_TYPE: "No SMS goes to their kind of number: sending again changes nothing. They need another"
+    " number, or an e-mail address.",
+}
+"""What to do where the guard stopped a message."""
 STATUS: Final[Mapping[str, str]] = {"OK": "fine", "WARN": "look at it", "FAIL": "act now"}
 
 
@@ -55,6 +81,31 @@ def seconds(span: float) -> str:
 
 def number(many: float) -> str:
     return f"{many:,}"
+
+
+def plural(many: int, word: str, words: str = "") -> str:
+    return f"{many:,} {word if many == 1 else words or f'{word}s'}"
+
+
+def short(name: Any) -> str:
+    """The end of an id: by it one is told from another."""
+    return str(name)[-8:]
+
+
+def skipped(name: str) -> str:
+    """Why a replay leaves messages out, after their number."""
+    kind, _, why = name.partition(":")
+    return f"of a sign-in that is over: {CLOSED.get(why, why)}" if kind == "closed" else SKIPPED.get(name, name)
+
+
+def reason_words(reason: str) -> str:
+    """What it means, where the console knows it."""
+    found = words.REASONS.get(reason)
+    return found.means if found else ""
+
+
+def guarded(reason: str | None) -> str:
+    return GUARDED.get(reason or "", "")
 
 
 def money(amount: float | None) -> str:
@@ -100,7 +151,7 @@ def cause(text: str) -> str:
         case "fallback":
             return "the SMS did not arrive"
         case "replay":
-            return f"replay {rest.removeprefix('*:')}"
+            return f"replay …{short(rest)}"
         case "notice":
             return f"notice: {rest}"
         case _:
@@ -113,6 +164,11 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "milliseconds": milliseconds,
     "seconds": seconds,
     "number": number,
+    "plural": plural,
+    "short": short,
+    "skipped": skipped,
+    "guarded": guarded,
+    "reason_words": reason_words,
     "money": money,
     "clock": clock,
     "minute": minute,

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from services.delivery.deliveries import (
+    NONE,
     Delivery,
     Failure,
     Failures,
@@ -17,19 +18,15 @@ from services.delivery.deliveries import (
     Position,
     Step,
     Timeline,
-    Wanted,
     told,
 )
-from services.delivery.states import Reason, State
+from services.delivery.states import TROUBLE, Reason
+from services.delivery.unreached import Unreached
 
 HELD: Final = "state = 'queued' AND due_at = expires_at"
 SHOWN: Final = f"""id AS delivery_id, login_id, account_id AS account, user_id AS user, channel, cause, state,
     CASE WHEN {HELD} THEN 'paused' ELSE reason END AS reason,
     provider, masked AS to, country, tries, created_at, updated_at, due_at, expires_at, email_off"""
-WANTED: Final = """($1::uuid IS NULL OR account_id = $1) AND ($2::uuid IS NULL OR login_id = $2)
-    AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR $4 IN (reason, split_part(reason, ':', 1)))
-    AND ($5::text IS NULL OR provider = $5) AND ($6::text IS NULL OR channel = $6)
-    AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)"""
 # One condition leads: an index has its rows in the order of the list. The other ones are looked for among the newest
 # of them, so that what is rare, or nowhere, does not have the whole table read.
 LED: Final = """deliveries WHERE {lead} AND ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2::uuid))
@@ -43,23 +40,39 @@ CUT: Final = f"SELECT created_at, id FROM {LED} OFFSET {{walk}} - 1 LIMIT 1"  # 
 # A plan that collects rows and sorts them reads all of them first.
 IN_ORDER: Final = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
 WALK: Final = 20_000
-LEADS: Final = ("login_id", "user_id", "email_off", "trouble", "account_id")
-TROUBLE: Final = frozenset({State.FAILED, State.UNDELIVERED, State.UNKNOWN, State.EXPIRED})
+LEADS: Final = ("login_id", "user_id", "email_off", "trouble", "not_arrived", "account_id")
 LAST: Final = """
 SELECT coalesce(max(id) FILTER (WHERE at < now() - interval '2 seconds'), min(id) - 1, 0)
 FROM (SELECT id, at FROM delivery_log ORDER BY id DESC LIMIT 500) newest
 """
+NOT_ARRIVED: Final = "state IN ('failed', 'undelivered', 'unknown', 'expired')"
+# Of a row `d`. OFFSET keeps each look a look by the login's key: the planner joins else, and reads all that arrived.
+UNREACHED: Final = """d.sealed_event <> 'NoticeRequested' AND NOT EXISTS (
+    SELECT FROM deliveries o WHERE o.login_id = d.login_id AND o.sealed_event <> 'NoticeRequested'
+        AND o.state || '' IN ('queued', 'sending', 'sent', 'delivered') OFFSET 0
+) AND NOT EXISTS (SELECT FROM logins l WHERE l.login_id = d.login_id AND l.closed_why = 'verified' OFFSET 0)"""
+LOOKED: Final = 5_000
+PEOPLE: Final = f"""
+WITH newest AS MATERIALIZED (
+    SELECT login_id, user_id, sealed_event FROM deliveries WHERE {NOT_ARRIVED} AND created_at >= $1
+    ORDER BY created_at DESC, id DESC LIMIT {LOOKED}
+)
+SELECT count(DISTINCT user_id) AS people, count(DISTINCT login_id) AS logins,
+    (SELECT count(*) >= {LOOKED} FROM newest) AS more
+FROM newest d WHERE {UNREACHED}
+"""  # noqa: S608 - made of constants
+NO_JIT: Final = "SET LOCAL jit = off"
 COUNTED: Final = 20_000
 FAILURES: Final = f"""
-SELECT state, reason, channel, provider, sum(many)::bigint AS many, count(*) AS accounts, sum(alive)::bigint AS alive,
-    min(first_at) AS first_at, max(last_at) AS last_at
+SELECT state, reason, channel, provider, sum(many)::bigint AS many, count(*) AS accounts, sum(live)::bigint AS live,
+    min(live_since) AS live_since, min(first_at) AS first_at, max(last_at) AS last_at
 FROM (
-    SELECT state, reason, channel, provider, count(*) AS many, count(*) FILTER (WHERE expires_at > now()) AS alive,
+    SELECT state, reason, channel, provider, count(*) AS many, count(*) FILTER (WHERE expires_at > now()) AS live,
+        min(created_at) FILTER (WHERE expires_at > now()) AS live_since,
         min(created_at) AS first_at, max(created_at) AS last_at
     FROM (
         SELECT state, reason, channel, provider, account_id, expires_at, created_at FROM deliveries
-        WHERE state IN ('failed', 'undelivered', 'unknown', 'expired') AND created_at >= $1
-            AND ($2::uuid IS NULL OR account_id = $2)
+        WHERE {NOT_ARRIVED} AND created_at >= $1 AND ($2::uuid IS NULL OR account_id = $2)
         ORDER BY created_at DESC, id DESC LIMIT {COUNTED}
     ) newest
     GROUP BY state, reason, channel, provider, account_id
@@ -67,10 +80,6 @@ FROM (
 GROUP BY state, reason, channel, provider ORDER BY many DESC, last_at DESC, reason LIMIT 200
 """  # noqa: S608 - made of constants
 STEPS: Final = "id, at, what, login_id, delivery_id, account_id AS account, channel, cause, provider, reason, ms"
-
-
-def wanted(of: Wanted) -> tuple[Any, ...]:
-    return of.account, of.login_id, of.state, of.reason, of.provider, of.channel, of.since, of.until
 
 
 class Statement(NamedTuple):
@@ -101,19 +110,22 @@ def statement(of: ListQuery, walk: int = WALK) -> Statement:
 
 def _conditions(of: ListQuery) -> tuple[tuple[str, str, Any], ...]:
     state = "trouble" if of.state in TROUBLE else "state"
-    reason = "?::text IN (reason, split_part(reason, ':', 1))"
-    trouble = "state IN ('failed', 'undelivered', 'unknown', 'expired') AND state = ?::text"
+    reason = f"?::text IN (coalesce(reason, '{NONE}'), split_part(reason, ':', 1))"
+    trouble, unreached = f"{NOT_ARRIVED} AND state = ?::text", of.unreached or None
     return (
         ("login_id", "login_id = ?::uuid", of.login_id),
         ("user_id", "user_id = ?::uuid", of.user),
         ("email_off", "email_off AND ?::boolean", of.email_off or None),
         (state, trouble if state == "trouble" else "state = ?::text", of.state),
+        ("not_arrived", f"{NOT_ARRIVED} AND ?::boolean", unreached),
+        ("unreached", f"{UNREACHED} AND ?::boolean", unreached),
         ("account_id", "account_id = ?::uuid", of.account),
         ("reason", f"({reason} OR {HELD})" if of.reason == Reason.PAUSED else reason, of.reason),
-        ("provider", "provider = ?::text", of.provider),
+        ("provider", f"coalesce(provider, '{NONE}') = ?::text", of.provider),
         ("channel", "channel = ?::text", of.channel),
         ("country", "country = ?::text", of.country),
         ("cause", "split_part(cause, ':', 1) = ?::text", of.cause),
+        ("replay", "cause = 'replay:' || ?::text", of.replay),
     )
 
 
@@ -174,6 +186,12 @@ class PostgresReading:
             await connection.execute(IN_ORDER)
             found = [Failure(**dict(row)) for row in await connection.fetch(FAILURES, since, account)]
         return Failures(found, sum(one.many for one in found) >= COUNTED)
+
+    async def unreached(self, since: datetime) -> Unreached:
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            await connection.execute(f"{IN_ORDER}; {NO_JIT}")
+            (found,) = await connection.fetch(PEOPLE, since)
+        return Unreached(**dict(found))
 
     async def last_step(self) -> int:
         """The newest line that no other can come before any more, as far as the newest lines tell."""

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from services.delivery.deliveries import Wanted
+from services.delivery.deliveries import NONE, Wanted
 from services.delivery.outcomes import row_id
 from services.delivery.replay import Candidate, Place
 
@@ -20,8 +20,8 @@ HINTED_AT_MOST: Final = 1000
 CONDITIONS: Final = {
     "account": "{row}.account_id = {given}",
     "login_id": "{row}.login_id = {given}",
-    "reason": "{given} IN ({row}.reason, split_part({row}.reason, ':', 1))",
-    "provider": "{row}.provider = {given}",
+    "reason": f"{{given}} IN (coalesce({{row}}.reason, '{NONE}'), split_part({{row}}.reason, ':', 1))",
+    "provider": f"coalesce({{row}}.provider, '{NONE}') = {{given}}",
     "channel": "{row}.channel = {given}",
     "since": "{row}.created_at >= {given}",
     "until": "{row}.created_at < {given}",
@@ -74,8 +74,9 @@ INSERT INTO delivery_log (login_id, delivery_id, account_id, what, channel, caus
 SELECT login_id, id, account_id, 'replayed', channel, cause FROM deliveries WHERE id = ANY($1::uuid[])
 """
 BECAME: Final = """
-SELECT state, count(*) AS many FROM deliveries
-WHERE cause = $1 AND cause LIKE 'replay:%' AND ($2::uuid IS NULL OR account_id = $2) GROUP BY state
+SELECT state, reason, channel, provider, count(*) AS many FROM deliveries
+WHERE cause = $1 AND cause LIKE 'replay:%' AND ($2::uuid IS NULL OR account_id = $2)
+GROUP BY state, reason, channel, provider ORDER BY many DESC, state, reason
 """
 
 

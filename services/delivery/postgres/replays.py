@@ -20,6 +20,7 @@ from services.delivery.replay import (
     Counted,
     IdTaken,
     Limits,
+    Missed,
     Place,
     Replay,
     Sorted,
@@ -31,6 +32,7 @@ from services.delivery.replay import (
     with_rest,
 )
 from services.delivery.replaying import size_of_step
+from services.delivery.states import TROUBLE
 from services.platform import audit, failpoints
 from services.platform.auth import EVERY, Who
 
@@ -152,8 +154,12 @@ class PostgresReplays:
             if found is None:
                 return None
             own = None if found.account == EVERY else found.account
-            became = await connection.fetch(rows.BECAME, cause_of(replay_id, found.account), own)
-        return msgspec.structs.replace(found, became={row["state"]: row["many"] for row in became})
+            sums = await connection.fetch(rows.BECAME, cause_of(replay_id, found.account), own)
+        became: Counter[str] = Counter()
+        for row in sums:
+            became[row["state"]] += row["many"]
+        missed = [Missed(**dict(row)) for row in sums if row["state"] in TROUBLE]
+        return msgspec.structs.replace(found, became=dict(became), not_arrived=missed)
 
     async def page(self, account: str | None, before: tuple[datetime, str, str], limit: int) -> list[Replay]:
         return [_replay(row) for row in await self._pool.fetch(PAGE, account, *before, limit)]

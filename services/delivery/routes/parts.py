@@ -31,6 +31,7 @@ from services.delivery.routing import Routing
 from services.delivery.send import Sender
 from services.delivery.settings import DeliverySettings
 from services.delivery.tail import Tail
+from services.delivery.unreached import Headcount
 from services.delivery.who import RIGHTS
 from services.platform import auth
 from services.platform.auth import Who, in_account
@@ -47,6 +48,7 @@ class Parts:
     tail: Tail
     checkup: Checkup
     charts: Charts
+    headcount: Headcount
     controls: PostgresControls
     replays: PostgresReplays
     replayer: Replayer

@@ -94,6 +94,7 @@ def explained(step: Mapping[str, Any], webhooks: Sequence[Loaded] = ()) -> Expla
 SENTENCES: Final[Mapping[str, Told]] = {
     "sent": Told(TOOK, "{provider} took it{call}"),
     "delivered": Told(ARRIVED, "arrived, says {provider}"),
+    "replayed": Told(WAITS, "queued again by a replay"),
     "held": Told(WAITS, "operators keep it back"),
     "released": Told(WAITS, "operators let it go on"),
     "login_closed": Told(ENDED, "login closed{reason}"),

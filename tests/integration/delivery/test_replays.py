@@ -77,6 +77,35 @@ async def test_a_replay_sends_the_newest_first_and_no_faster_than_asked(world: W
     assert (await shown(world, auth, made))["became"] == {"delivered": 4}
 
 
+async def test_what_failed_again_is_told_by_reason_and_listed(world: World, auth: Operator):
+    lost, reached = await refused(world, 2)
+    await world.faults(sms={str(lost.phone): {"mode": "refuse", "code": 21614}})
+    made = await make(world, auth, [lost, reached])
+    await ended(world, auth, made)
+    await world.row(reached, "sms", "delivered")
+    await until(lambda: row_of(world, auth, made, "failed"), 15, "the second refusal")
+    await world.faults()
+    found = await shown(world, auth, made)
+    assert found["became"] == {"delivered": 1, "failed": 1}
+    why = {"state": "failed", "reason": "not-a-mobile:21614", "channel": "sms", "provider": "twilio", "many": 1}
+    assert found["not_arrived"] == [why]
+    (row,) = await listed(world, auth, made, state="failed", reason="not-a-mobile:21614")
+    assert row["login_id"] == str(lost.login_id)
+    assert {row["login_id"] for row in await listed(world, auth, made)} == {str(lost.login_id), str(reached.login_id)}
+    assert await listed(world, auth, made, provider="-") == []
+
+
+async def listed(world: World, auth: Operator, made: Any, **more: str) -> list[dict[str, Any]]:
+    """What it sent."""
+    params = {"account": made["account"], "replay": made["replay_id"]} | more
+    found: list[dict[str, Any]] = (await world.call("GET", "/v1/deliveries", params=params, auth=auth))["deliveries"]
+    return found
+
+
+async def row_of(world: World, auth: Operator, made: Any, state: str) -> dict[str, Any] | None:
+    return next(iter(await listed(world, auth, made, state=state)), None)
+
+
 async def test_what_was_used_meanwhile_is_not_sent_though_it_was_counted(world: World, auth: Operator):
     oldest, _ = await refused(world, 2)
     made = await make(world, auth, [oldest], per_second=0.5)

@@ -32,6 +32,7 @@ def step(what: str, **more: Any) -> dict[str, Any]:
     ("shown", "mark", "text"),
     [
         (step("queued", cause="login"), "●", "queued (login)"),
+        (step("replayed", cause="replay:r"), "●", "queued again by a replay"),
         (step("queued", reason="paused"), "●", "waits: paused"),
         (
             step("queued", provider="twilio", ms=12, attempt=2, reason="rate-limited:20429"),
