@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -36,7 +37,7 @@ class Import:
         """NDJSON for the gateway; a row that cannot be written as such fails here."""
         for number, body in rows(self._file):
             if isinstance(body, BadRow):
-                self._here.append({"line": number, "status": "failed", "error": "bad-row", "detail": str(body)})
+                self._here.append(_refused(number, body))
                 continue
             self._origin.append(number)
             yield body + b"\n"
@@ -56,6 +57,9 @@ class Import:
 
     def _failed(self, failure: Failure) -> None:
         self.counts["failed"] += 1
+        if _is_csv(self._file):
+            for problem in (failure, *failure.get("problems", ())):
+                problem |= {"field": csv_rows.column(problem["field"])} if problem.get("field") else {}  # noqa: PLW2901
         self.failures.append(failure)
         self._tell(failure)
 
@@ -135,9 +139,20 @@ def _size(file: Path) -> int:
         return max(1, sum(1 for _ in lines) - int(_is_csv(file)))
 
 
+def _refused(line: int, row: BadRow) -> Failure:
+    from services.login_gateway.imports import failed  # slow to load, and seldom needed
+
+    found: Failure = msgspec.to_builtins(failed(line, row.faults))
+    return found
+
+
 def _named(failure: Failure) -> str:
-    field = f" [{failure['field']}]" if failure.get("field") else ""
-    return f"line {failure['line']}: {failure['detail']}{field} ({failure['error']})"
+    """A line for each thing that is wrong."""
+    told = []
+    for problem in failure.get("problems") or [failure]:
+        field = f" [{problem['field']}]" if problem.get("field") else ""
+        told.append(f"line {failure['line']}: {problem['detail']}{field} ({problem['error']})")
+    return "\n".join(told)
 
 
 def _summary(work: Import, as_json: bool) -> None:

@@ -22,8 +22,9 @@ Phone = Annotated[
     str | None, typer.Option(help=f"With country code, like +44 20 7946 0958; an empty text removes it; {ASKED}.")
 ]
 Email = Annotated[str | None, typer.Option(help=f"An empty text removes it; {ASKED}.")]
-Sms = Annotated[bool | None, typer.Option("--sms/--no-sms", help="Authentication by SMS.")]
+SmsCodes = Annotated[bool | None, typer.Option("--sms-codes/--no-sms-codes", help="Authentication by SMS.")]
 EmailCodes = Annotated[bool | None, typer.Option("--email-codes/--no-email-codes", help="Authentication by e-mail.")]
+Sms = Annotated[bool | None, typer.Option("--sms/--no-sms", hidden=True, help="As --sms-codes was called before.")]
 RoleOption = Annotated[Role | None, typer.Option(help="admin: of the account; operator: of all deliveries.")]
 Name = Annotated[str | None, typer.Option(help="The person's name.")]
 Locale = Annotated[str | None, typer.Option(help="Language of messages, like en or pt-BR.")]
@@ -40,8 +41,9 @@ def create(  # noqa: PLR0913, PLR0917 - the options of a command
     name: Name = None,
     phone: Phone = None,
     email: Email = None,
-    sms: Sms = None,
+    sms_codes: SmsCodes = None,
     email_codes: EmailCodes = None,
+    sms: Sms = None,
     external_id: Annotated[str | None, typer.Option(help="Your own id for this user.")] = None,
     locale: Locale = None,
     password_stdin: Annotated[bool, typer.Option(help="Read the password from standard input.")] = False,
@@ -53,7 +55,7 @@ def create(  # noqa: PLR0913, PLR0917 - the options of a command
     password, shown = _password(password_stdin, no_password)
     body = _given(name=name, phone=phone, email=email, external_id=external_id, locale=locale, password=password)
     body |= {"username": username, "role": "admin" if admin else role or "user"}
-    body |= {"kind": "integration" if integration else "person"} | _two_factor(sms, email_codes)
+    body |= {"kind": "integration" if integration else "person"} | _two_factor(_either(sms_codes, sms), email_codes)
 
     async def action(api: Api) -> Any:
         return await api("POST", f"/v1/accounts/{await chosen(api, account)}/users", body)
@@ -84,8 +86,9 @@ def edit(  # noqa: PLR0913, PLR0917 - the options of a command
     name: Name = None,
     phone: Phone = None,
     email: Email = None,
-    sms: Sms = None,
+    sms_codes: SmsCodes = None,
     email_codes: EmailCodes = None,
+    sms: Sms = None,
     locale: Locale = None,
     disabled: Annotated[bool | None, typer.Option("--disabled/--enabled")] = None,
     force_login: Annotated[bool, typer.Option("--force-login", help="End the user's sessions too.")] = False,
@@ -94,7 +97,8 @@ def edit(  # noqa: PLR0913, PLR0917 - the options of a command
     """Change a user, by username or id. Preferences and contacts end no session unless you say --force-login."""
     phone, email = _typed("Phone", phone), _typed("E-mail", email)
     given = _given(username=username, role=role, name=name, phone=phone, email=email, locale=locale, disabled=disabled)
-    body = {key: None if value == "" else value for key, value in given.items()} | _two_factor(sms, email_codes)
+    body = {key: None if value == "" else value for key, value in given.items()}
+    body |= _two_factor(_either(sms_codes, sms), email_codes)
     if force_login:
         body["force_login"] = True
     if not body:
@@ -194,6 +198,11 @@ def _given(**values: Any) -> dict[str, Any]:
 
 def _typed(label: str, given: str | None) -> str | None:
     return str(typer.prompt(label, err=True)) if given == "-" else given
+
+
+def _either(now: bool | None, before: bool | None) -> bool | None:
+    """The option by its name of now, else by the one before."""
+    return before if now is None else now
 
 
 def _two_factor(sms: bool | None, email_codes: bool | None) -> dict[str, Any]:

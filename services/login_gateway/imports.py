@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.login_gateway.import_faults import Fault, faults
 from services.login_gateway.user_rows import UserView
 from services.login_gateway.users import NewUser
 from services.platform.http import Problem, decoded
@@ -17,7 +18,9 @@ Status = Literal["created", "updated", "failed", "stopped"]
 
 
 class Result(msgspec.Struct, omit_defaults=True):
-    """The answer to one line; `error`, `detail` and `field` when it failed. After `stopped` send the rest again."""
+    """The answer to one line. Where it failed: `problems` are all that is wrong with it, the first one's `error`,
+    `detail` and `field` beside them. After `stopped` send the rest again.
+    """
 
     line: int
     status: Status
@@ -26,6 +29,7 @@ class Result(msgspec.Struct, omit_defaults=True):
     error: str | None = None
     detail: str | None = None
     field: str | None = None
+    problems: list[Fault] | None = None
 
 
 class Line(msgspec.Struct):
@@ -63,11 +67,17 @@ async def run(write: Write, given: AsyncIterable[Line]) -> AsyncIterator[Result]
         try:
             yield await _take(write, line)
         except Problem as bad:
-            yield Result(line.number, "failed", error=bad.name, detail=bad.detail, field=bad.more.get("field"))
+            found = faults(line.data) if line.data is not None else []
+            yield failed(line.number, found or [Fault.of(bad)])
         except AWAY:
             detail = "The database does not answer. Send this line and the rest again."
             yield Result(line.number, "stopped", error="database-unavailable", detail=detail)
             return
+
+
+def failed(line: int, found: list[Fault]) -> Result:
+    first = found[0]
+    return Result(line, "failed", error=first.error, detail=first.detail, field=first.field, problems=found)
 
 
 async def _take(write: Write, line: Line) -> Result:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -123,17 +123,21 @@ class Profile(NamedTuple):
 
     def checked(self) -> "Profile":
         """The same, normalised; raises 422 with the field and the reason."""
-        found = self._replace(
-            username=username(self.username),
-            external_id=external_id(self.external_id),
-            name=_text("name", self.name, 200),
-            phone=_contact("phone", self.phone, parse_phone),
-            email=_contact("email", self.email, parse_email),
-            locale=_locale(self.locale),
-            claims=_claims(self.claims),
-        )
-        _coherent(found)
+        found, problems = self.looked_at()
+        if problems:
+            raise problems[0]
         return found
+
+    def looked_at(self) -> "tuple[Profile, list[Problem]]":
+        """The same, normalised where that can be, and everything that is wrong with it."""
+        found = self
+        problems: list[Problem] = []
+        for name, check in CHECKS.items():
+            try:
+                found = found._replace(**{name: check(getattr(self, name))})
+            except Problem as bad:
+                problems.append(bad)
+        return found, [*problems, *_contradictions(found)]
 
     def warnings(self) -> list[str]:
         return [NO_FALLBACK] if self.sms_on and self.email is None else []
@@ -203,17 +207,18 @@ def refused(name: str, field: str, detail: str) -> Problem:
     return Problem(422, name, detail, field=field)
 
 
-def _coherent(user: Profile) -> None:
+def _contradictions(user: Profile) -> Iterator[Problem]:
     if user.sms_on and user.phone is None:
-        raise refused("sms-needs-phone", "two_factor.sms", "Authentication by SMS needs a phone number. Add one first.")
+        detail = "Authentication by SMS needs a phone number: add one, or switch it off."
+        yield refused("sms-needs-phone", "two_factor.sms", detail)
     if user.email_on and user.email is None:
-        detail = "Authentication by e-mail needs an e-mail address. Add one first."
-        raise refused("email-needs-address", "two_factor.email", detail)
+        detail = "Authentication by e-mail needs an e-mail address: add one, or switch it off."
+        yield refused("email-needs-address", "two_factor.email", detail)
     if user.kind == "integration" and user.role != "user":
-        raise refused("integration-role", "role", "An integration user has the role user.")
+        yield refused("integration-role", "role", "An integration user has the role user: change the role or the kind.")
     if user.role in PRIVILEGED and not (user.sms_on or user.email_on):
-        detail = f"The role {user.role} needs a second factor. Switch on SMS or e-mail in the same call."
-        raise refused("second-factor-required", "two_factor", detail)
+        detail = f"The role {user.role} needs a second factor: switch on SMS or e-mail too."
+        yield refused("second-factor-required", "two_factor", detail)
 
 
 def _text(field: str, given: str | None, longest: int) -> str | None:
@@ -249,3 +254,15 @@ def _claims(given: dict[str, Any]) -> dict[str, Any]:
     if len(written) > CLAIMS_BYTES:
         raise refused("claims-too-large", "claims", f"claims has at most {CLAIMS_BYTES} bytes as JSON.")
     return given
+
+
+CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "username": username,
+    "external_id": external_id,
+    "name": lambda given: _text("name", given, 200),
+    "phone": lambda given: _contact("phone", given, parse_phone),
+    "email": lambda given: _contact("email", given, parse_email),
+    "locale": _locale,
+    "claims": _claims,
+}
+"""How each field of a `Profile` is normalised."""

@@ -50,7 +50,7 @@ async def verify_code(house: House, login_id: UUID, given: str, key: str | None)
     """Raises 400 for what is no code, 401 `wrong-code`, 410 `login-closed`, 429 `too-many-attempts`."""
     code = FORGIVEN.sub("", given)
     if not (code.isascii() and code.isdigit() and 6 <= len(code) <= 10):
-        raise Problem(400, "bad-request", "A code has 6 to 10 digits.")
+        raise await _no_code(house, login_id)
     check_key(key)
     tried = await house.logins.try_code(login_id, _limits(house), lambda login: judged(house, login, code, key))
     if tried is None:
@@ -65,6 +65,13 @@ async def verify_code(house: House, login_id: UUID, given: str, key: str | None)
     metrics.VERIFICATIONS.labels("right").inc()
     right = tried.judged
     return _signed_in(house, tried.login, right.issued_at, right.mint_key_id, right.channel)
+
+
+async def _no_code(house: House, login_id: UUID) -> Problem:
+    """How many digits it has stands in the message and on the page: whoever holds the login's handle may know it."""
+    if (login := await house.logins.get(login_id)) is None:
+        return Problem(404, "not-found", "There is no such login.")
+    return Problem(400, "bad-request", f"That is no code: yours has {login['digits']} digits. It cost no try.")
 
 
 def _limits(house: House) -> TryLimits:

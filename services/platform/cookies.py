@@ -16,6 +16,10 @@ CONSOLE: Final = "__Host-gatepost-console"
 """The value is the `gp_…` token of audience `gatepost`: Gatepost's own consoles, on the host that set it."""
 
 
+TYPED: Final = "__Host-gatepost-typed"
+"""What was typed into a form of the account console that waits for a fresh sign-in: sealed under the ring `web`."""
+
+
 def session_cookie(domain: str | None) -> str:
     """The cookie whose value is the `gp_…` token of audience `apps`, as it is; `domain` is GATEPOST_COOKIE_DOMAIN."""
     return "__Host-gatepost" if domain is None else "__Secure-gatepost"

@@ -25,6 +25,7 @@ BODY_LIMIT: Final = 64 * 1024
 LARGE_BODY_LIMIT: Final = 1024 * 1024
 T = TypeVar("T")
 Ready = Callable[[], Awaitable[dict[str, Any]]]
+READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
 OPENAPI: Final = web.AppKey("openapi", dict)
 MEASURE: Final[web.AppKey[Callable[[], Awaitable[object]]]] = web.AppKey("measure")
 """What is measured anew whenever somebody reads the metrics."""
@@ -212,6 +213,7 @@ def base_app(service: str, ready: Ready, openapi: dict[str, Any], *middlewares: 
     app = web.Application(middlewares=[logged, problems, *middlewares], client_max_size=LARGE_BODY_LIMIT)
     app.on_response_prepare.append(secure_headers)
     app[OPENAPI] = openapi
+    app[READY] = ready
 
     async def healthz(request: web.Request) -> web.Response:
         return json_response({"status": "ok", "service": service})
@@ -224,6 +226,10 @@ def base_app(service: str, ready: Ready, openapi: dict[str, Any], *middlewares: 
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/openapi.json", _openapi)
     return app
+
+
+async def is_ready(app: web.Application) -> bool:
+    return (await _readiness("", app[READY])).status == 200
 
 
 async def _readiness(service: str, ready: Ready) -> web.Response:

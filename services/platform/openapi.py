@@ -105,6 +105,22 @@ COMMON: Final[Mapping[tuple[str, str], Call]] = {
 }
 
 
+def lines_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """A struct's schema with all that stands in it: for lines of a `Text`, which names no component."""
+    parts = msgspec.json.schema(kind)["$defs"]
+
+    def whole(schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [whole(each) for each in schema]
+        if not isinstance(schema, dict):
+            return schema
+        if "$ref" in schema:
+            return whole(parts[schema["$ref"].rpartition("/")[2]])
+        return {name: whole(of) for name, of in schema.items()}
+
+    return dict(whole(parts[kind.__name__]))
+
+
 def document(title: str, rights: Rights, calls: Mapping[tuple[str, str], Call]) -> dict[str, Any]:
     """Raises `KeyError` where a call of the who table is not described."""
     table: dict[tuple[str, str], tuple[Right | None, Call]] = {at: (right, calls[at]) for at, right in rights.items()}

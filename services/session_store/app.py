@@ -20,6 +20,7 @@ from services.platform.keys.keyring import Keyrings
 from services.platform.keys.tokens import SessionTokens
 from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
+from services.platform.ui import pages
 from services.platform.ui.docs import pages as docs
 from services.platform.work import or_stop
 from services.session_store.clock import DatabaseClock
@@ -96,6 +97,7 @@ def build_app(
     sessions.add_routes(app)
     check.add_routes(app)
     docs.add_routes(app)
+    pages.setup(app, "/docs/pages", prefixes=("/docs",))
     return app
 
 

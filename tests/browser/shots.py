@@ -88,6 +88,10 @@ class Shot(NamedTuple):
     reach: Reach
 
 
+async def _start(show: Show, page: Page) -> None:
+    await page.goto(f"{show.site.base}/")
+
+
 async def _sign_in(show: Show, page: Page) -> None:
     await page.goto(show.site.address())
 
@@ -158,6 +162,15 @@ async def _account_user(show: Show, page: Page) -> None:
     await _admin_once(show, page, "/account/users")
     await page.get_by_role("link", name="grace").first.click()
     await expect(page.get_by_role("heading", level=1)).to_contain_text("grace")
+
+
+def _of_user(link: str) -> Reach:
+    async def reach(show: Show, page: Page) -> None:
+        await _account_user(show, page)
+        await page.get_by_role("link", name=link).click()
+        await page.wait_for_load_state()
+
+    return reach
 
 
 async def _operations(show: Show, page: Page) -> None:
@@ -251,6 +264,7 @@ async def _topics(show: Show, page: Page) -> None:
 def shots() -> list[Shot]:
     """In the order in which they are taken: the inbox holds what the sign-ins before it sent."""
     return [
+        Shot("start", _start),
         Shot("sign-in", _sign_in),
         Shot("sign-in-code", _code),
         Shot("sign-in-fallback", _fallback),
@@ -261,6 +275,8 @@ def shots() -> list[Shot]:
         Shot("inbox", _inbox),
         Shot("account-users", _account("/account/users")),
         Shot("account-user", _account_user),
+        Shot("account-user-password", _of_user("Set a password")),
+        Shot("account-user-delete", _of_user("Delete this user")),
         Shot("account-user-new", _account("/account/users/new")),
         Shot("account-import", _account("/account/users/import")),
         Shot("account-outside", _account("/account/outside")),

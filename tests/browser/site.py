@@ -98,11 +98,12 @@ class Site:
         return f"{self.base}{path}?{urlencode({'account': self.account, **query})}"
 
     async def sign_in(self, page: Page, who: Person, password: str = PASSWORD, **query: str) -> None:
-        """The first step, as far as the page that follows it."""
+        """The first step, as far as it was answered; with a script, also that nobody is there to answer."""
         await page.goto(self.address(**query))
         await page.get_by_label("Username").fill(who.username)
         await page.get_by_label("Password").fill(password)
-        await page.get_by_role("button", name="Sign in").click()
+        async with page.expect_response(lambda answer: answer.request.method == "POST" or answer.status == 503):
+            await page.get_by_role("button", name="Sign in").click()
 
     async def enter(self, page: Page, code: str) -> None:
         """Typed digit by digit: the field sends itself at the last."""

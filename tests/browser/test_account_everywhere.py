@@ -48,6 +48,26 @@ async def test_the_pages_of_users_fit_360_pixels_and_axe_finds_nothing(site: Sit
     await shown(page, "Not found")
 
 
+async def test_the_pages_of_a_password_and_of_a_deletion_too(site: Site, visitor: Visitor):
+    there = await own_account(site)
+    (page, _), who = await administrator(there, visitor, **SMALL), await there.person()
+    for path, heading, button in (
+        ("password", f"Set a password for {who.username}", "Set this password"),
+        ("delete", f"Delete {who.username}?", "Delete for good"),
+    ):
+        await page.goto(f"{page_of(there, who)}/{path}")
+        await shown(page, heading)
+        for field in await page.locator("main form input:not([type=hidden])").all():
+            await field.fill("x")
+        await page.get_by_role("button", name=button).click()
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await shown(page, heading)
+    await page.goto(f"{page_of(there, who)}/password")
+    await page.get_by_role("button", name="Make one and set it").click()
+    await expect(page.get_by_label("The new password")).to_be_visible()
+    await shown(page, who.username)
+
+
 async def test_a_console_that_is_not_for_its_visitor_is_accessible_too(site: Site, visitor: Visitor):
     page = await visitor(**SMALL)
     await site.sign_in(page, await site.person(), return_to="/account")
@@ -72,7 +92,8 @@ async def test_all_other_pages_fit_360_pixels_and_axe_finds_nothing(site: Site, 
     for _ in range(2):
         await shown(page, "Import users")
         await page.get_by_label("CSV file").set_input_files(file)  # type: ignore[arg-type]
-        await page.get_by_role("button", name="Import").click()
+        async with page.expect_navigation():
+            await page.get_by_role("button", name="Import").click()
     file["buffer"] = b"nothing"
     await page.get_by_label("CSV file").set_input_files(file)  # type: ignore[arg-type]
     await page.get_by_role("button", name="Import").click()

@@ -111,7 +111,7 @@ async def test_the_report_shows_who_is_outside_two_factor(site: Site, visitor: V
     person, robot = await there.person(), await there.person(kind="integration", mail=False)
     await there.person(disabled=True)
     await page.reload()
-    await expect(page.get_by_role("link", name="1 person")).to_have_attribute("aria-current", "page")
+    await expect(page.get_by_role("link", name="1 person", exact=True)).to_have_attribute("aria-current", "page")
     await expect(page.get_by_role("link", name=person.username)).to_be_visible()
     await expect(page.get_by_role("row")).to_have_count(2)
     await page.get_by_role("link", name="1 integration user, who may do without").click()

@@ -2,11 +2,14 @@
 
 import re
 import secrets
+from dataclasses import replace
 
+from aiohttp.test_utils import unused_port
 from playwright.async_api import Page, expect
 
 from tests.browser.chromium import Visitor
-from tests.browser.consoles import administrator, page_of, user_of
+from tests.browser.consoles import CONSOLE, administrator, page_of, user_of
+from tests.browser.gateways import gateway
 from tests.browser.site import PASSWORD, Person, Site
 from tests.browser.test_sign_in import signed_in
 
@@ -175,6 +178,98 @@ async def test_one_session_is_ended_or_all_of_a_users(site: Site, visitor: Visit
     for token in tokens:
         await site.story.becomes(token, False)
     await expect(page.get_by_text(f"{who.username} is not signed in anywhere.")).to_be_visible()
+
+
+async def test_a_password_is_made_shown_once_and_signs_in(site: Site, visitor: Visitor):
+    (page, _), who, theirs = await administrator(site, visitor), await site.person(), await visitor()
+    await site.come_in(theirs, who)
+    token = await site.token(theirs)
+    await site.story.becomes(token, True)
+    await page.goto(page_of(site, who))
+    await page.get_by_role("link", name="Set a password").click()
+    await page.get_by_role("button", name="Make one and set it").click()
+    await saved(page, "All their sessions are over: they sign in again with the new password.")
+    made = await page.get_by_label("The new password").input_value()
+    await site.story.becomes(token, False)
+    await site.sign_in(theirs, who)
+    await expect(theirs.get_by_role("alert")).to_have_text("Username or password is wrong.")
+    await site.sign_in(theirs, who, made)
+    await signed_in(theirs)
+    await page.get_by_role("link", name=f"Back to {who.username}").click()
+    assert made not in await page.content()
+
+
+async def test_a_password_is_typed_twice_by_keyboard_and_whoever_sets_their_own_signs_in_again(
+    site: Site, visitor: Visitor
+):
+    page, admin = await administrator(site, visitor)
+    await page.goto(f"{page_of(site, admin)}/password")
+    await page.get_by_label("New password").focus()
+    await page.keyboard.type("another good phrase")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("another good fhrase")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("The two are not the same")
+    await page.get_by_label("New password").fill("another good phrase")
+    await page.get_by_label("The same once more").fill("another good phrase")
+    await page.keyboard.press("Enter")
+    await saved(page, "All their sessions are over: they sign in again with the new password.")
+    await page.get_by_role("link", name="Sign in again").click()
+    await page.get_by_label("Username").fill(admin.username)
+    await page.get_by_label("Password").fill("another good phrase")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_label("Code with")).to_be_visible()
+
+
+async def test_a_user_is_deleted_after_their_name_was_typed_and_is_signed_out_everywhere(site: Site, visitor: Visitor):
+    (page, _), who, theirs = await administrator(site, visitor), await site.person(), await visitor()
+    await site.come_in(theirs, who)
+    token = await site.token(theirs)
+    await site.story.becomes(token, True)
+    await page.goto(page_of(site, who))
+    await page.get_by_role("link", name="Delete this user").click()
+    while not await page.get_by_text("1 session ends now, on every device.").count():
+        await page.reload()
+    await page.get_by_label("Type the username").fill("somebody")
+    await page.get_by_role("button", name="Delete for good").click()
+    await expect(page.get_by_role("alert")).to_contain_text("That is not the username")
+    await expect(page.get_by_label("Type the username")).to_have_value("somebody")
+    await site.story.becomes(token, True)
+    await page.get_by_label("Type the username").fill(who.username)
+    await page.get_by_role("button", name="Delete for good").click()
+    await saved(page, "The user is deleted, and all their sessions are over.")
+    await site.story.becomes(token, False)
+    await page.get_by_role("searchbox").fill(who.username)
+    await expect(page.get_by_text("Nobody is found")).to_be_visible()
+
+
+async def test_over_a_fresh_sign_in_one_comes_back_with_what_was_typed(site: Site, visitor: Visitor):
+    old: set[str] = set()
+    port, who = unused_port(), await site.person()
+    async with gateway(site, port, old, GATEPOST_PUBLIC_URL=f"http://127.0.0.1:{port}") as base:
+        there = replace(site, base=base)
+        page, admin = await administrator(there, visitor)
+        old.add(await there.token(page, CONSOLE))
+        await page.goto(page_of(there, who))
+        await expect(page.get_by_text("before you begin: it leads back here")).to_be_visible()
+        await page.get_by_label("Phone", exact=True).fill("+44 7400 123456")
+        await page.get_by_label("Authentication by SMS").check()
+        await save(page)
+        await expect(page.get_by_text("15 minutes")).to_have_count(1)
+        await expect(page.get_by_role("alert")).to_contain_text("Nothing was saved.")
+        await page.get_by_role("link", name="Sign in again").click()
+        await page.get_by_label("Username").fill(admin.username)
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_label("Code with")).to_be_visible()
+        await page.get_by_label("Code with").fill(await there.code_after(admin))
+        await expect(page.get_by_text("what you typed is here. Nothing of it is saved yet.")).to_be_visible()
+        await expect(page.get_by_label("Phone", exact=True)).to_have_value("+44 7400 123456")
+        await save(page)
+        await saved(page)
+        assert (await user_of(there, who))["phone"] == "+447400123456"
+        await page.reload()
+        await expect(page.get_by_text("what you typed is here.")).to_have_count(0)
 
 
 async def test_users_are_found_as_one_types_and_the_address_does_not_say_what_was_looked_for(

@@ -130,7 +130,7 @@ async def test_a_form_of_another_site_is_refused(site: Site, visitor: Visitor):
     async with page.expect_response(site.base + "/login") as answer:
         await page.get_by_role("button", name="Win").click()
     assert (await answer.value).status == 403
-    await expect(page.get_by_text("is not from this site")).to_be_visible()
+    await expect(page.get_by_text("not from a page of this site")).to_be_visible()
     assert await site.login_of(who) is None
 
 
@@ -145,30 +145,61 @@ async def test_a_lost_connection_is_shown_and_mends_itself(site: Site, visitor: 
     await expect(page.get_by_role("heading", name="The code has expired")).to_be_visible()
 
 
-async def test_a_form_of_a_sign_in_that_another_tab_replaced_tries_nothing(site: Site, visitor: Visitor):
-    page, first, second = await visitor(), await site.person(sms=True), await site.person(sms=True)
-    await page.route("**/login/events", lambda route: route.abort())  # the page does not hear of it
+async def test_a_form_of_a_sign_in_that_another_tab_replaced_tries_nothing_and_says_what_happened(
+    site: Site, visitor: Visitor
+):
+    page, first, second = (
+        await visitor(java_script_enabled=False),
+        await site.person(sms=True),
+        await site.person(sms=True),
+    )
     await site.sign_in(page, first)
     await expect(page.get_by_label("Code with")).to_be_visible()
     other = await visitor(with_=page)
     await site.sign_in(other, second)
     await expect(other.get_by_label("Code with")).to_be_visible()
-    code = await site.code(first)
-    await site.enter(page, code)
-    await expect(page.get_by_text("This form is old")).to_be_visible()
+    await page.get_by_label("Code with").fill(await site.code(first))
+    await page.get_by_role("button", name="Continue").click()
+    await expect(page.get_by_role("heading", name="Another sign-in was begun")).to_be_visible()
+    await expect(page.get_by_text("No code is taken here any more, and none was tried.")).to_be_visible()
+    await page.get_by_role("link", name="Show the newer sign-in").click()
+    await expect(page.locator("#news")).to_contain_text(second.phone_masked)
     assert [(await site.login_of(who))["attempts"] for who in (first, second)] == [0, 0]
 
 
-async def test_a_page_hears_that_another_tab_began_another_sign_in(site: Site, visitor: Visitor):
+@pytest.mark.parametrize("by", ["the tab", "the stream"])
+async def test_a_page_says_that_another_tab_began_another_sign_in_and_takes_no_code(
+    site: Site, visitor: Visitor, by: str
+):
     page, first, second = await visitor(), await site.person(sms=True), await site.person(sms=True)
+    if by == "the stream":
+        await page.add_init_script("window.BroadcastChannel = class extends EventTarget { postMessage() {} };")
     await page.route("**/login/events", lambda route: route.abort())
     await site.sign_in(page, first)
     await expect(page.locator("#news")).to_contain_text(first.phone_masked)
     other = await visitor(with_=page)
     await site.sign_in(other, second)
     await expect(other.get_by_label("Code with")).to_be_visible()
-    await page.unroute("**/login/events")
-    await expect(page.locator("#news")).to_contain_text(second.phone_masked)
+    if by == "the stream":
+        await page.unroute("**/login/events")
+    await expect(page.get_by_role("heading", name="Another sign-in was begun")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_contain_text("a browser finishes its newest one only")
+    await expect(page.get_by_label("Code with")).to_be_hidden()
+    await fits(page)
+    await accessible(page)
+    await site.enter(other, await site.code(second))  # which goes on
+    await signed_in(other)
+
+
+async def test_the_root_says_what_there_is_and_an_unknown_address_is_a_page(site: Site, visitor: Visitor):
+    page = await visitor(**SMALL)
+    await page.goto(site.base + "/")
+    await shown(page, "Two-factor sign-in")
+    await page.goto(site.base + "/nothing")
+    await shown(page, "Not found")
+    await page.get_by_role("link", name="To the start").click()
+    await page.get_by_role("link", name="Account console").click()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 async def test_without_cookies_the_page_says_what_is_missing(site: Site, visitor: Visitor):

@@ -59,6 +59,17 @@ async def _edited(cast: Cast, browser: Visitor, token: str) -> None:
     for more in ({"email": new("misplaced")}, {"version": "7"}, {}):
         await browser.post("/account/users/experience", edited | more)
         await browser.post(path, edited | more)
+    await _new_password_and_gone(cast, browser, path, str(form["username"]))
+
+
+async def _new_password_and_gone(cast: Cast, browser: Visitor, path: str, username: str) -> None:
+    new = cast.canaries.new
+    for more in ({"password_again": new("misplaced")}, {}):
+        fields, chosen = await browser.get(f"{path}/password"), new("password")
+        await browser.post(f"{path}/password", fields | {"password": chosen, "password_again": chosen} | more)
+    await browser.post(f"{path}/password", await browser.get(f"{path}/password") | {"then": "made"})
+    for typed in (new("misplaced"), username):
+        await browser.post(f"{path}/delete", await browser.get(f"{path}/delete") | {"confirm": typed})
 
 
 async def _imported(cast: Cast, browser: Visitor, token: str) -> None:

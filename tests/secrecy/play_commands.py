@@ -56,7 +56,19 @@ async def _people(cast: Cast, terminal: Terminal, folder: Path) -> None:
     new, whose = cast.canaries.new, ("--account", cast.account)
     username, contact = new("username on a command line"), (cast.canaries.phone(), cast.canaries.email())
     typed = "\n".join((*contact, new("password"), ""))
-    made = ("users", "create", username, *whose, "--phone", "-", "--email", "-", "--sms", "--password-stdin", "--json")
+    made = (
+        "users",
+        "create",
+        username,
+        *whose,
+        "--phone",
+        "-",
+        "--email",
+        "-",
+        "--sms-codes",
+        "--password-stdin",
+        "--json",
+    )
     await terminal.run(*made, typed=typed)
     (folder / "password").write_text(new("password"))
     await terminal.run("users", "password", username, *whose, "--password-file", str(folder / "password"))

@@ -156,6 +156,15 @@ async def test_without_the_session_store_the_page_says_so_and_comes_again(client
     assert (answer.status, answer.headers["Refresh"]) == (503, "5")
 
 
+async def test_a_form_that_comes_while_nobody_can_be_known_is_given_back(client: Any):
+    answer = await client.post("/there/end", data={"name": "Anna", "form_token": "t"}, **own(client, "gp_down"))
+    text = await answer.text()
+    assert (answer.status, "We cannot tell at the moment who is signed in." in text) == (503, True)
+    assert '<input type="hidden" name="name" value="Anna">' in text
+    foreign = signed_in("gp_down", Origin="https://evil.example")
+    assert (await client.post("/there/one", data={"name": "Anna"}, **foreign)).status == 403
+
+
 async def test_a_form_is_taken_from_our_own_page_of_the_same_session_only(client: Any):
     token = await token_of_form(client, "gp_admin")
     body = {"form_token": token, "name": "Anna"}

@@ -2,10 +2,12 @@
 
 import hashlib
 import re
+from typing import Any
 
 from schemas.topics import TOPICS
 from services.platform.ui.docs import topics
-from services.platform.ui.docs.pages import FOLDER, in_page
+from services.platform.ui.docs.pages import FOLDER, in_page, plain
+from services.session_store.routes.described import DOCUMENT
 
 
 def test_vendored_scripts_are_those_of_the_table():
@@ -20,6 +22,14 @@ def test_a_description_cannot_end_the_element_that_holds_it():
     assert in_page({"a": "</script><script>alert(1)</script>"}) == (
         '{"a":"\\u003c/script>\\u003cscript>alert(1)\\u003c/script>"}'
     )
+
+
+def test_no_heading_and_no_entry_of_the_list_shows_backticks_and_the_document_keeps_them():
+    def summaries(document: dict[str, Any]) -> list[str]:
+        return [call["summary"] for calls in document["paths"].values() for call in calls.values()]
+
+    assert any("`" in summary for summary in summaries(DOCUMENT))
+    assert summaries(plain(DOCUMENT)) == [summary.replace("`", "") for summary in summaries(DOCUMENT)]
 
 
 def test_every_field_of_every_event_is_named_with_its_kind():

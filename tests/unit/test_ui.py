@@ -17,9 +17,11 @@ from services.platform.http import Problem
 from services.platform.ui import pages
 from services.platform.ui.assets import Assets
 from services.platform.ui.forgery import FormTokens, from_own_page
+from services.platform.ui.forms import form
 
 STATIC = Path(pages.__file__).parent / "static"
 OWN = "https://login.example.com"
+MISSING: web.AppKey[list[str]] = web.AppKey("missing", list)
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 
 
@@ -38,10 +40,15 @@ async def client(tmp_path: Path) -> Any:
         '{% extends "base.html" %}{% block main %}{{ who }}{% endblock %}'
     )
 
+    missing: list[str] = []
+
     async def ready() -> dict[str, Any]:
+        if missing:
+            raise http.NotReady(missing[0])
         return {}
 
     app = http.base_app("test", ready, {})
+    app[MISSING] = missing
     pages.setup(app, "/here", tmp_path)
 
     async def hello(request: web.Request) -> web.Response:
@@ -50,7 +57,13 @@ async def client(tmp_path: Path) -> Any:
     async def busy(request: web.Request) -> web.Response:
         raise Problem(503, "busy", "Wait <a moment>.", {"Retry-After": "1"})
 
+    async def take(request: web.Request) -> web.Response:
+        await form(request)
+        return await busy(request)
+
     app.router.add_get("/here", hello)
+    app.router.add_post("/here/busy", take)
+    app.router.add_post("/here/unread", busy)
     app.router.add_get("/here/busy", busy)
     app.router.add_get("/v1/busy", busy)
     async with TestClient(TestServer(app)) as found:
@@ -90,8 +103,63 @@ async def test_a_problem_is_a_page_for_browsers_below_the_prefix_and_a_document_
     missing = await client.get("/here/nothing", headers=BROWSER)
     assert (missing.status, missing.content_type) == (404, "text/html")
     assert "Refresh" not in missing.headers
-    for path, headers in (("/here/busy", {}), ("/v1/busy", BROWSER), ("/hereafter", BROWSER)):
+    for path, headers in (("/here/busy", {}), ("/v1/busy", BROWSER), ("/hereafter", {}), ("/", {})):
         assert (await client.get(path, headers=headers)).content_type == "application/problem+json"
+
+
+async def test_an_address_where_nothing_is_is_a_page_in_a_browser_too(client: Any):
+    for path in ("/hereafter", "/v1/nothing"):
+        answer = await client.get(path, headers=BROWSER)
+        assert (answer.status, answer.content_type) == (404, "text/html")
+        assert '<a class="button" href="/">To the start</a>' in await answer.text()
+
+
+async def test_the_root_leads_a_browser_to_where_people_begin(client: Any):
+    answer = await client.get("/", headers=BROWSER, allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (303, "/here")
+    assert (await client.post("/", headers=BROWSER)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_page"),
+    [
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        ("TEXT/HTML; charset=utf-8 ;q=0.9, */*", True),
+        ("text/html, application/json;q=0.9", True),
+        ("application/json, text/html;q=0.9", False),
+        ("application/problem+json, text/html;q=0", False),
+        ("text/html;q=x", False),
+        ("text/html;q=1e400", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+def test_a_page_is_for_whoever_likes_html_best(accept: str, is_page: bool):
+    assert pages.wants_page(make_mocked_request("GET", "/", headers={"Accept": accept})) is is_page
+
+
+async def test_a_form_that_could_not_be_taken_is_given_back_without_its_passwords(client: Any):
+    body = {"name": 'An"na<', "then": "force_login", "password": "geheim-4711", "empty_password": "", "form_token": "t"}
+    answer = await client.post("/here/busy?x=1", data=body, headers=BROWSER)
+    text = await answer.text()
+    assert (answer.status, answer.headers["Retry-After"], "Refresh" in answer.headers) == (503, "1", False)
+    assert "Nothing was saved and nothing was sent." in text
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', text))
+    assert hidden == {"name": "An&#34;na&lt;", "then": "force_login", "empty_password": "", "form_token": "t"}
+    assert 'action="/here/busy?x=1"' in text
+    assert re.search(r'<input id="password" name="password" type="password"', text)
+    assert "geheim-4711" not in text
+
+
+async def test_a_form_that_was_not_read_cannot_be_given_back_and_the_page_says_so(client: Any):
+    answer = await client.post("/here/unread", data={"name": "Anna"}, headers=BROWSER)
+    assert "Go back, and send it again" in await answer.text()
+
+
+async def test_a_script_is_told_whether_a_form_can_be_taken(client: Any):
+    assert (await client.get("/here/answers")).status == 204
+    client.app[MISSING].append("the database")
+    assert (await client.get("/here/answers")).status == 503
 
 
 async def test_a_template_that_misses_a_value_fails_instead_of_showing_nothing(tmp_path: Path):

@@ -23,13 +23,15 @@ from services.login_gateway.verify import SignedIn, verify_code
 from services.platform.http import Problem, unavailable
 from services.platform.postgres import AWAY
 from services.platform.ui import forgery
+from services.platform.ui.forgery import OldForm
 from services.platform.ui.forms import form
-from services.platform.ui.pages import fragment, page, see_other
+from services.platform.ui.pages import fragment, kept, page, see_other
 
 log = structlog.get_logger()
 
 AGAIN: Final = "/login/code/again"
 EVENTS: Final = "/login/events"
+OLDER: Final = "Another sign-in was begun"
 
 
 def add_routes(app: web.Application) -> None:
@@ -53,6 +55,7 @@ async def ask(request: web.Request) -> web.Response:
         said=visit.said,
         begin=begin_of(visit),
         go_on=to.address,
+        older=OLDER,
         form_to=to.origin,
         **_shown(parts, visit, found),
     )
@@ -128,13 +131,27 @@ def _under_way(parts: Parts, request: web.Request) -> tuple[Visit | None, UUID |
 
 
 async def _form(request: web.Request) -> tuple[Parts, Visit, UUID, dict[str, str]]:
-    """A form about the login of this browser. Raises 403 `foreign-form` also for one about another login."""
+    """A form about the login of this browser; one about another login, of another tab, is answered with why not."""
     parts, given = request.app[PARTS], await form(request)
-    login_id = (parts.visits.of(request) or parts.visits.new()).login_id
-    visit = parts.visit_of(request, given.get("form_token", ""), login_id)
+    held = parts.visits.of(request)
+    login_id = held.login_id if held is not None else None
+    try:
+        visit = parts.visit_of(request, given.get("form_token", ""), login_id)
+    except OldForm:
+        if held is None or login_id is None:
+            raise
+        raise await _older(request, held, login_id) from None
     if login_id is None:
         raise Problem(403, "foreign-form", "There is no sign-in under way in this browser. Start again.")
     return parts, visit, about(login_id), given
+
+
+async def _older(request: web.Request, visit: Visit, login_id: UUID) -> web.HTTPException:
+    """Nothing was tried: the cookie holds the login that was begun last."""
+    newest = await status.one(request.app[PARTS].house, login_id)
+    brand = await brand_of(request, str(newest["account_id"]))
+    answer = page(request, "older.html", 409, brand=brand, older=OLDER, begin=begin_of(visit))
+    return web.HTTPConflict(text=answer.text, content_type="text/html", headers=kept(answer))
 
 
 def _shown(parts: Parts, visit: Visit, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,13 +48,13 @@ class Parts:
             return None
 
     def visit_of(self, request: web.Request, given: str, about: object = "") -> Visit:
-        """The visit that a form of ours belongs to. Raises 403 `foreign-form`, 400 `no-cookie`."""
+        """The visit that a form of ours belongs to. Raises 403 `foreign-form`, `OldForm`, 400 `no-cookie`."""
         forgery.from_own_page(request, self.house.settings.public_url)
         visit = self.visits.of(request)
         if visit is None:
             words = (
-                "Your browser did not send our cookie: the page was open for over an hour, or cookies are off. "
-                "Allow cookies for this site and start again."
+                "Your browser did not send our cookie: the page was open for over an hour, you signed out in another "
+                "tab, or cookies are off. Nothing was done. Allow cookies for this site and start again."
             )
             raise Problem(400, "no-cookie", words)
         self.forms.check(bound(visit, about), given)

@@ -22,7 +22,7 @@ from services.login_gateway.user_rows import UserView
 from services.login_gateway.users import EditUser, NewPassword, NewUser
 from services.login_gateway.verify import VerifyBody
 from services.login_gateway.who import ACCOUNT, BRAND, CLIENT, RIGHTS, USER, USERS
-from services.platform.openapi import EVENTS, NDJSON, Call, Text, document
+from services.platform.openapi import EVENTS, NDJSON, Call, Text, document, lines_of
 
 Effective = Literal["now", "queued"]
 Handle = Annotated[str, msgspec.Meta(pattern="^lg_")]
@@ -156,7 +156,7 @@ WRITES: Final[dict[int, tuple[str, ...]]] = {
     503: ("busy", "session-store-unavailable"),
 }
 LINE: Final = Text(NDJSON, {"type": "string", "description": "One user a line, as POST takes one"})
-RESULTS: Final = Text(NDJSON, msgspec.json.schema(imports.Result)["$defs"]["Result"])
+RESULTS: Final = Text(NDJSON, lines_of(imports.Result))
 FEED: Final = "/v1/feed/logins"
 ONE: Final = "/v1/logins/{login}"
 

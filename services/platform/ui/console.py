@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -20,9 +21,10 @@ from yarl import URL
 from services.platform import cookies
 from services.platform.auth import INTROSPECT, Right, User, allow
 from services.platform.http import Problem
+from services.platform.postgres import AWAY
 from services.platform.ui import forgery
 from services.platform.ui.forms import form
-from services.platform.ui.pages import page
+from services.platform.ui.pages import kept, page
 
 FORM_TOKEN: Final = "form_token"  # noqa: S105 - a field's name
 OLD: Final = "This form is older than your sign-in: look at it and send it again."
@@ -105,7 +107,7 @@ async def visitor(request: web.Request) -> Visitor:
     found = request[VISITOR] = Visitor(user, await console.person(user), token)
     if user.role not in _right(request).roles:
         answer = framed(request, "wrong_role.html", 403, heading="This console is not for you")
-        raise web.HTTPForbidden(text=answer.text, content_type="text/html", headers=_kept(answer))
+        raise web.HTTPForbidden(text=answer.text, content_type="text/html", headers=kept(answer))
     return found
 
 
@@ -116,10 +118,21 @@ async def sent(request: web.Request, read: Read = form) -> tuple[Visitor, dict[s
     too, so that the page can show them again.
     """
     forgery.from_own_page(request, request.app[CONSOLE].public_url)
-    found = await visitor(request)
+    try:
+        found = await visitor(request)
+    except (Problem, *AWAY):
+        await _keep(request, read)
+        raise
     given = await read(request)
     check(request, found, given)
     return found, given
+
+
+async def _keep(request: web.Request, read: Read) -> None:
+    """What was typed, for the page that says that it could not be taken. A file is not read for that."""
+    if read is form:
+        with suppress(Problem):
+            await form(request)
 
 
 def check(request: web.Request, found: Visitor, given: dict[str, str]) -> None:
@@ -210,7 +223,3 @@ def _elsewhere(request: web.Request, address: str) -> web.HTTPException:
     if "HX-Request" in request.headers:
         return web.HTTPOk(headers={"HX-Redirect": address, "Cache-Control": "no-store"})
     return web.HTTPSeeOther(address, headers={"Cache-Control": "no-store"})
-
-
-def _kept(answer: web.Response) -> dict[str, str]:
-    return {name: value for name, value in answer.headers.items() if name not in ("Content-Type", "Content-Length")}

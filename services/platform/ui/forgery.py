@@ -34,6 +34,17 @@ def by_own_script(request: web.Request) -> None:
         raise Problem(404, "not-found", "This is for a page of this site.")
 
 
+class OldForm(Problem):
+    """403 `foreign-form`: from our own site, but not from the browser as it is now."""
+
+    def __init__(self) -> None:
+        words = (
+            "This page is older than what was done since in another tab or window of this browser, like signing in or "
+            "out. Nothing was done with it. Start again."
+        )
+        super().__init__(403, "foreign-form", words)
+
+
 class FormTokens:
     """base64url of `format (1) ‖ key id (1) ‖ MAC (32)`; good for what it was made for: a browser's cookie, say."""
 
@@ -45,14 +56,14 @@ class FormTokens:
         return base64.urlsafe_b64encode(bytes((FORMAT, key.id)) + _mac(key.secret, bound_to)).decode().rstrip("=")
 
     def check(self, bound_to: str, given: str) -> None:
-        """Raises 403 `foreign-form`."""
+        """Raises `OldForm`."""
         try:
             raw = base64.b64decode(given.encode() + b"=" * (-len(given) % 4), altchars=b"-_", validate=True)
             right = raw[0] == FORMAT and hmac.compare_digest(_mac(self._ring.get(raw[1]).secret, bound_to), raw[2:])
         except (ValueError, IndexError, UnknownKey):
             right = False
         if not right:
-            raise _foreign()
+            raise OldForm
 
 
 def _mac(secret: bytes, bound_to: str) -> bytes:
@@ -60,4 +71,4 @@ def _mac(secret: bytes, bound_to: str) -> bytes:
 
 
 def _foreign() -> Problem:
-    return Problem(403, "foreign-form", "This form is old or is not from this site. Go back, reload and send it again.")
+    return Problem(403, "foreign-form", "This form is not from a page of this site. Go back, reload and send it again.")

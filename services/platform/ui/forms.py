@@ -8,6 +8,8 @@ from aiohttp import web
 from services.platform.http import Problem, raw_body
 
 MOST_FIELDS: Final = 64
+FIELDS: Final = web.RequestKey("fields", dict)
+"""What a form held, for the page that is shown where it could not be taken."""
 
 
 async def form(request: web.Request) -> dict[str, str]:
@@ -22,4 +24,5 @@ async def form(request: web.Request) -> dict[str, str]:
     found = dict(fields)
     if len(found) != len(fields):
         raise Problem(400, "bad-request", "A form field is given twice.")
+    request[FIELDS] = dict(found)
     return found

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import secrets
 import stat
 import sys
@@ -91,7 +92,7 @@ async def test_the_first_client_and_administrator_are_made_with_database_access(
 
     name = f"t-{secrets.token_hex(6)}"
     assert (await gatepost(environ, "accounts", "create", name)).code == 0
-    arguments = ["--account", name, "--admin", "--phone", "+44 20 7946 0104", "--sms", "--json"]
+    arguments = ["--account", name, "--admin", "--phone", "+44 20 7946 0104", "--sms-codes", "--json"]
     admin = await gatepost(environ, "users", "create", "root", *arguments)
     assert (admin.data["role"], admin.data["warnings"]) == ("admin", ["no-fallback-email"])
     login = {"account": name, "username": "root", "password": admin.data["password"]}
@@ -130,7 +131,7 @@ async def test_a_users_life_by_commands(over_http, gateway):
     assert (made.code, "a good long phrase" in made.out) == (0, False)
     edited = await gatepost(over_http, "users", "edit", "ADA", *where, "--phone", "+442079460101", "--sms", "--json")
     assert (edited.data["phone_masked"], edited.data["two_factor"]["sms"]) == ("+44 •••• ••01", True)
-    removed = await gatepost(over_http, "users", "edit", "ada", *where, "--phone", "", "--no-sms", "--json")
+    removed = await gatepost(over_http, "users", "edit", "ada", *where, "--phone", "", "--no-sms-codes", "--json")
     assert removed.data["phone_masked"] is None
     shown = await gatepost(over_http, "users", "show", "ada", *where, "--json")
     assert shown.data["user_id"] == edited.data["user_id"]
@@ -208,6 +209,13 @@ async def test_the_systems_own_commands_say_what_they_found(environ, stack, tmp_
     assert (made.code, "keyrings made" in made.out) == (0, True)
     assert "complete" in (await process({}, "keys", "new", *keys)).out
     assert "active" in (await process({}, "keys", "list", *keys)).out
+
+
+async def test_both_factors_have_options_of_one_kind_and_the_older_name_is_taken_but_not_shown(over_http):
+    for command in ("create", "edit"):
+        told = (await gatepost(over_http, "users", command, "--help")).out
+        assert all(f"--{factor}-codes" in told for factor in ("sms", "email"))
+        assert re.search(r"--(no-)?sms(?!-codes)", told) is None
 
 
 async def test_a_csv_with_bad_lines_is_imported_and_each_bad_line_is_named(over_http, gateway, tmp_path):

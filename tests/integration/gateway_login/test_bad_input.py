@@ -73,8 +73,10 @@ async def test_an_idempotency_key_of_the_wrong_form_is_a_400(desk: Desk, key: st
 async def test_what_is_no_code_is_a_400_and_no_try(desk: Desk, code: str) -> None:
     who = await desk.member()
     login = await desk.challenged(who)
+    await desk.pool.execute("UPDATE logins SET digits = 8 WHERE login_id = $1::text::uuid", login["login_id"])
     answer = await desk.verify(login, code)
     assert (answer.status, answer.problem) == (400, "bad-request")
+    assert answer.data["detail"] == "That is no code: yours has 8 digits. It cost no try."
     assert (await desk.guard(who))["wrong"] == 0
 
 

@@ -5,7 +5,17 @@ from typing import Final
 from aiohttp import web
 
 from services.login_gateway.house import House
-from services.login_gateway.pages.account import audit, general, imports, outside, user, user_sessions, users
+from services.login_gateway.pages.account import (
+    audit,
+    general,
+    imports,
+    outside,
+    user,
+    user_deletion,
+    user_password,
+    user_sessions,
+    users,
+)
 from services.login_gateway.pages.account.desk import DESK, Desk
 from services.login_gateway.postgres import people
 from services.login_gateway.who import ACCOUNT, RIGHTS, USER, USERS
@@ -35,12 +45,17 @@ STANDS_FOR: Final[dict[Address, Address]] = {
     ("GET", audit.AUDIT): ("GET", USERS),
     ("GET", general.GENERAL): ("PATCH", ACCOUNT),
     ("POST", general.GENERAL): ("PATCH", ACCOUNT),
+    ("GET", general.CLEAR): ("PATCH", ACCOUNT),
     ("POST", general.CLEAR): ("POST", f"{ACCOUNT}/expire-sessions"),
     ("GET", user.NEW): ("POST", USERS),
     ("POST", user.NEW): ("POST", USERS),
     ("GET", user.ONE): ("GET", USER),
     ("POST", user.ONE): ("PATCH", USER),
     ("POST", user.UNLOCK): ("POST", f"{USER}/unlock"),
+    ("GET", user_password.PASSWORD): ("POST", f"{USER}/password"),
+    ("POST", user_password.PASSWORD): ("POST", f"{USER}/password"),
+    ("GET", user_deletion.DELETE): ("DELETE", USER),
+    ("POST", user_deletion.DELETE): ("DELETE", USER),
     ("POST", user_sessions.EXPIRE): ("POST", f"{USER}/expire-sessions"),
     ("POST", user_sessions.END): ("POST", f"{USER}/expire-sessions"),
 }
@@ -75,5 +90,5 @@ def mount(app: web.Application, house: House, desk: Desk) -> None:
         account_of=account_of,
     )
     app.router.add_get(HOME, users.home)
-    for pages in (users, user, user_sessions, imports, outside, audit, general):
+    for pages in (users, user, user_sessions, user_password, user_deletion, imports, outside, audit, general):
         pages.add_routes(app.router)

@@ -3,16 +3,19 @@
 import base64
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from aiohttp import web
 
 from services.login_gateway.administration import Administration
 from services.login_gateway.house import House
+from services.login_gateway.postgres import users
 from services.login_gateway.session_calls import SessionCalls
+from services.login_gateway.user_rows import UserView
 from services.platform.http import Problem, unavailable
 from services.platform.keys.contacts import Contacts, SealBroken
 from services.platform.keys.keyring import UnknownKey
-from services.platform.ui.console import again
+from services.platform.ui.console import Visitor, again
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Desk:
         if self.sessions is None:
             raise unavailable("session-store-unavailable", "No session store is known here.")
         return self.sessions
+
+
+async def user_of(request: web.Request, seen: Visitor) -> UserView:
+    """The user whom the address names. Raises 404 also for those of other accounts."""
+    return await users.one(request.app[DESK].admin, UUID(seen.user.account_id), request.match_info["user"])
 
 
 def wrong(request: web.Request, problem: Problem | None) -> dict[str, Any] | None:

@@ -11,13 +11,14 @@ from aiohttp import web
 from services.login_gateway import lengths
 from services.login_gateway.accounts import AccountView, EditAccount, EditSettings
 from services.login_gateway.lengths import Ending, as_form, in_words, of_form
-from services.login_gateway.pages.account.desk import DESK, Desk, wrong
+from services.login_gateway.pages.account import keeping
+from services.login_gateway.pages.account.desk import DESK, Desk
 from services.login_gateway.postgres import accounts
 from services.login_gateway.postgres.clearing import clear_account
 from services.login_gateway.session_calls import Counted
 from services.platform.auth import INTROSPECT
 from services.platform.http import Problem
-from services.platform.ui.console import CONSOLE, Visitor, framed, sent, typed, visitor
+from services.platform.ui.console import CONSOLE, Visitor, sent, typed, visitor
 from services.platform.ui.pages import page, see_other
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ NOT_ITS_NAME: Final = Problem(
 def add_routes(router: web.UrlDispatcher) -> None:
     router.add_get(GENERAL, show)
     router.add_post(GENERAL, save)
+    router.add_get(CLEAR, back)
     router.add_post(CLEAR, clear)
     router.add_get(CLEARED, cleared)
 
@@ -56,7 +58,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
 async def show(request: web.Request) -> web.Response:
     """`?amount=&unit=`: with what another length would do."""
     seen = await visitor(request)
-    return await _page(request, seen, request.query)
+    return await _page(request, seen, {**request.query, **(keeping.typed_before(request) or {})})
 
 
 async def save(request: web.Request) -> web.Response:
@@ -84,6 +86,12 @@ async def clear(request: web.Request) -> web.Response:
     told = Told(seen.person.account, before, seconds)
     sealed = desk.sealed("cleared", msgspec.json.encode(told).decode())
     return see_other(f"{CLEARED}?told={sealed}")
+
+
+async def back(request: web.Request) -> web.Response:
+    """The form that was refused is shown at its own address: whoever comes back to that one goes on to the page."""
+    await visitor(request)
+    return see_other(GENERAL)
 
 
 async def cleared(request: web.Request) -> web.Response:
@@ -122,16 +130,18 @@ async def _page(
     account = await accounts.one(desk.admin, seen.user, seen.user.account_id)
     now = account.settings.session_seconds
     preview, refused = await _preview(desk, seen, account, given)
-    return framed(
+    return keeping.shown(
         request,
         "account/general.html",
-        200 if problem is None else problem.status,
+        given=given if problem is not None else None,
+        problem=problem,
+        hint=refused,
+        at=GENERAL,
         heading="General",
         account=account,
         in_force=in_words(now),
         values={**as_form(now), **{name: given[name] for name in ("amount", "unit") if given.get(name)}},
         preview=preview,
-        wrong=wrong(request, problem or refused),
         confirm=given.get("confirm", ""),
         open=await _count(desk, seen),
         done=DONE.get(given.get("done", "")) if problem is None else None,

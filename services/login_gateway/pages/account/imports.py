@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from services.login_gateway import csv_rows, imports
 from services.login_gateway.csv_rows import COLUMNS, BadRow
+from services.login_gateway.import_faults import Fault
 from services.login_gateway.imports import Line, Result
 from services.login_gateway.pages.account.desk import DESK, wrong
 from services.login_gateway.postgres import users
@@ -31,14 +32,17 @@ MOST: Final = 8
 NEWLINE: Final = "\n"
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 MOST_ROWS: Final = 1000
-MOST_LINES: Final = 40
-"""Of each reason so many lines are named."""
+MOST_LINES: Final = 20
+"""Of each reason so many lines are named,"""
+MOST_REASONS: Final = 20
+"""and so many reasons are told: all of it stands in the address of the page."""
 
 
 class Reason(msgspec.Struct):
     """Why lines were not taken, and which: the first of them, and how many there are."""
 
     text: str
+    column: str | None = None
     many: int = 0
     lines: list[int] = []
 
@@ -50,6 +54,8 @@ class Report(msgspec.Struct):
     updated: int = 0
     failed: int = 0
     stopped: bool = False
+    more: bool = False
+    """Whether there are other reasons than those that are told."""
     reasons: list[Reason] = []
 
     def take(self, result: Result) -> None:
@@ -61,12 +67,16 @@ class Report(msgspec.Struct):
             case status:
                 self.stopped = self.stopped or status == "stopped"
                 self.failed += 1
-                self._because(f"{result.detail}{f' ({result.field})' if result.field else ''}", result.line)
+                for fault in result.problems or [Fault(result.error or "", result.detail or "")]:
+                    self._because(fault.detail, csv_rows.column(fault.field), result.line)
 
-    def _because(self, text: str, line: int) -> None:
-        reason = next((each for each in self.reasons if each.text == text), None)
+    def _because(self, text: str, column: str | None, line: int) -> None:
+        reason = next((each for each in self.reasons if (each.text, each.column) == (text, column)), None)
         if reason is None:
-            self.reasons.append(reason := Reason(text))
+            if len(self.reasons) == MOST_REASONS:
+                self.more = True
+                return
+            self.reasons.append(reason := Reason(text, column))
         reason.many += 1
         if len(reason.lines) < MOST_LINES:
             reason.lines.append(line)
@@ -92,7 +102,7 @@ async def take(request: web.Request) -> web.Response:
         write = partial(users.take, admin, seen.user, UUID(seen.user.account_id))
         for number, bad in lines:
             if isinstance(bad, BadRow):
-                report.take(Result(number, "failed", error="bad-row", detail=str(bad)))
+                report.take(imports.failed(number, bad.faults))
         async for result in imports.run(write, _good(lines)):
             report.take(result)
     except Problem as problem:

@@ -6,8 +6,8 @@ from uuid import UUID
 import structlog
 from aiohttp import web
 
-from services.login_gateway.pages.account import user_sessions
-from services.login_gateway.pages.account.desk import DESK, Desk, wrong
+from services.login_gateway.pages.account import keeping, user_sessions
+from services.login_gateway.pages.account.desk import DESK, Desk, user_of
 from services.login_gateway.pages.account.user_form import (
     BLANK,
     KINDS,
@@ -24,7 +24,7 @@ from services.login_gateway.postgres import auditing, users
 from services.login_gateway.user_rows import UserView
 from services.platform.http import Problem, unavailable
 from services.platform.postgres import AWAY
-from services.platform.ui.console import Visitor, framed, sent, typed, visitor
+from services.platform.ui.console import Visitor, sent, typed, visitor
 from services.platform.ui.pages import fragment, see_other
 
 log = structlog.get_logger()
@@ -56,7 +56,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
 
 async def ask_new(request: web.Request) -> web.Response:
     await visitor(request)
-    return _new_page(request, BLANK)
+    return _new_page(request, keeping.typed_before(request) or BLANK)
 
 
 async def add(request: web.Request) -> web.Response:
@@ -72,8 +72,8 @@ async def add(request: web.Request) -> web.Response:
 async def show(request: web.Request) -> web.Response:
     """`?done=`: what the last form did."""
     seen = await visitor(request)
-    user = await _found(request, seen)
-    return await _page(request, seen, user, of_user(user))
+    user = await user_of(request, seen)
+    return await _page(request, seen, user, keeping.typed_before(request) or of_user(user))
 
 
 async def save(request: web.Request) -> web.Response:
@@ -111,7 +111,7 @@ async def _again(request: web.Request, problem: Problem) -> web.Response:
     if (given := typed(request)) == {}:
         raise problem
     seen = await visitor(request)
-    user = await _found(request, seen)
+    user = await user_of(request, seen)
     if problem.status != 412:
         return await _page(request, seen, user, given, problem)
     told = await _clash(request.app[DESK], seen, user, given)
@@ -134,14 +134,14 @@ async def _page(
     clash: dict[str, Any] | None = None,
 ) -> web.Response:
     sessions = await user_sessions.of(request, seen, user)
-    return framed(
+    return keeping.shown(
         request,
         "account/user.html",
-        200 if problem is None else problem.status,
+        given=values if problem is not None else None,
+        problem=problem,
         heading=user.name or user.username,
         user=user,
         values=values,
-        wrong=wrong(request, problem),
         clash=clash,
         sentence=sentence(values),
         done=DONE.get(request.query.get("done", "")) if problem is None else None,
@@ -154,22 +154,18 @@ async def _page(
 def _new_page(request: web.Request, values: Values, problem: Problem | None = None) -> web.Response:
     if problem is not None and not values:
         raise problem
-    return framed(
+    return keeping.shown(
         request,
         "account/new_user.html",
-        200 if problem is None else problem.status,
+        given=values if problem is not None else None,
+        problem=problem,
         heading="Add a user",
         values=values,
-        wrong=wrong(request, problem),
         clash=None,
         sentence=sentence(values),
         roles=ROLES,
         kinds=KINDS,
     )
-
-
-async def _found(request: web.Request, seen: Visitor) -> UserView:
-    return await users.one(request.app[DESK].admin, _account(seen), request.match_info["user"])
 
 
 async def _tried(writing: Any) -> UserView:

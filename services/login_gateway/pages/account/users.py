@@ -14,6 +14,10 @@ from services.platform.ui.pages import see_other
 
 LIST: Final = "/account/users"
 FIND: Final = "/account/users/find"
+DONE: Final = {
+    "deleted-now": "The user is deleted, and all their sessions are over.",
+    "deleted-queued": "The user is deleted. Their sessions end as soon as the session store can be reached.",
+}
 PAGE: Final = 50
 LONGEST: Final = 200
 
@@ -39,6 +43,7 @@ async def listed(request: web.Request) -> web.Response:
         request,
         "account/users.html",
         heading="Users",
+        done=DONE.get(request.query.get("done", "")),
         users=found,
         search=search,
         first=str(URL(LIST).with_query(asked)) if after else None,

@@ -30,11 +30,3 @@ document.addEventListener("htmx:before:response", (event) => {
 document.addEventListener("htmx:error", (event) => {
   if (event.detail.ctx) failed(event.detail.ctx.sourceElement);
 });
-
-// A form is sent once.
-document.addEventListener("submit", (event) => {
-  if (event.target.hasAttribute("hx-trigger")) return;
-  if (event.target.dataset.sent) event.preventDefault();
-  event.target.dataset.sent = "yes";
-});
-window.addEventListener("pageshow", () => document.querySelectorAll("form").forEach((form) => delete form.dataset.sent));

@@ -2,19 +2,7 @@
 
 // Everything here also works without it: a reload shows the state, and the buttons send the forms.
 
-const forms = () => document.querySelectorAll("form");
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-
-// A form is sent once, also when its field sends it by itself.
-document.addEventListener("submit", (event) => {
-  if (event.defaultPrevented) return;
-  if (event.target.dataset.sent) {
-    event.preventDefault();
-    return;
-  }
-  event.target.dataset.sent = "yes";
-});
-window.addEventListener("pageshow", () => forms().forEach((form) => delete form.dataset.sent));
 
 // The code sends itself at its full length, typed, pasted (spaces and dashes do not count) or read from the SMS.
 const field = document.querySelector("[data-digits]");
@@ -60,6 +48,7 @@ const tick = () => {
 // What becomes of the message, as it happens.
 const news = document.querySelector("[data-events]");
 if (news) {
+  const mine = field.form.elements.form_token.value;
   const ways = document.getElementById("ways");
   const connection = document.getElementById("connection");
   let source = null;
@@ -76,8 +65,11 @@ if (news) {
     source.addEventListener("open", () => { connection.hidden = true; });
     source.addEventListener("state", (event) => {
       const told = JSON.parse(event.data);
-      // Over, or another sign-in was begun in this browser meanwhile: the page as it is now says so.
-      if (!told.open || told.about !== field.form.elements.form_token.value) {
+      if (told.about !== mine) {
+        older();
+        return;
+      }
+      if (!told.open) {  // the page as it is now says why
         source.close();
         location.reload();
         return;
@@ -96,6 +88,17 @@ if (news) {
       if (source.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
     });
   };
+  // The browser finishes the sign-in that was begun last. This page is of one before: it says so instead of asking on.
+  const older = () => {
+    left = true;
+    source.close();
+    for (const part of [news, connection, field.form, ways]) part.hidden = true;
+    document.getElementById("newer").hidden = false;
+    document.querySelector("h1").textContent = document.getElementById("newer").dataset.title;
+  };
+  const tabs = new BroadcastChannel("gatepost-login");
+  tabs.addEventListener("message", (event) => { if (event.data !== mine) older(); });
+  tabs.postMessage(mine);
   started();
   setInterval(tick, 500);
   follow();

@@ -52,7 +52,8 @@ class Docs:
         )
         environment.globals["asset"] = self._assets.address
         title = document["info"]["title"]
-        self._calls = environment.get_template("calls.html").render(title=title, description=in_page(document))
+        shown_as = in_page(plain(document))
+        self._calls = environment.get_template("calls.html").render(title=title, description=shown_as)
         self._topics = environment.get_template("topics.html").render(title=title, topics=shown(TOPICS))
 
     async def calls(self, _: web.Request) -> web.Response:
@@ -71,6 +72,15 @@ class Docs:
         if isinstance(found.body, bytes) and FOREIGN in found.body:
             found.body = found.body.replace(FOREIGN, b"data:,")
         return found
+
+
+def plain(document: dict[str, Any]) -> dict[str, Any]:
+    """Redoc shows summaries as they are, in its list and as headings; only descriptions are Markdown to it."""
+    paths = {
+        path: {method: call | {"summary": call["summary"].replace("`", "")} for method, call in calls.items()}
+        for path, calls in document["paths"].items()
+    }
+    return document | {"paths": paths}
 
 
 def in_page(document: dict[str, Any]) -> str:
