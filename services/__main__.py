@@ -4,8 +4,7 @@ import asyncio
 import sys
 from enum import StrEnum
 from importlib import import_module
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import structlog
 import typer
@@ -28,6 +27,15 @@ PACKAGES = {
     Service.DELIVERY: "services.delivery",
     Service.SESSION_STORE: "services.session_store",
 }
+GATEWAY, DELIVERY, STORE = PACKAGES.values()
+OWNERS: Final = {
+    **dict.fromkeys(("serve", "migrate", "--version", "login", "logout", "whoami", "keys", "topics"), ()),
+    **dict.fromkeys(("clients", "accounts", "users"), (GATEWAY,)),
+    **dict.fromkeys(("sessions", "recover"), (GATEWAY, STORE)),
+    **dict.fromkeys(("deliveries", "replays", "dead-letters", "providers", "wordings", "guard"), (DELIVERY,)),
+    **dict.fromkeys(("watch", "doctor", "probe"), (DELIVERY,)),
+}
+"""Whose commands are imported for a first word. A service is not kept waiting by the commands of all three."""
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Two-factor login built from events.")
 
@@ -78,7 +86,7 @@ def migrate(
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 could not be done, 2 wrong use or settings."""
     log.of_command()
-    _mount(app)
+    mount(app, sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         _plain_flags(get_command(app))(prog_name="gatepost")
     except Exception as error:
@@ -99,16 +107,18 @@ def _plain_flags(command: Any) -> Any:
     return command
 
 
-def _mount(root: typer.Typer) -> None:
+def mount(root: typer.Typer, word: str = "") -> None:
+    """The commands that may be meant by a first word; all of them where it is none."""
+    if word in ("serve", "migrate", "--version"):
+        return
     from services.platform import commands, commands_signin
 
     for command in (commands_signin.login, commands_signin.logout, commands_signin.whoami):
         root.command()(command)
     root.add_typer(commands.keys, name="keys")
     root.add_typer(commands.topics, name="topics")
-    for package in PACKAGES.values():
-        if (Path(__file__).parent / package.rpartition(".")[2] / "commands.py").exists():
-            _mount_groups(root, import_module(f"{package}.commands"))
+    for package in OWNERS.get(word, PACKAGES.values()):
+        _mount_groups(root, import_module(f"{package}.commands"))
 
 
 def _mount_groups(root: typer.Typer, module: Any) -> None:

@@ -1,7 +1,8 @@
-"""`make test`: the whole suite, in six parts side by side, each with a running system of its own.
+"""`make test`: the whole suite, in four parts side by side, each with a running system of its own.
 
-All of them mostly wait. The faults break the services under everybody, and described calls are made at random, so they
-have theirs for themselves. Those that feed everything end with a search through what they wrote.
+All of them mostly wait; more parts would spend the two cores on brokers that idle. The faults break the services under
+everybody, so they have theirs for themselves; described calls are made at random, so they come last in theirs. Parts that
+feed everything end with a search through what they wrote.
 """
 
 import codecs
@@ -19,16 +20,17 @@ from rich.console import Console
 from deploy.local import servers
 
 DELIVERY: Final = ("tests/integration/delivery", "tests/integration/adapters", "tests/races/test_replay_and_resend.py")
-ADMINISTRATION: Final = ("tests/integration/gateway_admin", "tests/integration/session_store", "tests/contract")
-OTHERS: Final = ("tests/faults", "tests/api", "tests/browser", *DELIVERY, *ADMINISTRATION)
+BESIDE: Final = ("tests/integration/session_store", "tests/contract")
+PAGES: Final = ("tests/browser", "tests/api")
+OTHERS: Final = ("tests/faults", *PAGES, *DELIVERY, *BESIDE)
 PARTS: Final = {
     "everything else": ["--system=test", *(f"--ignore={path}" for path in OTHERS), "tests"],
     "faults": ["--system=test-faults", "tests/faults", "tests/secrecy"],
-    "administration": ["--system=test-admin", *ADMINISTRATION],
-    "described calls": ["--system=test-api", "tests/api"],
-    "pages": ["--system=test-pages", "tests/browser"],
-    "delivery": ["--system=test-delivery", *DELIVERY, "tests/secrecy"],
+    "pages": ["--system=test-pages", *PAGES],
+    "delivery": ["--system=test-delivery", *DELIVERY, *BESIDE, "tests/secrecy"],
 }
+QUICK_STARTS: Final = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+"""A broker that lives for minutes is compiled once, not twice."""
 
 
 def main() -> int:
@@ -54,7 +56,9 @@ class Part:
     def __init__(self, name: str, shown: TextIO | None) -> None:
         self.name, self.said, self._shown = name, "", shown
         command = [sys.executable, "-m", "pytest", *PARTS[name]]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=QUICK_STARTS | os.environ
+        )
 
     def listen(self) -> None:
         """Returns when it has ended."""

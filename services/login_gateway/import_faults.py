@@ -38,6 +38,7 @@ RESTS_ON: Final = {
     "second-factor-required": ("role", "two_factor", "two_factor.sms", "two_factor.email"),
 }
 """What follows from fields that are wrong themselves is not told: it may be right once these are mended."""
+INSTEAD: Final = {"bad-email": " Write it like anna@example.com.", "bad-locale": " Or leave it out."}
 A_NAME: Final = re.compile(r"[A-Za-z_]{1,40}")
 SOMEBODY: Final = "somebody"
 
@@ -87,7 +88,9 @@ def _of_factors(given: Any) -> Iterator[Fault]:
 
 def _of_rules(user: NewUser) -> Iterator[Fault]:
     """What the rules for users say of the fields that can be used."""
-    yield from map(Fault.of, Profile.new(user).looked_at()[1])
+    for problem in Profile.new(user).looked_at()[1]:
+        fault = Fault.of(problem)
+        yield msgspec.structs.replace(fault, detail=f"{fault.detail}{INSTEAD.get(fault.error, '')}")
     try:
         password_problem(user.password, user.password_hash, user.username)
     except Problem as bad:

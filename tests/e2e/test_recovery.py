@@ -177,12 +177,15 @@ class Left:
 
 @asynccontextmanager
 async def a_store_that_lost(rehearsal: Rehearsal, calm: Member, expired: Member) -> AsyncIterator[Left]:
-    """One that starts from a database without the first one's session and without the other one's floor."""
+    """One that starts from a database without the first one's session and without the other one's floor.
+
+    Both were heard of before they were written.
+    """
     stack = rehearsal.stack
     connection = await asyncpg.connect(stack.dsn("session-store"))
     try:
-        assert await connection.execute("DELETE FROM sessions WHERE user_id = $1", calm.user_id) == "DELETE 1"
-        assert await connection.execute("DELETE FROM floors WHERE id = $1", expired.user_id) == "DELETE 1"
+        await becomes(lambda: connection.execute("DELETE FROM sessions WHERE user_id = $1", calm.user_id), "DELETE 1")
+        await becomes(lambda: connection.execute("DELETE FROM floors WHERE id = $1", expired.user_id), "DELETE 1")
     finally:
         await connection.close()
     producer = Producer(Connection(stack.kafka), "gatepost-test-recovery")

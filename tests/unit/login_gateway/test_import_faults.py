@@ -39,7 +39,7 @@ def test_all_that_is_wrong_with_a_line_is_told_at_once_each_with_its_field():
         ({"username": "x", "disabled": "no"}, "disabled", "disabled must be true or false, without quotes."),
         ({"username": "x", "phone": 447400123456}, "phone", 'phone must be text with the country code, like "+44'),
         ({"username": "x", "phone": "07400 123456"}, "phone", "Write it with its country code, like +44 20 7946 0958."),
-        ({"username": "x", "email": "x"}, "email", "@-sign"),
+        ({"username": "x", "email": "x"}, "email", "@-sign. Write it like anna@example.com."),
         ({"username": "x", "claims": [1]}, "claims", 'claims must be an object, like {"plan": "pro"}.'),
         ({"username": "x", "two_factor": True}, "two_factor", 'two_factor must be an object, like {"sms": true'),
         ({"username": "x", "two_factor": {"sms": 1}}, "two_factor.sms", "two_factor.sms must be true or false"),
