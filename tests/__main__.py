@@ -1,8 +1,8 @@
 """`make test`: the whole suite, in four parts side by side, each with a running system of its own.
 
 All of them mostly wait; more parts would spend the two cores on brokers that idle. The faults break the services under
-everybody, so they have theirs for themselves; described calls are made at random, so they come last in theirs. Parts that
-feed everything end with a search through what they wrote.
+everybody, so they have theirs for themselves; described calls are made at random, so they come last in theirs. Those
+that feed everything end with a search through what they wrote.
 """
 
 import codecs
