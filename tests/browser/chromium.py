@@ -27,21 +27,24 @@ document.addEventListener("DOMContentLoaded", () => {
 });
 """
 
+HEADLESS: Final = "chromium-headless-shell"
 Visitor = Callable[..., Awaitable[Page]]
 Scheme = Literal["light", "dark"]
 
 
 def installed() -> str:
-    """Chromium's path. Without it, and without the right to install it, browser tests are skipped; never under CI."""
-    found = shutil.which("chromium")
+    """Chromium's path: Debian's without a window, which takes a third less of the processor, or whichever is there.
+    Without one, and without the right to install it, browser tests are skipped; never under CI.
+    """
+    found = shutil.which(HEADLESS)
     if found is None and os.geteuid() == 0:
         subprocess.run(["apt-get", "update", "-qq"], check=True)
-        command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
+        command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", HEADLESS, "fonts-dejavu-core"]
         subprocess.run(command, check=True, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
-        found = shutil.which("chromium")
+    found = shutil.which(HEADLESS) or shutil.which("chromium")
     if found is None and os.environ.get("CI") != "true":
-        pytest.skip("no Chromium: apt-get install chromium")
-    assert found is not None, "apt-get install chromium"
+        pytest.skip(f"no Chromium: apt-get install {HEADLESS}")
+    assert found is not None, f"apt-get install {HEADLESS}"
     return found
 
 
@@ -81,11 +84,12 @@ async def visitors(browser: Browser) -> AsyncIterator[Visitor]:
 
 
 async def accessible(page: Page, schemes: Sequence[Scheme] = ("light", "dark")) -> None:
-    """axe finds nothing wrong, light and dark."""
+    """axe finds nothing wrong, light and dark: the second scheme changes colours only."""
+    await page.evaluate(AXE)
     for scheme in schemes:
         await page.emulate_media(color_scheme=scheme)
-        await page.evaluate(AXE)
-        found = await page.evaluate("axe.run().then(r => r.violations)")
+        rules = "{}" if scheme == schemes[0] else "{runOnly: ['color-contrast']}"
+        found = await page.evaluate(f"axe.run({rules}).then(r => r.violations)")
         wrong = [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
         assert wrong == [], (page.url, scheme, wrong)
 
