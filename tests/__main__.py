@@ -20,14 +20,13 @@ from rich.console import Console
 from deploy.local import servers
 
 DELIVERY: Final = ("tests/integration/delivery", "tests/integration/adapters", "tests/races/test_replay_and_resend.py")
-BESIDE: Final = ("tests/integration/session_store", "tests/contract")
-PAGES: Final = ("tests/browser", "tests/api")
-OTHERS: Final = ("tests/faults", *PAGES, *DELIVERY, *BESIDE)
+PAGES: Final = ("tests/contract", "tests/integration/session_store", "tests/browser", "tests/api")
+OTHERS: Final = ("tests/faults", *PAGES, *DELIVERY)
 PARTS: Final = {
     "everything else": ["--system=test", *(f"--ignore={path}" for path in OTHERS), "tests"],
     "faults": ["--system=test-faults", "tests/faults", "tests/secrecy"],
-    "pages": ["--system=test-pages", *PAGES],
-    "delivery": ["--system=test-delivery", *DELIVERY, *BESIDE, "tests/secrecy"],
+    "pages and calls": ["--system=test-pages", *PAGES],
+    "delivery": ["--system=test-delivery", *DELIVERY, "tests/secrecy"],
 }
 QUICK_STARTS: Final = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
 """A broker that lives for minutes is compiled once, not twice."""
@@ -47,7 +46,7 @@ def main() -> int:
     out.print(f"all parts together: {time.monotonic() - begun:.0f} s", highlight=False)
     for part in parts:
         out.print(part.verdict(), markup=False, highlight=False)
-    return 0 if all(part.process.returncode == 0 for part in parts) else 1
+    return 0 if all(part.code == 0 for part in parts) else 1
 
 
 class Part:
@@ -55,6 +54,7 @@ class Part:
 
     def __init__(self, name: str, shown: TextIO | None) -> None:
         self.name, self.said, self._shown = name, "", shown
+        self.code, self.processor = 0, 0.0
         command = [sys.executable, "-m", "pytest", *PARTS[name]]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=QUICK_STARTS | os.environ
@@ -69,14 +69,15 @@ class Part:
             if self._shown is not None:
                 self._shown.write(said)
                 self._shown.flush()
-        self.process.wait()
+        _, status, used = os.wait4(self.process.pid, 0)
+        self.code, self.processor = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
 
     def verdict(self) -> str:
         """The last lines of a run name what failed, in whichever part: a log is often read from its end."""
         failed = [line for line in self.said.splitlines() if line.startswith("FAILED ")]
-        code = self.process.returncode
-        ended = f"stopped by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        return "\n".join([f"{self.name}: {ended}", *(f"  {line}" for line in failed)])
+        ended = f"stopped by {signal.Signals(-self.code).name}" if self.code < 0 else f"ended with {self.code}"
+        took = f"{self.processor:.0f} s of processor, its system's included"
+        return "\n".join([f"{self.name}: {ended}; {took}", *(f"  {line}" for line in failed)])
 
 
 def _patiently(wait: Callable[[], None]) -> None:

@@ -24,6 +24,7 @@ from tests.faults.town import Town
 
 GROUPS: Final = ("delivery", "gateway-outcomes")
 LOOK_SECONDS: Final = 0.5
+HEAL_SECONDS: Final = 30
 LOGINS: Final = "SELECT * FROM logins WHERE account_id = ANY($1::uuid[])"
 LEDGER: Final = "SELECT * FROM deliveries WHERE account_id = ANY($1::uuid[])"
 LOG: Final = "SELECT * FROM delivery_log WHERE account_id = ANY($1::uuid[]) ORDER BY id"
@@ -32,7 +33,9 @@ SESSIONS: Final = "SELECT * FROM sessions WHERE account_id = ANY($1::uuid[])"
 
 @asynccontextmanager
 async def offsets_seen(stack: Stack, record: Record) -> AsyncIterator[None]:
-    """Look at every committed offset, again and again, until the block ends; and once more then."""
+    """Look at every committed offset, again and again, until the block ends and each group was seen: one whose process
+    was killed joins again within the time that it may take to heal.
+    """
     tasks = [asyncio.create_task(_watch(look, stack, record)) for look in (_stored, _committed)]
     try:
         yield
@@ -41,7 +44,11 @@ async def offsets_seen(stack: Stack, record: Record) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     await _stored(stack, record)
-    await _committed(stack, record)
+    async with asyncio.timeout(HEAL_SECONDS):
+        await _committed(stack, record)
+        while not {*GROUPS} <= {seen.group for seen in record.offsets}:
+            await asyncio.sleep(LOOK_SECONDS)
+            await _committed(stack, record)
 
 
 async def _watch(look: Any, stack: Stack, record: Record) -> None:
