@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from services.delivery.fresh import Fresh
 from services.platform.postgres import AWAY
 
 Span = Literal["hour", "day"]
@@ -97,17 +98,14 @@ class Charts:
     """Read at most every three seconds, however many look."""
 
     def __init__(self, minutes: Minutes, monotonic: Callable[[], float]) -> None:
-        self._minutes, self._monotonic = minutes, monotonic
-        self._last: dict[Span, tuple[float, Figures]] = {}
-        self._reading = asyncio.Lock()
+        self._minutes = minutes
+        self._fresh = Fresh(self._read, FRESH_SECONDS, monotonic)
 
     async def figures(self, span: Span) -> Figures:
-        async with self._reading:
-            now, last = self._monotonic(), self._last.get(span)
-            if last is None or now - last[0] >= FRESH_SECONDS:
-                last = now, figures_of(span, await self._minutes.read(LENGTH[span], STEP[span]))
-                self._last[span] = last
-            return last[1]
+        return await self._fresh.of(span)
+
+    async def _read(self, span: Span) -> Figures:
+        return figures_of(span, await self._minutes.read(LENGTH[span], STEP[span]))
 
 
 class Adder:

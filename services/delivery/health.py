@@ -1,12 +1,12 @@
 """One reading of how delivery is, for whoever asks: the API, the command line, the metrics."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 
+from services.delivery.fresh import Fresh
 from services.delivery.lanes import Lane
 from services.delivery.pauses import Pause
 from services.delivery.watchdog import Seen
@@ -108,17 +108,16 @@ class Checkup:
 
     def __init__(self, vitals: Vitals, lanes: Callable[[], Iterable[Lane]], clock: Clock) -> None:
         self._vitals, self._lanes, self._clock = vitals, lanes, clock
-        self._last: tuple[float, Health] | None = None
-        self._reading = asyncio.Lock()
+        self._fresh: Fresh[None, Health] = Fresh(self._look, FRESH_SECONDS, clock.monotonic)
         self.seen: Callable[[], Seen] = lambda: Seen({}, None)
 
     async def health(self) -> Health:
-        async with self._reading:
-            now = self._clock.monotonic()
-            if self._last is None or now - self._last[0] >= FRESH_SECONDS:
-                self._last = now, self._made(await self._vitals.read())
-                tell(self._last[1])
-            return self._last[1]
+        return await self._fresh.of(None)
+
+    async def _look(self, _: None) -> Health:
+        health = self._made(await self._vitals.read())
+        tell(health)
+        return health
 
     def _made(self, read: Read) -> Health:
         here = {

@@ -1,10 +1,10 @@
 """People whom no code reached, in the last hour or day: counted at most every few seconds, however many look."""
 
-import asyncio
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
 from services.delivery.figures import LENGTH, Span
+from services.delivery.fresh import Fresh
 from services.platform.clock import Clock
 
 FRESH_SECONDS: Final = 5.0
@@ -29,13 +29,10 @@ class Ledger(Protocol):
 class Headcount:
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger, self._clock = ledger, clock
-        self._last: dict[Span, tuple[float, Unreached]] = {}
-        self._counting = asyncio.Lock()
+        self._fresh = Fresh(self._count, FRESH_SECONDS, clock.monotonic)
 
     async def of(self, span: Span) -> Unreached:
-        async with self._counting:
-            now, last = self._clock.monotonic(), self._last.get(span)
-            if last is None or now - last[0] >= FRESH_SECONDS:
-                last = now, await self._ledger.unreached(self._clock.now() - LENGTH[span])
-                self._last[span] = last
-            return last[1]
+        return await self._fresh.of(span)
+
+    async def _count(self, span: Span) -> Unreached:
+        return await self._ledger.unreached(self._clock.now() - LENGTH[span])

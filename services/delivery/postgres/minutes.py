@@ -13,7 +13,6 @@ from services.delivery.vendor_errors import RECIPIENTS_OWN
 # Ids are given before commits. No statement takes longer than ten seconds: what is older than this is all there.
 SETTLED: Final = "interval '20 seconds'"
 KEPT: Final = "interval '2 days'"
-NO_JIT: Final = "SET LOCAL jit = off"  # the planner takes these for long: compiling would take longer than they do
 UNREAD_AT_MOST: Final = 200_000
 CALL: Final = "l.ms IS NOT NULL AND l.provider IS NOT NULL"
 OF_NUMBER: Final = "split_part(l.reason, ':', 1) = ANY($2::text[])"
@@ -80,14 +79,11 @@ class PostgresMinutes:
         self._faults = sorted(RECIPIENTS_OWN)
 
     async def add(self, most: int) -> bool:
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(NO_JIT)
-            return int(await connection.fetchval(ADD, most, self._faults)) == most
+        return int(await self._pool.fetchval(ADD, most, self._faults)) == most
 
     async def read(self, length: timedelta, step: timedelta) -> Read:
         """One snapshot: a line is in the minutes or beyond them, never in both."""
         async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
-            await connection.execute(NO_JIT)
             until = await connection.fetchval("SELECT now()")
             rows = await connection.fetch(READ, UNREAD_AT_MOST, self._faults, step, length)
         return Read(until, [Sum(*row) for row in rows])

@@ -61,7 +61,6 @@ SELECT count(DISTINCT user_id) AS people, count(DISTINCT login_id) AS logins,
     (SELECT count(*) >= {LOOKED} FROM newest) AS more
 FROM newest d WHERE {UNREACHED}
 """  # noqa: S608 - made of constants
-NO_JIT: Final = "SET LOCAL jit = off"
 COUNTED: Final = 20_000
 FAILURES: Final = f"""
 SELECT state, reason, channel, provider, sum(many)::bigint AS many, count(*) AS accounts, sum(live)::bigint AS live,
@@ -189,7 +188,7 @@ class PostgresReading:
 
     async def unreached(self, since: datetime) -> Unreached:
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
-            await connection.execute(f"{IN_ORDER}; {NO_JIT}")
+            await connection.execute(IN_ORDER)
             (found,) = await connection.fetch(PEOPLE, since)
         return Unreached(**dict(found))
 

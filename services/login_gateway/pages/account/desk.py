@@ -15,7 +15,7 @@ from services.login_gateway.user_rows import UserView
 from services.platform.http import Problem, unavailable
 from services.platform.keys.contacts import Contacts, SealBroken
 from services.platform.keys.keyring import UnknownKey
-from services.platform.ui.console import Visitor, again
+from services.platform.ui.console import Visitor, again, typed, visitor
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,19 @@ class Desk:
 async def user_of(request: web.Request, seen: Visitor) -> UserView:
     """The user whom the address names. Raises 404 also for those of other accounts."""
     return await users.one(request.app[DESK].admin, UUID(seen.user.account_id), request.match_info["user"])
+
+
+async def of_refused(request: web.Request, problem: Problem) -> tuple[Visitor, UserView]:
+    """Who sent a form that was refused, and the user whom it is about, so that it can be shown again. Raises
+    the problem itself where nothing was typed, or there is no such user any more.
+    """
+    if not typed(request):
+        raise problem
+    seen = await visitor(request)
+    try:
+        return seen, await user_of(request, seen)
+    except Problem:
+        raise problem from None
 
 
 def wrong(request: web.Request, problem: Problem | None) -> dict[str, Any] | None:

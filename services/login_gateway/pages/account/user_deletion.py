@@ -7,7 +7,7 @@ import structlog
 from aiohttp import web
 
 from services.login_gateway.pages.account import keeping, user_sessions
-from services.login_gateway.pages.account.desk import DESK, user_of
+from services.login_gateway.pages.account.desk import DESK, of_refused, user_of
 from services.login_gateway.pages.account.user_form import Values
 from services.login_gateway.pages.account.user_sessions import USER
 from services.login_gateway.pages.account.users import LIST
@@ -50,13 +50,7 @@ async def delete(request: web.Request) -> web.Response:
 
 
 async def _again(request: web.Request, problem: Problem) -> web.Response:
-    if not typed(request):
-        raise problem
-    seen = await visitor(request)
-    try:
-        user = await user_of(request, seen)
-    except Problem:
-        raise problem from None
+    seen, user = await of_refused(request, problem)
     return await _page(request, seen, user, typed(request), problem)
 
 

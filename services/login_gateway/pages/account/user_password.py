@@ -8,14 +8,14 @@ import structlog
 from aiohttp import web
 
 from services.login_gateway.pages.account import keeping, user_sessions
-from services.login_gateway.pages.account.desk import DESK, user_of
+from services.login_gateway.pages.account.desk import DESK, of_refused, user_of
 from services.login_gateway.pages.account.user_form import Values, version_of
 from services.login_gateway.pages.account.user_sessions import USER
 from services.login_gateway.postgres import users
 from services.login_gateway.user_rows import UserView
 from services.login_gateway.users import NewPassword
 from services.platform.http import Problem
-from services.platform.ui.console import CONSOLE, framed, sent, typed, visitor
+from services.platform.ui.console import CONSOLE, framed, sent, visitor
 
 log = structlog.get_logger()
 
@@ -75,13 +75,7 @@ def _chosen(user: UserView, given: Values) -> str:
 
 
 async def _again(request: web.Request, problem: Problem) -> web.Response:
-    if not typed(request):
-        raise problem
-    seen = await visitor(request)
-    try:
-        user = await user_of(request, seen)
-    except Problem:
-        raise problem from None
+    _, user = await of_refused(request, problem)
     return _page(request, user, problem)
 
 
