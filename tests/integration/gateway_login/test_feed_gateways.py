@@ -1,0 +1,104 @@
+"""Several gateways read the topic `logins`: they come, go and meet, and each login is opened once."""
+
+import asyncio
+import secrets
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.login_gateway.administration import ADMINISTRATION
+from services.login_gateway.clients import NewClient
+from services.login_gateway.feed import FedLogin, FeedUser
+from services.login_gateway.feed_records import FedRecord, Sender
+from services.login_gateway.house import HOUSE
+from services.login_gateway.ports import Contended, Move, Moved, NotStorable
+from services.login_gateway.postgres import clients
+from services.login_gateway.postgres.feed_road import PostgresFeedRoad
+from services.login_gateway.who import COMMAND_LINE
+from services.platform.clock import SystemClock
+from tests.feeding import Writer, items, producing
+from tests.integration.gateway_login.test_feed_topic import COUNT, OF, PLAIN_USERS, held
+from tests.integration.gateway_login.world import Desk, Heard, Member, Place, eventually, opened
+
+FIRST = Move(0, 0, 1)
+
+
+def road(desk: Desk) -> PostgresFeedRoad:
+    return PostgresFeedRoad(desk.pool, desk.app[HOUSE])
+
+
+def asked(who: Member, reference: str | None = None, **user: str) -> FedRecord:
+    sender = Sender("cl_test", who.account_id, b"", False)
+    wanted = FeedUser(**(user or {"user_id": str(who.user_id)}))
+    return FedRecord(sender, FedLogin(reference or f"r-{secrets.token_hex(6)}x", wanted, SystemClock().now()))
+
+
+def cluster() -> str:
+    return f"test-{secrets.token_hex(6)}"
+
+
+async def test_of_ten_that_have_the_same_records_one_writes(desk: Desk) -> None:
+    who, here = await desk.member(sms=False), cluster()
+    records = [asked(who) for _ in range(5)]
+    tries = (road(desk).take(here, [Move(0, 0, 5)], records) for _ in range(10))
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert [type(result) for result in results if isinstance(result, Exception)] == [Moved] * 9
+    assert await desk.pool.fetchval(COUNT, who.account_id, [each.item.reference for each in records]) == 5
+    assert await road(desk).offsets(here) == {0: 5}
+
+
+async def test_who_comes_late_writes_nothing_of_any_partition(desk: Desk) -> None:
+    who, here = await desk.member(sms=False), cluster()
+    await road(desk).take(here, [FIRST], [asked(who)])
+    late = asked(who)
+    with pytest.raises(Moved):
+        await road(desk).take(here, [Move(1, 0, 1), FIRST], [late])
+    assert await desk.pool.fetchval(COUNT, who.account_id, [late.item.reference]) == 0
+    assert await road(desk).offsets(here) == {0: 1}
+
+
+async def test_a_batch_that_fails_leaves_nothing_behind(desk: Desk, place: Place) -> None:
+    who, stuck, here = await desk.member(), await desk.member(), cluster()
+    good = asked(who)
+    bad = asked(who, external_id="a\x00b")._replace(due_at=SystemClock().now())
+    with pytest.raises(NotStorable):
+        await road(desk).take(here, [Move(0, 0, 2)], [good, bad])
+    async with held(place, stuck.user_id):
+        with pytest.raises(Contended):
+            await road(desk).take(here, [Move(0, 0, 2)], [good, asked(stuck)])
+    assert await desk.pool.fetchval(COUNT, who.account_id, [good.item.reference]) == 0
+    assert await road(desk).offsets(here) == {}
+    name = desk.app[HOUSE].names.of("logins", who.user_id)
+    assert not await desk.pool.fetch("SELECT FROM counters WHERE name = $1", name), "it was counted and never opened"
+
+
+async def test_gateways_that_come_and_go_open_each_login_once(desk: Desk, place: Place, heard: Heard) -> None:
+    who = await desk.member(sms=False)
+    people = [row["user_id"] for row in await desk.pool.fetch(PLAIN_USERS, who.account_id, 400)]
+    made = await clients.create(desk.app[ADMINISTRATION], COMMAND_LINE, NewClient({"feed"}), str(who.account_id))
+    given = items(people * 4, secrets.token_hex(6))
+    references = [each["reference"] for each in given]
+    async with producing(place.kafka) as producer:
+        writer = Writer(producer, who.account_id, made.client_id, str(made.client_secret))
+        feeding = asyncio.create_task(_slowly(writer, given))
+        for part in (1, 2, 3):
+            async with opened(place, heard):
+                await _are_opened(desk, who.account_id, references, len(given) * part // 4)
+        await feeding
+    await _are_opened(desk, who.account_id, references, len(given))
+    for reference in references[::100]:
+        assert len(await desk.pool.fetch(OF, who.account_id, reference)) == 1
+
+
+async def _slowly(writer: Writer, given: list[dict[str, Any]]) -> None:
+    for start in range(0, len(given), 40):
+        await writer.feed(*given[start : start + 40])
+        await asyncio.sleep(0.1)  # a feed that lasts while gateways come and go
+
+
+async def _are_opened(desk: Desk, account: UUID, references: list[str], least: int) -> None:
+    async def holds() -> bool:
+        return bool(await desk.pool.fetchval(COUNT, account, references) >= least)
+
+    await eventually(holds, 60)
