@@ -279,6 +279,7 @@ def killed_in_feed(point: str) -> Fault:
     """The gateway is gone in the middle of a batch of fed logins; each of them is opened once all the same."""
 
     async def act(town: Town) -> None:
+        await until(lambda: does_its_work(town.site.stack.child("gateway")), "the gateway is not ready")
         people = await town.people(town.account, [SMS] * FED)
         given = items((person.user_id for person in people), f"r-{uuid4().hex}")
         async with producing(town.site.stack.kafka) as producer:
