@@ -2,13 +2,17 @@
 
 import asyncio
 import secrets
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from aiokafka.partitioner import DefaultPartitioner
 
+from schemas import topics
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.clients import NewClient
+from services.login_gateway.closing import first_id_of, purge
 from services.login_gateway.feed import FedLogin, FeedUser
 from services.login_gateway.feed_records import FedRecord, Sender
 from services.login_gateway.house import HOUSE
@@ -18,10 +22,15 @@ from services.login_gateway.postgres.feed_road import PostgresFeedRoad
 from services.login_gateway.who import COMMAND_LINE
 from services.platform.clock import SystemClock
 from tests.feeding import Writer, items, producing
+from tests.integration.gateway_login.test_feed_calls import item, platform
 from tests.integration.gateway_login.test_feed_topic import COUNT, OF, PLAIN_USERS, held
 from tests.integration.gateway_login.world import Desk, Heard, Member, Place, eventually, opened
 
 FIRST = Move(0, 0, 1)
+AHEAD = """
+UPDATE feed_offsets SET next_offset = next_offset + 1000000 WHERE partition = $1 AND NOT cluster_id LIKE 'test-%'
+"""
+FURTHEST = "SELECT max(next_offset) FROM feed_offsets WHERE partition = $1"
 
 
 def road(desk: Desk) -> PostgresFeedRoad:
@@ -91,6 +100,53 @@ async def test_gateways_that_come_and_go_open_each_login_once(desk: Desk, place:
     await _are_opened(desk, who.account_id, references, len(given))
     for reference in references[::100]:
         assert len(await desk.pool.fetch(OF, who.account_id, reference)) == 1
+
+
+async def test_an_offset_that_is_not_in_the_log_stops_nobody(desk: Desk, place: Place) -> None:
+    """The topic was made anew, or Kafka was away for longer than it keeps: the partition is read from its beginning."""
+    who = await desk.member(sms=False)
+    made = await clients.create(desk.app[ADMINISTRATION], COMMAND_LINE, NewClient({"feed"}), str(who.account_id))
+    first, second = of_one_partition(who)
+    async with producing(place.kafka) as producer:
+        writer = Writer(producer, who.account_id, made.client_id, str(made.client_secret))
+        await writer.feed(first)
+        await _are_opened(desk, who.account_id, [first["reference"]], 1)
+        assert await desk.pool.execute(AHEAD, partition_of(first["reference"])) == "UPDATE 1"
+        await writer.feed(second)
+        await _are_opened(desk, who.account_id, [second["reference"]], 1)
+    assert await desk.pool.fetchval(FURTHEST, partition_of(first["reference"])) < 1_000_000
+
+
+def of_one_partition(who: Member) -> list[dict[str, Any]]:
+    """Two logins whose references share a partition."""
+    given = items([who.user_id] * 200, secrets.token_hex(6))
+    at = partition_of(given[0]["reference"])
+    return [each for each in given if partition_of(each["reference"]) == at][:2]
+
+
+def partition_of(reference: str) -> int:
+    found: int = DefaultPartitioner()(reference.encode(), list(range(topics.LOGINS.partitions)), [])
+    return found
+
+
+async def test_a_reference_is_over_after_two_days(desk: Desk) -> None:
+    """Then it may name another login, and the old one keeps none of it; a younger one keeps its own."""
+    who = await desk.member(sms=False)
+    platform_of = await platform(desk, who.account_id)
+    old, young = await platform_of.feed(first := item(who), second := item(who))
+    past = first_id_of(SystemClock().now() - timedelta(hours=50))
+    aged = (
+        "UPDATE logins SET login_id = $2, created_at = created_at - interval '50 hours' WHERE login_id = $1::text::uuid"
+    )
+    await desk.pool.execute(aged, old["login_id"], past)
+    assert (await platform_of("GET", f"/{first['reference']}")).status == 404
+    await purge(desk.app[HOUSE])
+    kept = "SELECT reference FROM logins WHERE login_id = $1"
+    assert await desk.pool.fetchval(kept, past) is None
+    assert await desk.pool.fetchval(kept, UUID(young["login_id"])) == second["reference"]
+    (again,) = await platform_of.feed(first | {"authenticated_at": SystemClock().now().isoformat()})
+    assert again["status"] == "signed_in"
+    assert again["login_id"] != str(past)
 
 
 async def _slowly(writer: Writer, given: list[dict[str, Any]]) -> None:
