@@ -37,6 +37,23 @@ Role = Literal["user", "admin", "operator"]
 FailedState = Literal["failed", "undelivered", "unknown", "expired", "cancelled"]
 NextStep = Literal["email", "retry", "none"]
 CloseReason = Literal["expired", "too-many-attempts", "sessions-expired", "contact-changed"]
+RefuseReason = Literal[
+    "unknown-user",
+    "account-suspended",
+    "foreign-account",
+    "second-factor-required",
+    "one-of-user-id-and-external-id",
+    "bad-context",
+    "time-without-zone",
+    "authenticated-in-the-future",
+    "too-old",
+    "sessions-expired",
+    "reference-reused",
+    "user-changed",
+    "too-many-attempts",
+    "over-budget",
+    "feed-stopped",
+]
 ExpireScope = Literal["user", "account"]
 Notice = Literal["locked", "phone-changed", "email-changed", "signed-in-by-email"]
 
@@ -80,7 +97,10 @@ class FedUser(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoginFed(Event, frozen=True, kw_only=True, tag=True):
-    """A platform did the password step and asks for the second one. `reference` is its own id for the login."""
+    """A platform did the password step and asks for the second one. `reference` is its own id for the login.
+
+    Signed by the feed client that writes it: the header `gatepost-signature` is `<client_id>:<base64url>`.
+    """
 
     reference: Reference
     user: FedUser
@@ -176,10 +196,10 @@ class DeliveryFailed(Event, frozen=True, kw_only=True, tag=True):
 
 
 class LoginRefused(Event, frozen=True, kw_only=True, tag=True):
-    """A fed login could not be opened."""
+    """A fed login could not be opened; docs/feeds.md says what each reason means."""
 
     reference: Reference
-    reason: Word
+    reason: RefuseReason
 
 
 class LoginClosed(Event, frozen=True, kw_only=True, tag=True):

@@ -28,6 +28,7 @@ RANGES: Final[Mapping[str, Range]] = {
     "session_seconds": Range(HOUR, 365 * DAY, 90 * DAY, "1 hour to 365 days"),
     "code_digits": Range(6, 10, 6, "digits"),
     "code_seconds": Range(60, 600, 300, "seconds"),
+    "feed_per_minute": Range(500, 600_000, 12_000, "logins that platforms feed in a minute, by both roads"),
 }
 
 
@@ -35,6 +36,7 @@ class EditSettings(msgspec.Struct, forbid_unknown_fields=True):
     session_seconds: int | UnsetType = UNSET
     code_digits: int | UnsetType = UNSET
     code_seconds: int | UnsetType = UNSET
+    feed_per_minute: int | UnsetType = UNSET
 
     def given(self) -> dict[str, int]:
         """The settings that were sent, each in its range; raises 422 `setting-out-of-range` that says it."""
@@ -58,6 +60,7 @@ class Settings(msgspec.Struct):
     session_seconds: int
     code_digits: int
     code_seconds: int
+    feed_per_minute: int
 
 
 class AccountView(msgspec.Struct, omit_defaults=True):

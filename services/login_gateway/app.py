@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
 
 import aiohttp
 import asyncpg
@@ -15,6 +16,7 @@ from aiohttp import web
 from services.login_gateway import pages
 from services.login_gateway.administration import Administration
 from services.login_gateway.closing import close_for_ever
+from services.login_gateway.feed_topic import FedLogins, take_turns
 from services.login_gateway.house import HOUSE, House
 from services.login_gateway.limits import DAY, Names
 from services.login_gateway.outcomes import follow_outcomes
@@ -26,6 +28,7 @@ from services.login_gateway.passwords import Passwords
 from services.login_gateway.ports import Rule
 from services.login_gateway.postgres.brands import PostgresBrands
 from services.login_gateway.postgres.counters import PostgresCounters
+from services.login_gateway.postgres.feed_road import PostgresFeedRoad
 from services.login_gateway.postgres.feeds import PostgresFeeds
 from services.login_gateway.postgres.logins import PostgresLogins, PostgresRepetitions
 from services.login_gateway.postgres.sign_in import PostgresUsers
@@ -57,38 +60,54 @@ log = structlog.get_logger()
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
+class Ground(NamedTuple):
+    """What is connected: feeds have connections of their own, so that nobody who signs in waits for one."""
+
+    pool: Pool
+    feeds: Pool
+    outbox: Outbox
+
+
 @asynccontextmanager
 async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
     """The gateway, connected, with its sweepers and followers running until the context ends."""
     rings = Keyrings.load(settings.keys, purposes_of("gateway"))
     connection = Connection.of(settings)
-    pool = await connect_when_up(settings.database.get_secret_value(), "gateway", settings.database_pool)
+    dsn = settings.database.get_secret_value()
+    pool = await connect_when_up(dsn, "gateway", settings.database_pool)
+    feeds = await connect_when_up(dsn, "gateway-feed", settings.feed_database_pool)
     producer = Producer(connection, "gatepost-gateway")
     async with aiohttp.ClientSession() as session:
         store = _store(settings, session)
-        house = _house(settings, rings, pool, Outbox(pool, producer, store.take if store else None))
+        ground = Ground(pool, feeds, Outbox(pool, producer, store.take if store else None))
+        house = _house(settings, rings, ground)
+        road = PostgresFeedRoad(feeds, _feeding(house, feeds))
         letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "gateway")
         work = (
-            or_stop("outbox", house.outbox.run()),
+            or_stop("outbox", ground.outbox.run()),
             or_stop("closing", close_for_ever(house)),
             or_stop("outcomes", follow_outcomes(house.logins, connection, letters)),
+            or_stop("feed", FedLogins(road, connection, letters).run()),
+            or_stop("feed-turns", take_turns(road)),
             or_stop("code-key", roll_daily(house.codes, house.clock)),
         )
         tasks = [asyncio.create_task(each) for each in work]
         try:
-            yield build_app(house, pool, rings, store, _session_calls(settings, session))
+            yield build_app(house, ground, rings, store, _session_calls(settings, session))
         finally:
             await _end(tasks)
-            await house.outbox.drain()
+            await ground.outbox.drain()
             house.passwords.close()
             await producer.stop()
+            await feeds.close()
             await pool.close()
 
 
 def build_app(
-    house: House, pool: Pool, rings: Keyrings, store: Sessions | None = None, calls: SessionCalls | None = None
+    house: House, ground: Ground, rings: Keyrings, store: Sessions | None = None, calls: SessionCalls | None = None
 ) -> web.Application:
     """Wire the routes to what they work with."""
+    pool = ground.pool
 
     async def ready() -> dict[str, Any]:
         """Ready with Kafka down, not with Postgres down."""
@@ -106,8 +125,9 @@ def build_app(
     app.on_cleanup.append(introspection.close)
     logins.add_routes(app)
     sessions.add_routes(app)
-    feed.add_routes(app)
-    admin, web_keys = _administration(house, pool, directory), rings.secret("web")
+    room = asyncio.Semaphore(house.settings.feed_calls)
+    feed.add_routes(app, feed.Feeding(_feeding(house, ground.feeds), room))
+    admin, web_keys = _administration(house, ground, directory), rings.secret("web")
     administration.mount(app, admin)
     docs.add_routes(app)
     pages.mount(app, _parts(house, pool, web_keys, store))
@@ -120,16 +140,16 @@ def _parts(house: House, pool: Pool, web_keys: Ring, store: Sessions | None) -> 
     return Parts(house, visits, FormTokens(web_keys), PostgresBrands(pool), store)
 
 
-def _administration(house: House, pool: Pool, directory: clients.ClientDirectory) -> Administration:
+def _administration(house: House, ground: Ground, directory: clients.ClientDirectory) -> Administration:
     limits = house.settings
     return Administration(
-        pool=pool,
+        pool=ground.pool,
         signer=house.signer,
         contacts=house.contacts,
         search=house.search,
         passwords=house.passwords,
         clock=house.clock,
-        outbox=house.outbox,
+        outbox=ground.outbox,
         notices=(Rule(limits.sends_per_hour, 3600), Rule(limits.sends_per_day, DAY)),
         forget_client=directory.forget,
     )
@@ -153,7 +173,19 @@ def _session_calls(settings: GatewaySettings, session: aiohttp.ClientSession) ->
     return SessionCalls(session, settings.session_store_url) if settings.session_store_url is not None else None
 
 
-def _house(settings: GatewaySettings, rings: Keyrings, pool: Pool, outbox: Outbox) -> House:
+def _feeding(house: House, pool: Pool) -> House:
+    """The same house, asking for what a feed needs on connections of its own."""
+    return replace(
+        house,
+        users=PostgresUsers(pool),
+        counters=PostgresCounters(pool),
+        logins=PostgresLogins(pool),
+        feeds=PostgresFeeds(pool),
+    )
+
+
+def _house(settings: GatewaySettings, rings: Keyrings, ground: Ground) -> House:
+    pool = ground.pool
     return House(
         settings=settings,
         users=PostgresUsers(pool),
@@ -162,7 +194,7 @@ def _house(settings: GatewaySettings, rings: Keyrings, pool: Pool, outbox: Outbo
         repetitions=PostgresRepetitions(pool),
         feeds=PostgresFeeds(pool),
         upkeep=PostgresUpkeep(pool),
-        outbox=outbox,
+        outbox=ground.outbox,
         passwords=Passwords(settings.password_threads),
         clock=SystemClock(),
         codes=Codes(rings.secret("code")),

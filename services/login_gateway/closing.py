@@ -15,6 +15,7 @@ from services.platform.postgres import AWAY
 log = structlog.get_logger()
 
 EVERY_SECONDS: Final = 1.0
+REFERENCES: Final = timedelta(hours=49)  # an hour more than they are good for: made and asked by two clocks
 
 
 async def close_for_ever(house: House) -> None:
@@ -38,8 +39,9 @@ async def sweep(house: House) -> int:
 
 async def purge(house: House) -> None:
     """Delete what no rule asks for any more. `republish` needs the verified logins of the topic's seven days."""
-    oldest = house.clock.now() - timedelta(days=house.settings.keep_logins_days)
-    await house.upkeep.purge(first_id_of(oldest))
+    now = house.clock.now()
+    oldest = now - timedelta(days=house.settings.keep_logins_days)
+    await house.upkeep.purge(first_id_of(oldest), first_id_of(now - REFERENCES))
 
 
 def first_id_of(instant: datetime) -> UUID:

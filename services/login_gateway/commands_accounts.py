@@ -16,6 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Customer organisations.")
 SessionSeconds = Annotated[int | None, typer.Option(help="How long a session lasts, 3600 to 31536000.")]
 CodeDigits = Annotated[int | None, typer.Option(help="Digits of a code, 6 to 10.")]
 CodeSeconds = Annotated[int | None, typer.Option(help="How long a code lives, 60 to 600.")]
+FeedPerMinute = Annotated[int | None, typer.Option(help="Logins that platforms may feed in a minute, 500 to 600000.")]
 
 
 @app.command("create")
@@ -24,10 +25,11 @@ def create(
     session_seconds: SessionSeconds = None,
     code_digits: CodeDigits = None,
     code_seconds: CodeSeconds = None,
+    feed_per_minute: FeedPerMinute = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an account."""
-    body = {"name": name, "settings": _settings(session_seconds, code_digits, code_seconds)}
+    body = {"name": name, "settings": _settings(session_seconds, code_digits, code_seconds, feed_per_minute)}
     cli.show(run(lambda api: api("POST", "/v1/accounts", body)), as_json)
 
 
@@ -51,11 +53,12 @@ def change(
     session_seconds: SessionSeconds = None,
     code_digits: CodeDigits = None,
     code_seconds: CodeSeconds = None,
+    feed_per_minute: FeedPerMinute = None,
     as_json: AsJson = False,
 ) -> None:
     """Change an account's name, state or settings."""
     body: dict[str, Any] = {key: value for key, value in (("name", name), ("state", state)) if value is not None}
-    if settings := _settings(session_seconds, code_digits, code_seconds):
+    if settings := _settings(session_seconds, code_digits, code_seconds, feed_per_minute):
         body["settings"] = settings
     if not body:
         raise typer.BadParameter("say what to change; see --help")
@@ -102,6 +105,13 @@ async def chosen(api: Api, given: str | None) -> str:
     return str(found[0]["account_id"])
 
 
-def _settings(session_seconds: int | None, code_digits: int | None, code_seconds: int | None) -> dict[str, int]:
-    given = {"session_seconds": session_seconds, "code_digits": code_digits, "code_seconds": code_seconds}
+def _settings(
+    session_seconds: int | None, code_digits: int | None, code_seconds: int | None, feed_per_minute: int | None
+) -> dict[str, int]:
+    given = {
+        "session_seconds": session_seconds,
+        "code_digits": code_digits,
+        "code_seconds": code_seconds,
+        "feed_per_minute": feed_per_minute,
+    }
     return {name: value for name, value in given.items() if value is not None}

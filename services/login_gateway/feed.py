@@ -1,14 +1,14 @@
-"""Logins whose password step a platform did itself: opened once for each reference."""
+"""Logins whose password step a platform did itself: opened once for each reference, by whichever road it comes."""
 
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, get_args
 from uuid import UUID
 
 import msgspec
 
-from schemas.events import LoginRefused
+from schemas.events import LoginRefused, RefuseReason
 from services.login_gateway import events
 from services.login_gateway.house import House
 from services.login_gateway.login import ReferenceTaken, first_channel, new_login, open_challenge, open_verified
@@ -20,6 +20,7 @@ from services.platform.outbox import row_for
 AHEAD: Final = timedelta(seconds=5)
 PHONE_LIKE: Final = re.compile(r"\+?[\d\s().-]{7,}")
 PRIVILEGED: Final = ("admin", "operator")
+TOLD: Final[Mapping[str, RefuseReason]] = {reason: reason for reason in get_args(RefuseReason)}
 
 
 class FeedUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +42,7 @@ class FeedBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fed(NamedTuple):
-    """What became of one item: a login or a reason."""
+    """What became of one item: a login or a reason. Both are missing while it waits for its account's budget."""
 
     reference: str
     login: Mapping[str, Any] | None = None
@@ -49,23 +50,39 @@ class Fed(NamedTuple):
     reason: str | None = None
 
 
+def outcome(fed: Fed) -> str:
+    """What became of an item, for the metrics."""
+    if fed.reason is not None:
+        return "refused"
+    if fed.login is None:
+        return "waiting"
+    return "opened" if fed.new else "again"
+
+
 class Refusal(Exception):
     """The text is the reason of `LoginRefused`."""
 
+    def __init__(self, reason: RefuseReason) -> None:
+        super().__init__(reason)
+        self.reason: RefuseReason = reason
+
 
 async def feed(house: House, client_id: str, account_id: UUID, item: FedLogin) -> Fed:
-    """Open one fed login; the same reference again gives the same login."""
+    """Open one fed login; the same reference again gives the same login. What is refused is told on `login-outcomes`,
+    all but a reference that must not travel.
+    """
     try:
-        _check_reference(item.reference)
+        check_reference(item.reference)
         if not item.context.can_travel():
             raise Refusal("bad-context")
         if (known := await house.feeds.by_reference(account_id, item.reference)) is not None:
             return await _again(house, account_id, item, known)
         return await _open_once(house, client_id, account_id, item)
     except Refusal as refusal:
-        await _tell(house, account_id, item.reference, str(refusal))
-        return Fed(item.reference, reason=str(refusal))
+        return await refuse(house, account_id, item.reference, refusal.reason)
     except Problem as problem:
+        if (reason := TOLD.get(problem.name)) is not None:
+            return await refuse(house, account_id, item.reference, reason)
         return Fed(item.reference, reason=problem.name)
 
 
@@ -74,7 +91,9 @@ async def _again(house: House, account_id: UUID, item: FedLogin, known: Mapping[
     user = await _user(house, account_id, item.user)
     if user["user_id"] != known["user_id"]:
         raise Refusal("reference-reused")
-    return Fed(item.reference, await house.logins.get(known["login_id"]))
+    if (login := await house.logins.get(known["login_id"])) is None:
+        raise Refusal("unknown-user")
+    return Fed(item.reference, login)
 
 
 async def _open_once(house: House, client_id: str, account_id: UUID, item: FedLogin) -> Fed:
@@ -118,7 +137,8 @@ async def _user(house: House, account_id: UUID, wanted: FeedUser) -> Mapping[str
     return row
 
 
-def _check_reference(reference: str) -> None:
+def check_reference(reference: str) -> None:
+    """Raises 422 `bad-reference`."""
     if not 1 <= len(reference) <= 128 or not reference.isprintable():
         raise Problem(422, "bad-reference", "A reference has 1 to 128 printable characters.")
     if "@" in reference or PHONE_LIKE.fullmatch(reference):
@@ -139,7 +159,7 @@ def check_time(authenticated_at: datetime, user: Mapping[str, Any], now: datetim
         raise Refusal("sessions-expired")
 
 
-async def _tell(house: House, account_id: UUID, reference: str, reason: str) -> None:
+async def refuse(house: House, account_id: UUID, reference: str, reason: RefuseReason) -> Fed:
     event = LoginRefused(
         id=event_id("LoginRefused", account_id, reference, reason),
         source=events.SOURCE,
@@ -151,3 +171,4 @@ async def _tell(house: House, account_id: UUID, reference: str, reason: str) -> 
     row = row_for(event)
     await house.feeds.refuse(row)
     house.outbox.publish_soon([row])
+    return Fed(reference, reason=reason)

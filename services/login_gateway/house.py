@@ -8,7 +8,7 @@ from aiohttp import web
 
 from services.login_gateway.limits import Names
 from services.login_gateway.passwords import Passwords
-from services.login_gateway.ports import Counters, Feeds, Logins, Repetitions, Upkeep, Users
+from services.login_gateway.ports import Counters, Feeds, Logins, Publisher, Repetitions, Upkeep, Users
 from services.login_gateway.settings import GatewaySettings
 from services.platform.clock import Clock
 from services.platform.keys.codes import Codes
@@ -16,7 +16,6 @@ from services.platform.keys.contacts import Contacts
 from services.platform.keys.grants import Signer
 from services.platform.keys.keyring import Ring
 from services.platform.keys.tokens import Handles, Mint, SessionTokens
-from services.platform.outbox import Outbox
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class House:
     repetitions: Repetitions
     feeds: Feeds
     upkeep: Upkeep
-    outbox: Outbox
+    outbox: Publisher
     passwords: Passwords
     clock: Clock
     codes: Codes

@@ -3,7 +3,7 @@
 Each verb that writes is one transaction, the events it is given included; its caller publishes them afterwards.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from schemas.events import Channel, CloseReason
 from services.login_gateway.brands import Brand
+from services.login_gateway.feed_budget import Budget
 from services.platform.outbox import OutboxRow
 
 Row = Mapping[str, Any]
@@ -83,12 +84,34 @@ class Tried(NamedTuple):
     feed_stopped: bool = False
 
 
+class Move(NamedTuple):
+    """A partition of `logins` is read on: from where it was left to behind the last record of a batch."""
+
+    partition: int
+    first: int
+    after: int
+
+
+class Moved(Exception):
+    """Somebody else has read these records already."""
+
+
+class Contended(Exception):
+    """Somebody holds what a batch of fed logins needs; a batch waits for nobody who signs in."""
+
+
 class NotStorable(ValueError):
     """The database refuses a value for itself; trying again will not help."""
 
 
 class StillBusy(Exception):
     """Only what is under way stands in the way, and it does not end."""
+
+
+class Publisher(Protocol):
+    """Sends what a transaction has written, after its commit."""
+
+    def publish_soon(self, rows: Iterable[OutboxRow]) -> Sequence[Awaitable[bool]]: ...
 
 
 class Users(Protocol):
@@ -144,6 +167,7 @@ class Feeds(Protocol):
     async def by_reference(self, account_id: UUID, reference: str) -> Row | None: ...
     async def free_reference(self, account_id: UUID, reference: str) -> None: ...
     async def refuse(self, event: OutboxRow) -> None: ...
+    async def spend(self, account_id: UUID, logins: int) -> tuple[bool, Budget]: ...
     async def count(self, client_id: str, logins: int) -> None: ...
     async def stopped(self, client_id: str) -> bool: ...
 
@@ -153,4 +177,4 @@ class Upkeep(Protocol):
 
     async def close(self, told: Callable[[Row, CloseReason], OutboxRow]) -> list[OutboxRow]: ...
     async def lengthen_codes(self, account_hour: int, hour: int) -> list[str]: ...
-    async def purge(self, before: UUID) -> None: ...
+    async def purge(self, logins: UUID, references: UUID) -> None: ...

@@ -24,6 +24,8 @@ class GatewaySettings(ServiceSettings):
     wrong_codes_for_long_codes: int = Field(default=10, ge=1)
     guessed_logins_account_hour: int = Field(default=50, ge=1)
     guessed_logins_hour: int = Field(default=500, ge=1)
+    feed_database_pool: int = Field(default=4, ge=2, le=50, description="connections that only feeds use")
+    feed_calls: int = Field(default=3, ge=1, le=50, description="POST /v1/feed/logins: calls worked on at once")
     feed_wrong_codes_hour: int = Field(default=100, ge=1)
     feed_wrong_codes_percent: int = Field(default=1, ge=1, le=100)
     keep_logins_days: int = Field(default=8, ge=8, le=366)

@@ -9,6 +9,8 @@ POINTS: Final = frozenset(
     (
         "gateway.after-commit",
         "gateway.after-verify",
+        "gateway.in-feed",
+        "gateway.after-feed",
         "delivery.after-claim",
         "delivery.before-call",
         "delivery.during-call",

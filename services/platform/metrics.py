@@ -17,6 +17,10 @@ HTTP_SECONDS: Final = Histogram(
 DEAD_LETTERS: Final = Counter("gatepost_dead_letters_total", "Records that could not be used.", ["topic", "reason"])
 FORGED: Final = Counter("gatepost_forged_total", "Bad signatures, tokens, handles and receipts, by kind.", ["kind"])
 LOGINS: Final = Counter("gatepost_logins_total", "Logins by how the first step ended.", ["result"])
+FED: Final = Counter("gatepost_fed_logins_total", "Fed logins, by road and what became of them.", ["road", "result"])
+FEED_AGE_SECONDS: Final = Gauge(
+    "gatepost_feed_age_seconds", "How long the oldest record of the last batch of fed logins had been in Kafka."
+)
 VERIFICATIONS: Final = Counter("gatepost_verifications_total", "Codes tried, by result.", ["result"])
 GUESSING_ALARMS: Final = Counter(
     "gatepost_guessing_alarms_total", "Codes guessed across logins: longer codes or a stopped feed.", ["scope"]

@@ -28,6 +28,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "handover": whole.handover,
     "neighbours": neighbours.neighbours,
     "feed": feeding.feed,
+    "feed-topic": feeding.by_topic,
     "delivery": delivering.delivery,
     "passwords": passwords.passwords,
     "checks": sessions.checks,
@@ -53,6 +54,7 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--clear", type=_numbers, default=[1_000_000], help="sessions under Clear all: 1000000,10000000"
     )
+    parser.add_argument("--fed", type=int, default=5_000, help="logins for the row feed-topic")
     parser.add_argument("--backlog", type=int, default=15_000, help="challenges for the row delivery")
     parser.add_argument("--messages", type=int, default=1_000_000, help="in the ledger, for pages")
     parser.add_argument("--minutes", type=int, default=20, help="of soak")

@@ -1,4 +1,4 @@
-"""Row of a platform that feeds: batches of logins by HTTP, verified by their references."""
+"""Rows of a platform that feeds: batches by HTTP, verified by their references; a flood by the topic."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from tests.bench.figures import Figure, Stopwatch
 from tests.bench.flow import expect
 from tests.bench.wire import Client
 from tests.bench.world import World, settled
+from tests.feeding import Writer, items, producing
 
 BATCH: Final = 50
 AT_ONCE: Final = 4
+BUDGET: Final = 600_000  # the row measures the gateway, not the budget
+LONGEST: Final = 180.0
+SLICE: Final = 500
+# How long after its password step each was opened, by one machine's clock.
+LAGS: Final = """
+SELECT extract(epoch FROM created_at - auth_time)::float8 FROM logins WHERE account_id = $1 AND reference LIKE $2
+"""
 
 
 async def feed(world: World) -> AsyncIterator[Figure]:
@@ -36,13 +44,43 @@ async def feed(world: World) -> AsyncIterator[Figure]:
     yield watch.figure("feed", f"fed login, code, verify: batches of {BATCH}", "flows/s")
 
 
+async def by_topic(world: World) -> AsyncIterator[Figure]:
+    """All at once: the rate is that of the gateway, the times are how long a login waited in Kafka."""
+    count, prefix = world.options.fed, f"flood-{time.monotonic_ns()}"
+    made = await _feeder(world)
+    people = [world.person().user_id for _ in range(count)]
+    connection = await world.owner("gateway")
+    await settled()
+    watch = Stopwatch(world.meter())
+    async with producing(world.stack.kafka) as producer:
+        writer = Writer(producer, world.account, made["client_id"], made["client_secret"])
+        with watch:
+            for start in range(0, count, SLICE):
+                await writer.feed(*items(people[start : start + SLICE], f"{prefix}-{start}"))
+            until = time.perf_counter() + LONGEST
+            while len(lags := await connection.fetch(LAGS, world.account, f"{prefix}%")) < count:
+                if time.perf_counter() > until:
+                    raise TimeoutError(f"{len(lags)} of {count} logins were opened")
+                await asyncio.sleep(0.2)
+    await connection.close()
+    watch.times = [lag for (lag,) in lags]
+    yield watch.figure("feed-topic", f"fed by the topic: {count:,} at once, opened", "logins/s")
+
+
 async def _client(world: World) -> dict[str, str]:
+    made = await _feeder(world)
+    return {"Authorization": aiohttp.encode_basic_auth(made["client_id"], made["client_secret"])}
+
+
+async def _feeder(world: World) -> dict[str, str]:
     """Feeding needs a client of the one account."""
     gateway = world.client("gateway")
+    settings = {"settings": {"feed_per_minute": BUDGET}}
+    expect(await gateway.call("PATCH", f"/v1/accounts/{world.account}", settings, world.basic()), 200)
     body = {"name": "feeder", "scopes": ["feed"], "account": str(world.account)}
-    made = expect(await gateway.call("POST", "/v1/clients", body, world.basic()), 201)
+    made: dict[str, str] = expect(await gateway.call("POST", "/v1/clients", body, world.basic()), 201)
     gateway.close()
-    return {"Authorization": aiohttp.encode_basic_auth(made["client_id"], made["client_secret"])}
+    return made
 
 
 async def _batch(world: World, gateway: Client, headers: dict[str, str]) -> list[float]:

@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -23,11 +22,14 @@ from tests.faults.recorder import rows
 from tests.faults.run import Fault
 from tests.faults.site import does_its_work
 from tests.faults.town import HASTY_SECONDS, Person, Town
+from tests.feeding import Writer, items, producing
 
 REACHED_SECONDS: Final = 60.0  # a wait ends as soon as it can; the machine may be busy
 SESSION_TIMEOUT: Final = 10.0  # what every consumer of a group asks for
 PARKED: Final = "SELECT count(*) FROM outbox WHERE parked IS NOT NULL AND id = ANY($1::uuid[])"
 QUEUED: Final = "SELECT count(*) FROM deliveries WHERE account_id = ANY($1::uuid[]) AND state = 'queued'"
+OPENED: Final = "SELECT count(*) FROM logins WHERE reference = ANY($1::text[])"
+FED: Final = 40
 POISON: Final = 1_048_500
 BACKENDS: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gatepost-%'"
 TOO_LARGE: Final = """
@@ -174,7 +176,7 @@ async def poison(town: Town) -> None:
     producer = Producer(Connection(town.site.stack.kafka), "poisoner")
     try:
         for topic in topics.TOPICS:
-            if topic.events and topic is not topics.LOGINS:
+            if topic.events:
                 await producer.send(topic.name, uuid4().hex[:4].encode(), b"\x00" * POISON)
     finally:
         await producer.stop()
@@ -273,11 +275,37 @@ async def crowd(town: Town, size: int) -> None:
     await until(all_wait, f"{size} messages wait", 90)
 
 
+def killed_in_feed(point: str) -> Fault:
+    """The gateway is gone in the middle of a batch of fed logins; each of them is opened once all the same."""
+
+    async def act(town: Town) -> None:
+        await until(lambda: does_its_work(town.site.stack.child("gateway")), "the gateway is not ready")
+        people = await town.people(town.account, [SMS] * FED)
+        given = items((person.user_id for person in people), f"r-{uuid4().hex}")
+        async with producing(town.site.stack.kafka) as producer:
+            writer = Writer(producer, town.account, *town.feeder)
+            feeding = asyncio.create_task(writer.feed(*given))
+            await killed_at(point).act(town)
+            await feeding
+        references = [each["reference"] for each in given]
+
+        async def all_are_opened() -> bool:
+            return bool((await rows(town.site.stack, "gateway", OPENED, references))[0][0] == FED)
+
+        await until(all_are_opened, f"{FED} logins that were fed are open")
+        await until(lambda: does_its_work(town.site.stack.child("gateway")), "the gateway is not back")
+        await call_feed(town, given)
+
+    return Fault(f"kill -9 at {point}", act)
+
+
 async def feed(town: Town, people: Sequence[Person]) -> None:
-    now = datetime.now(UTC).isoformat()
-    items = [{"reference": f"r-{uuid4().hex}", "user": {"user_id": p.user_id}, "authenticated_at": now} for p in people]
+    await call_feed(town, items((person.user_id for person in people), f"r-{uuid4().hex}"))
+
+
+async def call_feed(town: Town, given: Sequence[dict[str, Any]]) -> None:
     headers = {"Authorization": aiohttp.encode_basic_auth(*town.feeder)}
-    answer = await town.call("fed", "platform", "gateway", "/v1/feed/logins", {"logins": items}, headers=headers)
+    answer = await town.call("fed", "platform", "gateway", "/v1/feed/logins", {"logins": list(given)}, headers=headers)
     assert answer.status == 200, answer.body
     fed = [answer._replace(body=each, status=202, login_id=each["login_id"]) for each in answer.body["logins"]]
     town.record.calls += fed

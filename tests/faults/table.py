@@ -17,6 +17,8 @@ GROUPS: Final[dict[str, tuple[Fault, ...]]] = {
     "gateway": (
         acts.killed_at("gateway.after-commit"),
         acts.killed_at("gateway.after-verify"),
+        acts.killed_in_feed("gateway.in-feed"),
+        acts.killed_in_feed("gateway.after-feed"),
         acts.sent("gateway", signal.SIGTERM),
     ),
     "delivery": (

@@ -92,7 +92,13 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
         Allowance(reason="promise: they do get password hashes, until the next login", tables=((GATEWAY, "users"),)),
     ),
     "name": (Allowance(reason="4: a user's name, for lists and search", tables=((GATEWAY, "users"),)),),
-    "external id": (Allowance(reason="3, 4: the platform's own id of a user", tables=((GATEWAY, "users"),)),),
+    "external id": (
+        Allowance(
+            reason="3, 4: the platform's own id of a user; LoginFed names who is fed",
+            tables=((GATEWAY, "users"), (GATEWAY, "feed_waiting")),
+            topics=("logins",),
+        ),
+    ),
     "claims": (
         Allowance(
             reason="4: claims go into introspection",
@@ -102,30 +108,30 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
     ),
     "locale": (
         Allowance(
-            reason="3: context {locale} of LoginChallenged; the language of a message",
-            tables=((GATEWAY, "users"), (GATEWAY, "logins"), (DELIVERY, "deliveries")),
-            topics=("login-challenges",),
+            reason="3: context {locale} of LoginFed and LoginChallenged; the language of a message",
+            tables=((GATEWAY, "users"), (GATEWAY, "logins"), (GATEWAY, "feed_waiting"), (DELIVERY, "deliveries")),
+            topics=("logins", "login-challenges"),
         ),
     ),
     "origin": (
         Allowance(
-            reason="3: context {origin} of LoginChallenged",
-            tables=((GATEWAY, "logins"), (DELIVERY, "deliveries")),
-            topics=("login-challenges",),
+            reason="3: context {origin} of LoginFed and LoginChallenged",
+            tables=((GATEWAY, "logins"), (GATEWAY, "feed_waiting"), (DELIVERY, "deliveries")),
+            topics=("logins", "login-challenges"),
         ),
     ),
     "device": (
         Allowance(
-            reason="3: context {device} of LoginChallenged, device of Verified and of introspection",
-            tables=((GATEWAY, "logins"), (DELIVERY, "logins"), (STORE, "sessions")),
-            topics=("login-challenges", "session-events"),
+            reason="3: context {device} of LoginFed and LoginChallenged, device of Verified and of introspection",
+            tables=((GATEWAY, "logins"), (GATEWAY, "feed_waiting"), (DELIVERY, "logins"), (STORE, "sessions")),
+            topics=("logins", "login-challenges", "session-events"),
         ),
     ),
     "reference": (
         Allowance(
             reason="3: the platform's own id of a login, in the envelope of every event",
-            tables=((GATEWAY, "logins"),),
-            topics=("login-challenges", "login-outcomes", "session-events"),
+            tables=((GATEWAY, "logins"), (GATEWAY, "feed_waiting")),
+            topics=("logins", "login-challenges", "login-outcomes", "session-events"),
         ),
     ),
     "account name": (
@@ -182,7 +188,12 @@ ALLOWED: Final[dict[str, tuple[Allowance, ...]]] = {
             places=("kafka/{name}/*",),
         ),
     ),
-    "fed record": (Allowance(reason="3: LoginFed as a platform writes it", places=("kafka/logins/*",)),),
+    "fed record": (
+        Allowance(
+            reason="3: LoginFed as a platform writes it; who refuses it repeats nothing", places=("kafka/logins/*",)
+        ),
+    ),
+    "fed address": (Allowance(reason="3: context {ip, user_agent} of LoginFed goes no further", topics=("logins",)),),
     # Of the tests that ran before, and of the mutants.
     "contact of another test": NOWHERE,
     "mutant": NOWHERE,

@@ -2,23 +2,61 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import aiohttp
+import asyncpg
 
 from deploy.local.people import Api
-from tests.secrecy.play import Cast, context, handle, member, token
+from tests.feeding import Writer, producing
+from tests.secrecy.play import Cast, context, handle, member, token, until
+
+SPENT = """
+INSERT INTO feed_budgets VALUES ($1, now() + interval '350 seconds')
+ON CONFLICT (account_id) DO UPDATE SET spent_until = excluded.spent_until
+"""
 
 
 async def client(cast: Cast, *scopes: str) -> tuple[Api, dict[str, str]]:
     """A program of the account, whose secret is given anew once."""
+    pair = await _pair(cast, *scopes)
+    return Api(cast.http, cast.api.urls, pair), {"Authorization": aiohttp.encode_basic_auth(*pair)}
+
+
+async def _pair(cast: Cast, *scopes: str) -> tuple[str, str]:
     body = {"scopes": list(scopes), "account": cast.account, "name": cast.canaries.new("client name", "Çy {}")}
     made = await cast.api.expect(201, "gateway", "POST", "/v1/clients", body)
     cast.canaries.known("client secret", made["client_secret"])
     path = f"/v1/clients/{made['client_id']}"
     made = await cast.api.expect(200, "gateway", "PATCH", path, {"rotate_secret": True})
     cast.canaries.known("client secret", made["client_secret"])
-    pair = (made["client_id"], made["client_secret"])
-    return Api(cast.http, cast.api.urls, pair), {"Authorization": aiohttp.encode_basic_auth(*pair)}
+    return str(made["client_id"]), str(made["client_secret"])
+
+
+async def fed_by_topic(cast: Cast) -> None:
+    """One login is opened, one is refused, one waits for the account's budget."""
+    who, nobody = await member(cast), {"external_id": cast.canaries.new("external id", "cy/ext-{}")}
+    gateway = await asyncpg.connect(cast.stack.dsn("gateway"))
+    try:
+        async with producing(cast.stack.kafka) as producer:
+            writer = Writer(producer, cast.account, *await _pair(cast, "feed"))
+            item = _topic_item(cast, who)
+            await writer.feed(item, _topic_item(cast, nobody))
+            opened = "SELECT true FROM logins WHERE reference = $1"
+            await until(lambda: gateway.fetchval(opened, item["reference"]))
+            await gateway.execute(SPENT, UUID(cast.account))
+            await writer.feed(_topic_item(cast, who))
+            await until(lambda: gateway.fetchval("SELECT true FROM feed_waiting"))
+            await gateway.execute("DELETE FROM feed_budgets WHERE account_id = $1", UUID(cast.account))
+    finally:
+        await gateway.close()
+
+
+def _topic_item(cast: Cast, who: dict[str, Any]) -> dict[str, Any]:
+    """Address and user agent go no further than the topic."""
+    item = _item(cast, who)
+    fields = {name: cast.canaries.new("fed address") for name in ("ip", "user_agent")}
+    return item | {"context": item["context"] | fields}
 
 
 async def fed(cast: Cast) -> None:

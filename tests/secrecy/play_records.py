@@ -55,7 +55,7 @@ def _fed(cast: Cast) -> LoginFed:
         source="platform",
         time=datetime.now(UTC),
         account_id=cast.account,
-        reference=new(),
+        reference=cast.canaries.new("record key", "cy-key-{}", topics.LOGINS.name),
         user=FedUser(external_id=new()),
         authenticated_at=datetime.now(UTC),
         context=FedContext(ip=new(), user_agent=new(), locale=new(), origin=new(), device_id=new()),
@@ -66,7 +66,7 @@ async def _letters_are_kept(cast: Cast) -> bool:
     """Whether the readers of every topic have refused theirs."""
     found: Any = await cast.api.expect(200, "delivery", "GET", "/v1/dead-letters")
     read = {letter["topic"] for letter in found["dead_letters"] if letter["at"] >= cast.since.isoformat()}
-    wanted = {topic.name for topic in topics.TOPICS if topic.consumers and topic.name not in ("logins", "dead-letters")}
+    wanted = {topic.name for topic in topics.TOPICS if topic.consumers and topic is not topics.DEAD_LETTERS}
     if wanted - read:
         return False
     letter = next(letter for letter in found["dead_letters"] if letter["service"] == "delivery")

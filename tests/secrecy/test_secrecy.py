@@ -78,6 +78,7 @@ async def _played(cast: Cast, folder: Path) -> list[Piece]:
             group.create_task(part(cast))
         one, two = (group.create_task(part(cast)) for part in (play.by_sms, play.by_fallback))
         seen = group.create_task(play_commands.play(cast, folder))
+    await play_feed.fed_by_topic(cast)  # while its account has no budget, no other part may feed
     await play_guard.play(cast)
     await play_wordings.play(cast)  # after the misplaced secrets: one of those calls takes a wording back
     await play.wrong_passwords(cast, two.result())

@@ -1,5 +1,6 @@
 """Accounts and their settings."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,11 +24,12 @@ from services.platform.http import Problem
 from services.platform.outbox import OutboxRow
 
 INSERT: Final = """
-INSERT INTO accounts (account_id, name, session_seconds, code_digits, code_seconds) VALUES ($1, $2, $3, $4, $5)
-RETURNING *
+INSERT INTO accounts (account_id, name, session_seconds, code_digits, code_seconds, feed_per_minute)
+VALUES ($1, $2, $3, $4, $5, $6) RETURNING *
 """
 UPDATE: Final = """
-UPDATE accounts SET name = $2, state = $3, code_digits = $4, code_seconds = $5 WHERE account_id = $1
+UPDATE accounts SET name = $2, state = $3, code_digits = $4, code_seconds = $5, feed_per_minute = $6
+WHERE account_id = $1
 """
 FIND: Final = "SELECT * FROM accounts WHERE account_id = $1 OR ($1::uuid IS NULL AND name = $2)"
 LOCKED: Final = f"{FIND} FOR UPDATE"
@@ -80,7 +82,8 @@ async def change(admin: Administration, who: Who, given: str, edit: EditAccount)
     try:
         async with admin.transaction() as (connection, events):
             old = await found(connection, who, given, lock=True)
-            wanted = _wanted(who, old, edit) | settings
+            wanted = _wanted(old, edit) | settings
+            _may_change(who, old, wanted)
             await connection.execute(UPDATE, old["account_id"], *(wanted[name] for name in _WRITTEN))
             events.extend(await _consequences(admin, connection, who, old, wanted))
             await _record(connection, who, old, wanted)
@@ -90,18 +93,26 @@ async def change(admin: Administration, who: Who, given: str, edit: EditAccount)
     return AccountView.of(wanted, effective)
 
 
-_WRITTEN: Final = ("name", "state", "code_digits", "code_seconds")
+_WRITTEN: Final = ("name", "state", "code_digits", "code_seconds", "feed_per_minute")
+_THE_INSTALLATIONS: Final = ("state", "feed_per_minute")
 
 
-def _wanted(who: Who, old: Any, edit: EditAccount) -> dict[str, Any]:
+def _wanted(old: Any, edit: EditAccount) -> dict[str, Any]:
     wanted = dict(old)
     if isinstance(edit.name, str):
         wanted["name"] = checked_name(edit.name)
     if isinstance(edit.state, str):
         wanted["state"] = edit.state
-    if wanted["state"] != old["state"] and not (isinstance(who, Client) and who.account == EVERY):
-        raise Problem(403, "forbidden", "Suspending or resuming an account needs a client of account *.")
     return wanted
+
+
+def _may_change(who: Who, old: Any, wanted: Mapping[str, Any]) -> None:
+    """What protects an installation from its accounts is not theirs to change."""
+    if isinstance(who, Client) and who.account == EVERY:
+        return
+    for name in _THE_INSTALLATIONS:
+        if wanted[name] != old[name]:
+            raise Problem(403, "forbidden", f"Changing {name} of an account needs a client of account *.")
 
 
 async def _consequences(

@@ -16,6 +16,7 @@ from services.login_gateway.clients import (
     new_client_id,
     new_secret,
 )
+from services.login_gateway.feed_keys import public_key
 from services.login_gateway.postgres import feeds
 from services.platform import audit
 from services.platform.auth import Who, hash_secret, own_account
@@ -23,12 +24,12 @@ from services.platform.http import Problem
 from services.platform.outbox import row_for
 
 INSERT: Final = """
-INSERT INTO clients (client_id, secret_hash, account, scopes, enabled, revision, name)
-VALUES ($1, $2, $3, $4, true, floor(extract(epoch FROM clock_timestamp()) * 1000), $5)
+INSERT INTO clients (client_id, secret_hash, feed_key, account, scopes, enabled, revision, name)
+VALUES ($1, $2, $3, $4, $5, true, floor(extract(epoch FROM clock_timestamp()) * 1000), $6)
 RETURNING *, feed_stopped_at(clients)
 """
 UPDATE: Final = """
-UPDATE clients SET secret_hash = $2, scopes = $3, enabled = $4, name = $5,
+UPDATE clients SET secret_hash = $2, feed_key = $3, scopes = $4, enabled = $5, name = $6,
     revision = greatest(revision + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
 WHERE client_id = $1 RETURNING *, feed_stopped_at(clients)
 """
@@ -62,7 +63,7 @@ async def create(admin: Administration, who: Who, new: NewClient, account: str) 
     scopes = checked_scopes(new.scopes)
     may_grant(who, account, scopes)
     secret = new_secret()
-    values = (new_client_id(), hash_secret(secret), account, scopes, checked_name(new.name))
+    values = (new_client_id(), hash_secret(secret), public_key(secret), account, scopes, checked_name(new.name))
     async with admin.transaction() as (connection, events):
         row = await connection.fetchrow(INSERT, *values)
         await _recorded(admin, connection, events, who, "client.created", row)
@@ -76,7 +77,7 @@ async def change(admin: Administration, who: Who, client_id: str, edit: EditClie
     async with admin.transaction() as (connection, events):
         old = await _row(connection, who, client_id, lock=True)
         values = _edited(old, edit, secret)
-        may_grant(who, old["account"], {*old["scopes"], *values[1]})
+        may_grant(who, old["account"], {*old["scopes"], *values[2]})
         if edit.resume_feed:
             await feeds.resume(connection, client_id)
         row = await connection.fetchrow(UPDATE, client_id, *values)
@@ -87,11 +88,13 @@ async def change(admin: Administration, who: Who, client_id: str, edit: EditClie
     return ClientView.of(row, secret)
 
 
-def _edited(old: Any, edit: EditClient, secret: str | None) -> tuple[bytes, list[str], bool, str]:
-    hashed = hash_secret(secret) if secret is not None else old["secret_hash"]
+def _edited(old: Any, edit: EditClient, secret: str | None) -> tuple[bytes, bytes | None, list[str], bool, str]:
+    hashed, public = old["secret_hash"], old["feed_key"]
+    if secret is not None:
+        hashed, public = hash_secret(secret), public_key(secret)
     scopes = checked_scopes(edit.scopes) if isinstance(edit.scopes, set) else old["scopes"]
     enabled = edit.enabled if isinstance(edit.enabled, bool) else old["enabled"]
-    return hashed, scopes, enabled, checked_name(edit.name if isinstance(edit.name, str) else old["name"])
+    return hashed, public, scopes, enabled, checked_name(edit.name if isinstance(edit.name, str) else old["name"])
 
 
 async def _row(connection: Any, who: Who, client_id: str, lock: bool = False) -> Any:

@@ -1,13 +1,13 @@
-"""What platforms feed: references, and the wrong codes that stop a client's feed."""
+"""What platforms feed: references, budgets, and the wrong codes that stop a client's feed."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
-
+from services.login_gateway.feed_budget import Budget
 from services.login_gateway.ports import FedBy, Row
+from services.login_gateway.postgres import budgets
 from services.platform.outbox import OutboxRow, insert
 
 BY_REFERENCE: Final = """
@@ -36,26 +36,33 @@ RESUME: Final = (
 
 
 class PostgresFeeds:
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        self._pool = pool
+    """On a pool, or on a connection: then in that connection's transaction."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
 
     async def by_reference(self, account_id: UUID, reference: str) -> Row | None:
         """The login of a reference, for the 48 hours that it lives."""
-        row = await self._pool.fetchrow(BY_REFERENCE, account_id, reference)
+        row = await self._connection.fetchrow(BY_REFERENCE, account_id, reference)
         return None if row is None else dict(row)
 
     async def free_reference(self, account_id: UUID, reference: str) -> None:
         """After 48 hours a reference may name another login."""
-        await self._pool.execute(FREE_REFERENCE, account_id, reference)
+        await self._connection.execute(FREE_REFERENCE, account_id, reference)
 
     async def refuse(self, event: OutboxRow) -> None:
-        await insert(self._pool, [event])
+        await insert(self._connection, [event])
+
+    async def spend(self, account_id: UUID, logins: int) -> tuple[bool, Budget]:
+        """Whether so many logins fit into the account's budget, then counted; and the budget as it is now."""
+        granted = await budgets.spend(self._connection, {account_id: logins})
+        return account_id in granted, await budgets.budget_of(self._connection, account_id)
 
     async def count(self, client_id: str, logins: int) -> None:
-        await self._pool.execute(COUNT_FED, client_id, logins, 0)
+        await self._connection.execute(COUNT_FED, client_id, logins, 0)
 
     async def stopped(self, client_id: str) -> bool:
-        return bool(await self._pool.fetchval(STOPPED, client_id))
+        return bool(await self._connection.fetchval(STOPPED, client_id))
 
 
 async def count_wrong(connection: Any, fed: FedBy) -> bool:

@@ -21,14 +21,17 @@ INSERT INTO logins (login_id, account_id, user_id, state, audience, digits, salt
 SELECT $1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20
 FROM users WHERE user_id = $3 AND phone_hash IS NOT DISTINCT FROM $21 AND email_hash IS NOT DISTINCT FROM $22
 FOR SHARE
+ON CONFLICT (account_id, reference) WHERE reference IS NOT NULL DO NOTHING
 RETURNING true
 """
 OPEN_VERIFIED: Final = """
 INSERT INTO logins (login_id, account_id, user_id, state, audience, digits, salt, code_key_id, channels, auth_time,
                     expires_at, account_epoch, user_epoch, device, issued_at, mint_key_id, ended_at, fed_by, reference)
 VALUES ($1, $2, $3, 'verified', $4, 0, '', 0, '{}', $5, $6, $7, $8, $9, $10, $11, now(), $12, $13)
+ON CONFLICT (account_id, reference) WHERE reference IS NOT NULL DO NOTHING
 RETURNING true
 """
+TAKEN: Final = "SELECT true FROM logins WHERE account_id = $1 AND reference = $2"
 # Either, and its event, as one.
 WITH_EVENT: Final = """
 WITH opened AS ({open}), told AS (
@@ -120,7 +123,9 @@ OPENED_VERIFIED: Final = WITH_EVENT.format(*range(len(VERIFIED) + 1, len(VERIFIE
 
 
 class PostgresLogins:
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """On a pool; `get` and `open` of a fed login also on a connection, in its transaction."""
+
+    def __init__(self, pool: Any) -> None:
         self._pool = pool
 
     async def get(self, login_id: UUID) -> Row | None:
@@ -131,7 +136,7 @@ class PostgresLogins:
         """Write login, event and idempotency key as one."""
         try:
             if kept is None:
-                return Opened.NOW if await _open(self._pool, login, event) else Opened.USER_CHANGED
+                return Opened.NOW if await _open(self._pool, login, event) else await self._why_not(login)
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await _keep(connection, login, kept):
                     return Opened.KEY_TAKEN
@@ -139,9 +144,13 @@ class PostgresLogins:
                     raise _UserChanged
         except _UserChanged:
             return Opened.USER_CHANGED
-        except asyncpg.UniqueViolationError:
-            return Opened.REFERENCE_TAKEN
         return Opened.NOW
+
+    async def _why_not(self, login: Row) -> Opened:
+        """Asked afterwards: an error would take a whole transaction with it."""
+        named = login["reference"] is not None
+        taken = named and await self._pool.fetchval(TAKEN, login["account_id"], login["reference"])
+        return Opened.REFERENCE_TAKEN if taken else Opened.USER_CHANGED
 
     async def try_code(self, login_id: UUID, most: TryLimits, judge: Callable[[Row], Right | Wrong]) -> Tried | None:
         return await tries.try_code(self._pool, login_id, most, judge)

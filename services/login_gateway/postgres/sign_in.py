@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 from cachetools import TTLCache
 
 from services.login_gateway.accounts import as_id
@@ -29,8 +28,10 @@ STANDING: Final = "SELECT account_id, role FROM users WHERE user_id = $1::text::
 
 
 class PostgresUsers:
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        self._pool = pool
+    """On a pool, or on a connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
         self._named: TTLCache[str, UUID] = TTLCache(1024, NAMED_SECONDS)
 
     async def account_id(self, name: str | None) -> UUID | None:
@@ -39,11 +40,11 @@ class PostgresUsers:
         """
         if name is not None:
             return self._named.get(name) or await self._account_named(name)
-        rows = await self._pool.fetch(ONLY_ACCOUNT)
+        rows = await self._connection.fetch(ONLY_ACCOUNT)
         return rows[0]["account_id"] if len(rows) == 1 else None
 
     async def _account_named(self, name: str) -> UUID | None:
-        found: UUID | None = await self._pool.fetchval(ACCOUNT, name, as_id(name))
+        found: UUID | None = await self._connection.fetchval(ACCOUNT, name, as_id(name))
         if found is not None:
             self._named[name] = found
         return found
@@ -56,12 +57,12 @@ class PostgresUsers:
 
     async def rehash(self, user: Row, password_hash: str) -> None:
         """Nothing if somebody changed the password meanwhile."""
-        await self._pool.execute(REHASH, user["user_id"], user["password_hash"], password_hash)
+        await self._connection.execute(REHASH, user["user_id"], user["password_hash"], password_hash)
 
     async def standing(self, user_id: str) -> Row | None:
         """Account and role, unless the user is disabled or gone."""
         return await self._one(STANDING, user_id)
 
     async def _one(self, statement: str, *values: Any) -> Row | None:
-        row = await self._pool.fetchrow(statement, *values)
+        row = await self._connection.fetchrow(statement, *values)
         return None if row is None else dict(row)

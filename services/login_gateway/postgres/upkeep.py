@@ -53,6 +53,13 @@ DELETE FROM logins WHERE login_id IN (
     FOR UPDATE SKIP LOCKED
 )
 """
+# A login outlives its reference: what it is asked for no more, it need not keep.
+PURGE_REFERENCES: Final = """
+UPDATE logins SET reference = NULL WHERE login_id IN (
+    SELECT login_id FROM logins WHERE login_id < $1 AND reference IS NOT NULL ORDER BY login_id LIMIT 500
+    FOR UPDATE SKIP LOCKED
+)
+"""
 PURGE: Final = (
     counters.PURGE,
     "DELETE FROM feed_minutes WHERE minute < now() - interval '2 hours'",
@@ -79,8 +86,10 @@ class PostgresUpkeep:
         found += await self._pool.fetch(LONGER_EVERYWHERE, hour)
         return [account_id for (account_id,) in found]
 
-    async def purge(self, before: UUID) -> None:
-        await self._pool.execute(PURGE_LOGINS, before)
+    async def purge(self, logins: UUID, references: UUID) -> None:
+        """Logins and references that are older than these ids."""
+        await self._pool.execute(PURGE_LOGINS, logins)
+        await self._pool.execute(PURGE_REFERENCES, references)
         for statement in PURGE:
             await self._pool.execute(statement)
 

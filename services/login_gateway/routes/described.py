@@ -120,6 +120,10 @@ class Deleted(msgspec.Struct):
 REPEATS: Final = {"Idempotency-Key": "22 to 64 characters; the same again gives the same answer again"}
 LOGIN: Final = {HEADER: "The handle, where the path should not hold it: write `-` there"}
 MATCHES: Final = {"If-Match": "The ETag that was read; another one by now is 412"}
+BUDGET: Final = {
+    "RateLimit-Policy": "How many logins the account may feed in how many seconds",
+    "RateLimit": "How many of them are left, in the next seconds",
+}
 TAG: Final = {"ETag": "For If-Match"}
 STORE: Final = {503: ("session-store-unavailable",)}
 WRONG: Final[dict[int, tuple[str, ...]]] = {
@@ -186,7 +190,8 @@ CALLS: Final = {
         "Up to 500 logins whose password step a platform did",
         {200: FedAnswers},
         FeedBody,
-        problems={403: ("feed-stopped",)} | STORE,
+        problems={403: ("feed-stopped",), 429: ("feed-budget-spent",), 503: ("busy", "session-store-unavailable")},
+        answers_with=BUDGET,
     ),
     ("GET", f"{FEED}/{{reference}}"): Call("What became of a fed login", {200: Login}, problems=STORE),
     ("POST", f"{FEED}/{{reference}}/verify"): Call(

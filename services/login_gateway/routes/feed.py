@@ -1,26 +1,43 @@
 """`/v1/feed/logins`: a platform's logins, by its own references."""
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import structlog
 from aiohttp import web
 
 from services.login_gateway import status
-from services.login_gateway.feed import Fed, FeedBody, feed
+from services.login_gateway.feed import Fed, FeedBody, feed, outcome
+from services.login_gateway.feed_budget import Budget
 from services.login_gateway.guessing import may_feed
 from services.login_gateway.house import HOUSE, House
 from services.login_gateway.routes.logins import about, sent_again, shown_at_once, verified
 from services.login_gateway.who import caller
+from services.platform import metrics
 from services.platform.auth import EVERY, Client
-from services.platform.http import LARGE_BODY_LIMIT, Problem, body, json_response
+from services.platform.http import LARGE_BODY_LIMIT, Problem, body, json_response, too_many
 
 log = structlog.get_logger()
 
-PATH = "/v1/feed/logins"
+PATH: Final = "/v1/feed/logins"
+PATIENCE_SECONDS: Final = 15.0
 
 
-def add_routes(app: web.Application) -> None:
+class Feeding(NamedTuple):
+    """What batches are worked on with: connections of their own, few at once, so that nobody else waits for them."""
+
+    house: House
+    room: asyncio.Semaphore
+
+
+FEEDING: Final[web.AppKey[Feeding]] = web.AppKey("feeding", Feeding)
+
+
+def add_routes(app: web.Application, feeding: Feeding) -> None:
+    app[FEEDING] = feeding
     app.router.add_post(PATH, take)
     app.router.add_get(f"{PATH}/{{reference}}", state)
     app.router.add_post(f"{PATH}/{{reference}}/verify", verify)
@@ -28,16 +45,52 @@ def add_routes(app: web.Application) -> None:
 
 
 async def take(request: web.Request) -> web.Response:
-    """An answer for each item, in order; one that is refused does not stop the others."""
-    house, client, account = await _client(request)
-    await may_feed(house, client.client_id)
-    given = await body(request, FeedBody, LARGE_BODY_LIMIT)
-    results = [await feed(house, client.client_id, account, item) for item in given.logins]
+    """An answer for each item, in order; one that is refused does not stop the others. What the account's budget has no
+    room for is refused as a whole, before any of it is done.
+    """
+    _, client, account = await _client(request)
+    async with _room(request) as house:
+        await may_feed(house, client.client_id)
+        given = await body(request, FeedBody, LARGE_BODY_LIMIT)
+        budget = await _spent(house, account, len(given.logins))
+        results = [await feed(house, client.client_id, account, item) for item in given.logins]
+        await house.feeds.count(client.client_id, sum(fed.new for fed in results))
+    _told(client.client_id, results)
+    return json_response({"logins": [_shown(house, fed) for fed in results]}, headers=budget.fields())
+
+
+@asynccontextmanager
+async def _room(request: web.Request) -> AsyncIterator[House]:
+    """Raises 503 `busy` after some seconds in which others were worked on."""
+    feeding = request.app[FEEDING]
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await feeding.room.acquire()
+    except TimeoutError:
+        raise Problem(503, "busy", "Other feeds are being worked on. Send it again.", {"Retry-After": "1"}) from None
+    try:
+        yield feeding.house
+    finally:
+        feeding.room.release()
+
+
+async def _spent(house: House, account: UUID, logins: int) -> Budget:
+    """Raises 429 `feed-budget-spent`, and then nothing is spent."""
+    granted, budget = await house.feeds.spend(account, logins)
+    if granted:
+        return budget
+    wait = budget.seconds_until(logins)
+    detail = f"The account feeds {budget.per_minute} logins a minute; {budget.left} of these {logins} fit now."
+    problem = too_many("feed-budget-spent", detail, wait, **{"violated-policies": ["logins"]})
+    problem.headers |= budget.fields(wait)
+    raise problem
+
+
+def _told(client_id: str, results: Sequence[Fed]) -> None:
     for fed in results:
+        metrics.FED.labels("http", outcome(fed)).inc()
         if fed.new and fed.login is not None:
-            log.info("login_opened", login_id=str(fed.login["login_id"]), fed_by=client.client_id)
-    await house.feeds.count(client.client_id, sum(fed.new for fed in results))
-    return json_response({"logins": [_shown(house, fed) for fed in results]})
+            log.info("login_opened", login_id=str(fed.login["login_id"]), fed_by=client_id)
 
 
 async def state(request: web.Request) -> web.Response:
@@ -71,8 +124,6 @@ async def _login(request: web.Request, house: House, account: UUID) -> UUID:
 
 
 def _shown(house: House, fed: Fed) -> dict[str, Any]:
-    if fed.reason is not None:
-        return {"reference": fed.reference, "status": "refused", "reason": fed.reason}
     if fed.login is None:
-        return {"reference": fed.reference, "status": "refused", "reason": "unknown-user"}
+        return {"reference": fed.reference, "status": "refused", "reason": fed.reason}
     return {"reference": fed.reference, **(shown_at_once(house, fed.login) or status.view(house, fed.login))}

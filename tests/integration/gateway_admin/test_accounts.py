@@ -12,7 +12,8 @@ async def test_an_account_is_made_with_the_usual_settings_and_found_by_id_and_by
     made = await gateway("POST", "/v1/accounts", {"name": name})
     assert made.status == 201
     assert made.data["state"] == "active"
-    assert made.data["settings"] == {"session_seconds": 90 * DAY, "code_digits": 6, "code_seconds": 300}
+    usual = {"session_seconds": 90 * DAY, "code_digits": 6, "code_seconds": 300, "feed_per_minute": 12_000}
+    assert made.data["settings"] == usual
     for key in (name, made.data["account_id"]):
         found = await gateway("GET", f"/v1/accounts/{key}")
         assert (found.status, found.data) == (200, made.data)
@@ -38,6 +39,8 @@ async def test_a_bad_name_is_refused(gateway, name):
         ("code_digits", 11, "6 to 10"),
         ("code_seconds", 59, "60 to 600"),
         ("code_seconds", 601, "60 to 600"),
+        ("feed_per_minute", 499, "500 to 600000"),
+        ("feed_per_minute", 600_001, "500 to 600000"),
     ],
 )
 async def test_a_setting_out_of_range_is_refused_with_its_range(gateway, account, setting, value, words):
