@@ -8,7 +8,9 @@ Look = Literal["figure", "curves"]
 
 
 class Panel(NamedTuple):
-    """`queries`: legend and PromQL. `limits`: where a figure turns yellow and red, the worse the lower if they fall."""
+    """`queries`: legend and PromQL; curves are over the window that Grafana chooses. `limits`: where a figure turns
+    yellow and red, the worse the lower if they fall.
+    """
 
     title: str
     unit: str
@@ -27,7 +29,10 @@ def _quantiles(metric: str, by: str = "", shares: tuple[float, ...] = (0.5, 0.99
     legend = f"p%d {{{{{by}}}}}" if by else "p%d"
     labels = f"le, {by}" if by else "le"
     return tuple(
-        (legend % round(share * 100), f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket[5m])))")
+        (
+            legend % round(share * 100),
+            f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket[$__rate_interval])))",
+        )
         for share in shares
     )
 
@@ -129,7 +134,7 @@ WORKING: Final = Row(
         Panel(
             "Logins",
             "ops",
-            (("{{result}}", "sum by (result) (rate(gatepost_logins_total[5m]))"),),
+            (("{{result}}", "sum by (result) (rate(gatepost_logins_total[$__rate_interval]))"),),
             "First steps, by how they ended.",
         ),
         Panel(
@@ -165,13 +170,18 @@ WORKING: Final = Row(
         Panel(
             "Receipts",
             "ops",
-            (("{{provider}} {{result}}", "sum by (provider, result) (rate(gatepost_receipts_total[5m]))"),),
+            (
+                (
+                    "{{provider}} {{result}}",
+                    "sum by (provider, result) (rate(gatepost_receipts_total[$__rate_interval]))",
+                ),
+            ),
             "What providers said afterwards.",
         ),
         Panel(
             "Fallbacks by reason",
             "ops",
-            (("{{reason}}", "sum by (reason) (rate(gatepost_fallbacks_total[5m]))"),),
+            (("{{reason}}", "sum by (reason) (rate(gatepost_fallbacks_total[$__rate_interval]))"),),
             "Why codes went by e-mail.",
         ),
     ),
@@ -225,19 +235,24 @@ SAFE: Final = Row(
         Panel(
             "Codes tried",
             "ops",
-            (("{{result}}", "sum by (result) (rate(gatepost_verifications_total[5m]))"),),
+            (("{{result}}", "sum by (result) (rate(gatepost_verifications_total[$__rate_interval]))"),),
             "Refused ones were not compared.",
         ),
         Panel(
             "Forged",
             "ops",
-            (("{{kind}}", "sum by (kind) (rate(gatepost_forged_total[5m])) > 0"),),
+            (("{{kind}}", "sum by (kind) (rate(gatepost_forged_total[$__rate_interval])) > 0"),),
             "Tokens, handles and receipts come from anybody.",
         ),
         Panel(
             "SMS that the guard stopped",
             "ops",
-            (("{{reason}} {{action}}", "sum by (reason, action) (rate(gatepost_guard_stops_total[5m])) > 0"),),
+            (
+                (
+                    "{{reason}} {{action}}",
+                    "sum by (reason, action) (rate(gatepost_guard_stops_total[$__rate_interval])) > 0",
+                ),
+            ),
             "Against pumping.",
         ),
     ),
@@ -291,7 +306,7 @@ IN_TIME: Final = Row(
         Panel(
             "Session checks",
             "ops",
-            (("{{source}}", "sum by (source) (rate(gatepost_session_checks_total[5m]))"),),
+            (("{{source}}", "sum by (source) (rate(gatepost_session_checks_total[$__rate_interval]))"),),
             "By where the answer was looked for first.",
         ),
         Panel(

@@ -11,6 +11,8 @@ from functools import cache
 from itertools import product
 from typing import Any, Final, Literal, TypeVar
 
+import asyncpg
+import structlog
 from prometheus_client import (
     GC_COLLECTOR,
     PLATFORM_COLLECTOR,
@@ -23,6 +25,8 @@ from prometheus_client import (
 )
 
 from services.platform.postgres import AWAY
+
+log = structlog.get_logger()
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each series, which nobody asks for
 
@@ -143,7 +147,11 @@ class Measure:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await self._read()
                 self._up.set(1)
-            except AWAY:
+            except (
+                *AWAY,
+                asyncpg.PostgresError,
+            ) as error:  # a table that is not migrated yet keeps no other figure back
+                log.warning("metrics_not_read", error=type(error).__name__)
                 self._closed.forget_what_was_read()
                 self._up.set(0)
             self._last = self._monotonic()

@@ -21,6 +21,7 @@ from tests.programs import program
 RULES: Final = ROOT / "deploy" / "prometheus" / "rules.yml"
 USUAL: Final = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 EVERY_SECONDS: Final = 2
+WINDOW: Final = "20s"
 
 
 @asynccontextmanager
@@ -67,7 +68,12 @@ async def answers(
 async def _asked(
     session: aiohttp.ClientSession, base: str, target: Mapping[str, Any], span: tuple[float, float]
 ) -> Sequence[Series]:
-    asked = {"query": target["expr"], "start": str(span[0]), "end": str(span[1]), "step": str(EVERY_SECONDS)}
+    asked = {
+        "query": target["expr"].replace("$__rate_interval", WINDOW),
+        "start": str(span[0]),
+        "end": str(span[1]),
+        "step": str(EVERY_SECONDS),
+    }
     async with session.get(f"{base}/api/v1/query_range", params=asked) as answer:
         said = await answer.json()
     assert said["status"] == "success", (target["expr"], said)

@@ -69,7 +69,7 @@ def _figure(panel: Mapping[str, Any], box: Box, series: Sequence[Series]) -> Ite
     yield _frame(box, colour)
     yield _text(box.x + 8, box.y + 18, panel["title"], 12, "normal", "#ffffff")
     shown = "   ".join(_said(each, defaults["unit"]) for each in series if each.last is not None) or defaults["noValue"]
-    size = 30 if len(shown) < 12 else 15
+    size = 30 if len(shown) < 12 else 13
     yield _text(box.x + 8, box.y + box.high / 2 + 20, shown, size, "bold", "#ffffff")
 
 
