@@ -1,6 +1,6 @@
 # Gatepost's checkout: `make` lists what can be done.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status logs reset demo test faults fuzz bench screenshots check
+.PHONY: help setup up down status logs reset demo test faults fuzz bench screenshots dashboard check
 
 PYTHON := .venv/bin/python
 READY := .venv/.filled
@@ -43,6 +43,9 @@ bench: $(READY) ## measure rates, delays, processor time and memory; a part with
 
 screenshots: $(READY) ## pictures of every page, light and dark, in .gatepost/screenshots/; the best come to docs/pictures/
 	@$(PYTHON) -m tests.browser.screenshots
+
+dashboard: $(READY) ## what Grafana's dashboard shows of a short run, drawn into docs/pictures/dashboard.svg
+	@$(PYTHON) -m tests.monitoring.picture
 
 check: $(READY) ## format, lint, types, arrows between the layers, sizes
 	@.venv/bin/ruff format --check -q .

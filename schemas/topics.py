@@ -108,6 +108,12 @@ TOPICS: Final = (
     CLIENTS,
     DEAD_LETTERS,
 )
+GROUPS: Final = {
+    "gateway": ("gateway-feed", "gateway-outcomes"),
+    "delivery": ("delivery",),
+    "session-store": ("session-store-writer",),
+}
+"""The consumer groups of each service; their names begin with its own."""
 _BY_EVENT: Final = {event: topic for topic in TOPICS for event in topic.events}
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -15,17 +16,20 @@ from services.platform.clock import new_id
 MEMORY = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC")
 
 
-def program(servers: Path, folder: Path, ports: Ports) -> Program:
-    """Kafka's command; formats its storage the first time."""
+def program(servers: Path, folder: Path, ports: Ports, more: Mapping[str, str] | None = None) -> Program:
+    """Kafka's command; formats its storage the first time. `more`: other settings than the usual."""
     folder.mkdir(parents=True, exist_ok=True)
     properties = folder / "server.properties"
-    properties.write_text(_properties(folder, ports))
+    lines = _properties(folder, ports) | dict(more or {})
+    properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
     if not (folder / "data" / "meta.properties").exists():
         _format(servers, folder, properties)
-    return Program("kafka", _java(servers, folder, "kafka.Kafka", str(properties)), lambda: _answers(ports.kafka))
+    return Program(
+        "kafka", java_command(servers, folder, "kafka.Kafka", str(properties)), lambda: _answers(ports.kafka)
+    )
 
 
-def _java(servers: Path, folder: Path, main: str, *arguments: str) -> list[str]:
+def java_command(servers: Path, folder: Path, main: str, *arguments: str) -> list[str]:
     log4j = Path(__file__).parent / "log4j2.properties"
     options = [f"-Dlog4j2.configurationFile={log4j}", f"-Dkafka.logs.dir={folder}"]
     return [java(), *MEMORY, *options, "-cp", f"{servers / 'kafka'}/*", main, *arguments]
@@ -33,7 +37,7 @@ def _java(servers: Path, folder: Path, main: str, *arguments: str) -> list[str]:
 
 def _format(servers: Path, folder: Path, properties: Path) -> None:
     cluster = base64.urlsafe_b64encode(new_id().bytes).decode().rstrip("=")
-    _run(_java(servers, folder, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)))
+    _run(java_command(servers, folder, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)))
 
 
 def _run(command: list[str]) -> None:
@@ -42,9 +46,9 @@ def _run(command: list[str]) -> None:
         raise Trouble(f"Kafka's storage tool failed:\n{done.stdout[-800:]}{done.stderr[-800:]}")
 
 
-def _properties(folder: Path, ports: Ports) -> str:
+def _properties(folder: Path, ports: Ports) -> dict[str, str]:
     port, controller = ports.kafka, ports.kafka_controller
-    lines = {
+    return {
         "process.roles": "broker,controller",
         "node.id": "1",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
@@ -66,7 +70,6 @@ def _properties(folder: Path, ports: Ports) -> str:
         "num.io.threads": "4",
         "log.cleaner.dedupe.buffer.size": "16777216",
     }
-    return "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
 async def _answers(port: int) -> bool:

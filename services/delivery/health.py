@@ -1,5 +1,6 @@
 """One reading of how delivery is, for whoever asks: the API, the command line, the metrics."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Protocol
@@ -10,7 +11,7 @@ from services.delivery.fresh import Fresh
 from services.delivery.lanes import Lane
 from services.delivery.pauses import Pause
 from services.delivery.watchdog import Seen
-from services.platform import metrics
+from services.platform import metrics, outbox
 from services.platform.clock import Clock
 
 FRESH_SECONDS: Final = 2.0
@@ -62,14 +63,19 @@ class Recent(msgspec.Struct, frozen=True, kw_only=True):
     providers: Sequence[Calls]
 
 
-class Read(msgspec.Struct, frozen=True, kw_only=True):
+class Stand(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits, and nothing of what happened."""
+
+    waiting: Waiting
+    outbox: Standing
+    dead_letters: Capped
+
+
+class Read(Stand, frozen=True, kw_only=True):
     """What the database tells, in one look."""
 
     now: datetime
-    waiting: Waiting
-    outbox: Standing
     recent: Recent
-    dead_letters: Capped
     paused: Sequence[Pause]
     providers: Sequence[Mapping[str, Any]]
     migrations: Sequence[str]
@@ -101,6 +107,7 @@ class Vitals(Protocol):
     """The part of Postgres that the reading needs."""
 
     async def read(self) -> Read: ...
+    async def stand(self) -> Stand: ...
 
 
 class Checkup:
@@ -115,9 +122,13 @@ class Checkup:
         return await self._fresh.of(None)
 
     async def _look(self, _: None) -> Health:
-        health = self._made(await self._vitals.read())
-        tell(health)
-        return health
+        return self._made(await self._vitals.read())
+
+    async def measure(self) -> None:
+        """For a scrape: what stands now. What happened lately, counters say."""
+        for lane in self._lanes():
+            metrics.BREAKER_CLOSED.labels(lane.channel.channel, lane.channel.name).set(lane.breaker.state == "closed")
+        tell(await self._vitals.stand())
 
     def _made(self, read: Read) -> Health:
         here = {
@@ -136,13 +147,16 @@ def _kafka(seen: Seen) -> Kafka:
     return Kafka(lag=lag, answered_seconds=None if seen.answered_ago is None else round(seen.answered_ago, 1))
 
 
-def tell(health: Health) -> None:
+def tell(stand: Stand) -> None:
     """The same figures, as metrics."""
-    metrics.OLDEST_CODE_SECONDS.set(health.waiting.oldest_seconds)
-    metrics.CODES_WAITING.set(health.waiting.due)
-    metrics.OUTBOX_OLDEST_SECONDS.set(health.outbox.oldest_seconds)
-    metrics.OUTBOX_WAITING.set(health.outbox.waiting)
-    metrics.DEAD_LETTERS_OPEN.set(health.dead_letters)
-    metrics.KAFKA_LAG.set(health.kafka.lag)
-    for row in health.providers:
-        metrics.BREAKER_CLOSED.labels(row["channel"], row["name"]).set(row["breaker"] == "closed")
+    metrics.OLDEST_CODE_SECONDS.set(stand.waiting.oldest_seconds)
+    metrics.CODES_WAITING.set(stand.waiting.due)
+    metrics.CODES_HELD_BACK.set(stand.waiting.held_back)
+    metrics.DEAD_LETTERS_OPEN.set(stand.dead_letters)
+    outbox.tell(**msgspec.structs.asdict(stand.outbox))
+
+
+def lag_of(seen: Seen, topic: str) -> float:
+    """Records of the topic that this worker has not read; no number while it has no partition of it."""
+    places = [place for (name, _), place in seen.places.items() if name == topic]
+    return float(sum(max(0, place.end - place.position) for place in places)) if places else math.nan

@@ -15,13 +15,14 @@ import asyncpg
 import structlog
 from aiohttp import web
 
+from schemas import topics
 from services.delivery.channels.webhooks.judging import Loaded
 from services.delivery.compose import Secrets
 from services.delivery.dead_letters import Taker
 from services.delivery.figures import Adder, Charts
 from services.delivery.gate import Gate
 from services.delivery.gatekeeper import Gatekeeper
-from services.delivery.health import Checkup
+from services.delivery.health import Checkup, lag_of
 from services.delivery.ingest import Ingest
 from services.delivery.messages import judging
 from services.delivery.messages.library import Library
@@ -51,7 +52,7 @@ from services.delivery.settings import DeliverySettings
 from services.delivery.tail import Tail
 from services.delivery.unreached import Headcount
 from services.delivery.watchdog import Agents, Pulse, Seen, Watch, end_worker, keep_watch
-from services.platform import clients, http
+from services.platform import clients, http, metrics
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
 from services.platform.kafka import Connection, Producer
@@ -63,6 +64,7 @@ from services.platform.keys.keyring import Keyrings
 from services.platform.keys.tokens import ReceiptTokens
 from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
+from services.platform.topics import tell_lacks
 from services.platform.work import spare_the_collector
 
 log = structlog.get_logger()
@@ -101,6 +103,7 @@ class House:
         await self.controls.add_providers(self.routing.names())
         await self.refresh()
         self.checkup.seen = seen
+        _tell_lag(seen)
         self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
         spare_the_collector()
         log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
@@ -110,7 +113,8 @@ class House:
         watching = self._watch(agents, seen)
         working = [self.sender.run(), self.outbox.run(), self.replayer.run(), self.gatekeeper.keep_tidy()]
         adding = Adder(PostgresMinutes(self.pool)).run()
-        return [*working, adding, follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
+        lacks = tell_lacks(connection, "delivery")
+        return [*working, lacks, adding, follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
 
     async def _watch(self, agents: Agents, seen: Callable[[], Seen]) -> None:
         pulse = Pulse(end_worker)
@@ -199,6 +203,17 @@ def _wired(
         site=operations.add_to(api.build(parts)),
         checkup=parts.checkup,
     )
+
+
+def _tell_lag(seen: Callable[[], Seen]) -> None:
+    """From now on a scrape asks Faust's consumer. `clients` is followed by another."""
+    taken = [topic.name for topic in topics.TOPICS if "delivery" in topic.consumers and topic is not topics.CLIENTS]
+    for topic in taken:
+        metrics.KAFKA_LAG.labels(topic, "delivery").set_function(partial(_lag, seen, topic))
+
+
+def _lag(seen: Callable[[], Seen], topic: str) -> float:
+    return lag_of(seen(), topic)
 
 
 def _secrets(settings: DeliverySettings, rings: Keyrings, library: Library) -> Secrets:

@@ -2,14 +2,20 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
 from services.delivery.ports import Job, Result
+from services.delivery.states import State
+from services.delivery.vendor_errors import RECIPIENTS_OWN, word_of
 from services.platform import metrics
 from services.platform.clock import Clock
+from services.platform.metering import country
 
 log = structlog.get_logger()
+
+FIRST_CODES: Final = ("login", "fallback:login")
 
 
 class Look:
@@ -39,8 +45,8 @@ def told_if_crashed(job: Job, task: "asyncio.Task[None]") -> None:
         log.error("delivery_crashed", login_id=str(job.login_id), exc_info=error)
 
 
-def tell(job: Job, result: Result, call_ms: int | None, held: bool) -> None:
-    """One line and one count for each look at a row; never who it was sent to."""
+def tell(job: Job, result: Result, now: datetime, held: bool) -> None:
+    """One line and one count for each look at a row that ended at `now`; never who it was sent to."""
     provider = result.provider or "none"
     log.info(
         "delivery" if held else "delivery_result_came_late",
@@ -51,8 +57,22 @@ def tell(job: Job, result: Result, call_ms: int | None, held: bool) -> None:
         reason=result.reason,
         provider=provider,
         tries=job.tries,
-        ms=call_ms,
+        ms=result.ms,
     )
-    if call_ms is not None:
-        metrics.SENDS.labels(job.channel, provider, result.state.value).inc()
-        metrics.SEND_SECONDS.labels(job.channel, provider).observe(call_ms / 1000)
+    if result.ms is not None:
+        _measure_call(job, result, result.ms / 1000, now)
+    elif job.state == State.SENT and result.log is None:  # no receipt came
+        metrics.RECEIPTS.labels(job.channel, provider, country(job.country), State.UNKNOWN.value).inc()
+
+
+def _outcome(result: Result) -> str:
+    """A fault of the number says nothing of the provider."""
+    return "wrong-number" if word_of(result.reason or "") in RECIPIENTS_OWN else result.state.value
+
+
+def _measure_call(job: Job, result: Result, seconds: float, now: datetime) -> None:
+    provider = result.provider or "none"
+    metrics.SENDS.labels(job.channel, provider, country(job.country), _outcome(result)).inc()
+    metrics.SEND_SECONDS.labels(job.channel, provider).observe(seconds)
+    if result.state == State.SENT and job.cause in FIRST_CODES:
+        metrics.LOGIN_TO_CODE_SECONDS.labels(job.channel).observe((now - job.begun_at).total_seconds())

@@ -16,7 +16,9 @@ from services.delivery import fallback, outcomes
 from services.delivery.compose import Secrets
 from services.delivery.ports import Consequences, Job, LoginNow, Result
 from services.delivery.states import DID_NOT_ARRIVE, State
+from services.platform import metrics
 from services.platform.keys.keyring import UnknownKey
+from services.platform.metering import country
 
 log = structlog.get_logger()
 
@@ -74,6 +76,8 @@ async def receive(received: Received, secrets: Secrets, delivery_id: UUID, resul
         if then is None:
             return False
         if await received.try_settle(job, result, then):
+            of = (job.channel, result.provider or job.provider or "none", country(job.country), result.state.value)
+            metrics.RECEIPTS.labels(*of).inc()
             return True
     log.warning("receipt_not_applied", delivery_id=str(delivery_id), state=result.state.value)
     return False

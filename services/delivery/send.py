@@ -235,12 +235,14 @@ class Sender:
             await self._settle(job, deadlines.without_key(job), look)
 
     async def _settle(self, job: Job, result: Result, look: Look) -> None:
+        ended = look.now()
+
         async def write() -> bool:
             then = await self._consequences(job, result, look)
             return await self._ledger.settle(job, result, then)
 
         held = await until_it_works(write, "result_not_written_yet")
-        tell(job, result, look.call_ms(), held)
+        tell(job, result, ended, held)
         if result.pause is not None and result.state == State.QUEUED:
             asyncio.get_running_loop().call_later(result.pause, self._wake.set)
 

@@ -38,7 +38,7 @@ from services.login_gateway.routes.described import DOCUMENT
 from services.login_gateway.second_road import SessionStore
 from services.login_gateway.session_calls import SessionCalls
 from services.login_gateway.settings import GatewaySettings
-from services.platform import auth, clients, http, migrate, outbox
+from services.platform import auth, clients, http, metrics, migrate, outbox
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
 from services.platform.introspection import Introspection
@@ -50,8 +50,10 @@ from services.platform.keys.files import purposes_of
 from services.platform.keys.grants import Signer
 from services.platform.keys.keyring import Keyrings, Ring
 from services.platform.keys.tokens import Handles, Mint, SessionTokens
+from services.platform.metering import Measure
 from services.platform.outbox import Outbox
 from services.platform.postgres import connect_when_up
+from services.platform.topics import tell_lacks
 from services.platform.ui.docs import pages as docs
 from services.platform.ui.forgery import FormTokens
 from services.platform.work import or_stop
@@ -91,7 +93,7 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
             or_stop("feed-turns", take_turns(road)),
             or_stop("code-key", roll_daily(house.codes, house.clock)),
         )
-        tasks = [asyncio.create_task(each) for each in work]
+        tasks = [asyncio.create_task(each) for each in (*work, tell_lacks(connection, "gateway"))]
         try:
             yield build_app(house, ground, rings, store, _session_calls(settings, session))
         finally:
@@ -117,6 +119,7 @@ def build_app(
         return {"keys": rings.report(), "outbox": standing, "migrations": migrations}
 
     app = http.base_app("gateway", ready, DOCUMENT)
+    app[http.MEASURE] = Measure(metrics.CLOSED, metrics.DATABASE_UP, lambda: outbox.measure(pool))
     app[HOUSE] = house
     directory = clients.ClientDirectory(pool)
     app[auth.CHECK_CLIENT] = directory.check

@@ -21,7 +21,7 @@ from services.login_gateway.feed_records import FedRecord, NotTaken, Sender
 from services.login_gateway.ports import Contended, Move, Moved, NotStorable
 from services.platform import metrics
 from services.platform.dead_letters import DeadLetters
-from services.platform.kafka import Connection, cluster_id, group_consumer, stop
+from services.platform.kafka import Connection, cluster_id, group_consumer, stop, tell_lag
 from services.platform.postgres import AWAY, until_it_works
 
 log = structlog.get_logger()
@@ -77,6 +77,7 @@ class FedLogins(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._cluster = await cluster_id(self._connection)
                 self._consumer.subscribe([TOPIC], listener=self)
                 await self._consumer.start()
+                tell_lag(self._consumer, TOPIC, "gateway-feed")
                 await self._consume()
             except (KafkaError, OSError) as away:
                 log.warning("feed_topic_away", topic=TOPIC, error=type(away).__name__)

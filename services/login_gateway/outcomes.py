@@ -13,7 +13,7 @@ from schemas.events import CodeDelivered, CodeSent, DeliveryFailed
 from services.login_gateway.ports import Logins, NotStorable, Word
 from services.login_gateway.status import word_of
 from services.platform.dead_letters import DeadLetters
-from services.platform.kafka import IN_BATCHES, Connection, group_consumer, stop
+from services.platform.kafka import IN_BATCHES, Connection, group_consumer, stop, tell_lag
 from services.platform.postgres import until_it_works
 
 log = structlog.get_logger()
@@ -27,6 +27,7 @@ async def follow_outcomes(logins: Logins, connection: Connection, dead_letters: 
         try:
             consumer.subscribe([topics.DELIVERY_OUTCOMES.name])
             await consumer.start()
+            tell_lag(consumer, topics.DELIVERY_OUTCOMES.name, "gateway-outcomes")
             await _read(logins, consumer, dead_letters)
         except (KafkaError, OSError) as away:
             log.warning("outcomes_topic_away", error=type(away).__name__)

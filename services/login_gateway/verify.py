@@ -61,9 +61,9 @@ async def verify_code(house: House, login_id: UUID, given: str, key: str | None)
     if tried.feed_stopped:
         feed_stopped(tried.login["fed_by"])
     if isinstance(tried.judged, Wrong):
-        _wrong(house, tried.login)
-    metrics.VERIFICATIONS.labels("right").inc()
+        _wrong(house, tried.login, tried.judged)
     right = tried.judged
+    _tell_right(tried.login, right)
     return _signed_in(house, tried.login, right.issued_at, right.mint_key_id, right.channel)
 
 
@@ -132,8 +132,17 @@ def _expected(house: House, login: Row, channel: str) -> str:
         raise unavailable("code-key-unavailable", "The key of this login's code is not here.") from None
 
 
-def _wrong(house: House, login: Row) -> NoReturn:
+def _tell_right(login: Row, right: Right) -> None:
+    metrics.VERIFICATIONS.labels("right").inc()
+    took: timedelta = login["counted_at"] - login["created_at"]
+    metrics.LOGIN_TO_VERIFIED_SECONDS.labels(right.channel).observe(took.total_seconds())
+
+
+def _wrong(house: House, login: Row, judged: Wrong) -> NoReturn:
+    """A user is locked by one try: who is locked has no other counted."""
     metrics.VERIFICATIONS.labels("wrong").inc()
+    if judged.locked is not None:
+        metrics.USERS_LOCKED.inc()
     left = max(0, house.settings.tries_per_login - login["attempts"])
     if left == 0:
         raise closed_problem("too-many-attempts")

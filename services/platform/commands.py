@@ -2,20 +2,20 @@
 
 import asyncio
 import json
-import shlex
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
 
+from services.platform import acls
 from services.platform.cli import fail
 from services.platform.keys import files
 from services.platform.keys.keyring import KeyringError, read_ring
 
 if TYPE_CHECKING:
     from services.platform.kafka import Connection
+    from services.platform.topics_check import Finding
 
 keys = typer.Typer(no_args_is_help=True, help="Keyring files: make, rotate, list.")
 topics = typer.Typer(no_args_is_help=True, help="Kafka topics: create, check, rights, publish.")
@@ -110,36 +110,76 @@ def create(
     typer.echo("created " + ", ".join(made) if made else "all topics exist")
 
 
-@topics.command("check")
-def check() -> None:
-    """Say which topics of the contract the cluster lacks; exit 1 if any."""
-    from services.platform.topics import missing_topics
+Principals = Annotated[
+    list[str] | None,
+    typer.Option(help="Who somebody is to Kafka, like gateway=User:CN=gateway,O=Example; may be repeated."),
+]
 
-    missing = asyncio.run(missing_topics(_connection()))
-    typer.echo("missing: " + ", ".join(missing) + "; run `gatepost topics create`" if missing else "all topics exist")
-    raise typer.Exit(1 if missing else 0)
+
+@topics.command("check")
+def check(
+    principal: Principals = None,
+    who: Annotated[
+        str | None, typer.Option("--as", help="Only what this service may do, by the rights of who asks.")
+    ] = None,
+    partitions: Annotated[int, typer.Option(help="For every topic but `clients`.", min=1)] = 12,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """What of the cluster is not as the code needs it, and the commands that mend it. Exit 1 if anything is wrong, 2 if
+    Kafka could not be asked. Needs GATEPOST_KAFKA and, for the rights of all, an administrator of Kafka.
+    """
+    from services.platform.topics_check import SERVICES
+
+    names = _principals(principal)
+    if who is not None and who not in SERVICES:
+        raise typer.BadParameter(f"{who}: one of {', '.join(SERVICES)}")
+    found = asyncio.run(_found(who, names, partitions))
+    wrong = any(each.level == "wrong" for each in found)
+    if as_json:
+        typer.echo(msgspec.json.encode({"ok": not wrong, "findings": found}))
+    elif not found:
+        typer.echo("all topics are as they are meant")
+    else:
+        typer.echo("# KAFKA is a broker of the cluster, ADMIN a properties file of somebody who may alter it")
+        for each in found:
+            typer.echo(f"{each.level:5}  {each.about}  {each.says}")
+            for line in each.mend:
+                typer.echo(f"       {line}")
+    raise typer.Exit(1 if wrong else 0)
+
+
+async def _found(who: str | None, names: dict[str, str], partitions: int) -> "list[Finding]":
+    from aiokafka.errors import KafkaError
+
+    from schemas.topics import GROUPS, TOPICS
+    from services.platform import cluster
+    from services.platform.topics_check import judged, of_own
+
+    connection = _connection()
+    try:
+        if who is not None:
+            return of_own(who, await cluster.own(connection, GROUPS[who]), names.get(who, f"User:{who}"))
+        found = await cluster.cluster(connection, [topic.name for topic in TOPICS])
+        return judged(found, partitions, names)
+    except (KafkaError, OSError, TimeoutError) as away:
+        fail(f"Kafka does not answer ({type(away).__name__}). Does it run at the address in GATEPOST_KAFKA?", code=2)
 
 
 @topics.command("rights")
 def rights(
-    principal: Annotated[
-        list[str] | None,
-        typer.Option(help="Who somebody is to Kafka, like gateway=User:CN=gateway,O=Example; may be repeated."),
-    ] = None,
+    principal: Principals = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """What each principal may write and read, as lines for kafka-acls.sh; nobody needs more."""
     from schemas.topics import rights as of_table
 
-    known, named = of_table(), dict(_pair(each) for each in principal or [])
-    if unknown := named.keys() - known.keys():
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: one of {', '.join(known)}")
+    known, named = of_table(), _principals(principal)
     if as_json:
         typer.echo(json.dumps({who: {what: sorted(of) for what, of in may.items()} for who, may in known.items()}))
         return
     typer.echo("# KAFKA is a broker of the cluster, ADMIN a properties file of somebody who may alter its ACLs")
     for who, may in known.items():
-        for line in _acls(who, named.get(who, f"User:{who}"), may):
+        for line in acls.lines(who, named.get(who, f"User:{who}"), may):
             typer.echo(line)
 
 
@@ -158,22 +198,20 @@ def publish(file: Path) -> None:
     typer.echo(f"published to {record.topic}")
 
 
+def _principals(given: list[str] | None) -> dict[str, str]:
+    from schemas.topics import rights as of_table
+
+    named = dict(_pair(each) for each in given or [])
+    if unknown := named.keys() - of_table().keys():
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: one of {', '.join(of_table())}")
+    return named
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, _, principal = text.partition("=")
     if ":" not in principal:
         raise typer.BadParameter(f"{text}: write it as gateway=User:…")
     return name, principal
-
-
-def _acls(who: str, principal: str, may: Mapping[str, frozenset[str]]) -> Iterator[str]:
-    """Consumer groups are named after who they belong to."""
-    start = 'kafka-acls.sh --bootstrap-server "$KAFKA" --command-config "$ADMIN" --add --force --allow-principal '
-    start += shlex.quote(principal)
-    for operation, what in (("Write", may["write"]), ("Read", may["read"])):
-        if what:
-            yield f"{start} --operation {operation} " + " ".join(f"--topic {name}" for name in sorted(what))
-    if may["read"]:
-        yield f"{start} --operation Read --group {who} --resource-pattern-type prefixed"
 
 
 def _connection() -> "Connection":

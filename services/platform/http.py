@@ -11,11 +11,12 @@ import msgspec
 import structlog
 from aiohttp import ClientConnectionResetError, web
 from aiohttp.typedefs import Handler, Middleware
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from services.platform import metrics
 from services.platform.bad_bodies import told
 from services.platform.keys.keyring import KeyringError
+from services.platform.metering import Measure, Shown
 from services.platform.postgres import AWAY
 from services.platform.work import spare_the_collector
 
@@ -27,7 +28,7 @@ T = TypeVar("T")
 Ready = Callable[[], Awaitable[dict[str, Any]]]
 READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
 OPENAPI: Final = web.AppKey("openapi", dict)
-MEASURE: Final[web.AppKey[Callable[[], Awaitable[object]]]] = web.AppKey("measure")
+MEASURE: Final = web.AppKey("measure", Measure)
 """What is measured anew whenever somebody reads the metrics."""
 BEGUN: Final = web.RequestKey("begun", bool)
 
@@ -223,7 +224,7 @@ def base_app(service: str, ready: Ready, openapi: dict[str, Any], *middlewares: 
 
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", _metrics)
+    app.router.add_get("/metrics", _metrics(Shown(metrics.CLOSED, service)))
     app.router.add_get("/openapi.json", _openapi)
     return app
 
@@ -243,11 +244,13 @@ async def _readiness(service: str, ready: Ready) -> web.Response:
     return json_response({"status": "ready", "service": service, **details})
 
 
-async def _metrics(request: web.Request) -> web.Response:
-    if (measure := request.app.get(MEASURE)) is not None:
-        with suppress(*AWAY):
+def _metrics(shown: Shown) -> Handler:
+    async def answer(request: web.Request) -> web.Response:
+        if (measure := request.app.get(MEASURE)) is not None:
             await measure()
-    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=shown.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return answer
 
 
 async def _openapi(request: web.Request) -> web.Response:

@@ -1,6 +1,7 @@
 """aiokafka with the settings that lose and double nothing."""
 
 import asyncio
+import math
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -16,6 +17,7 @@ from aiokafka.errors import (
     RecordListTooLargeError,
 )
 
+from services.platform import metrics
 from services.platform.settings import KafkaSettings
 
 log = structlog.get_logger()
@@ -192,6 +194,22 @@ def followed(consumer: Any) -> list[Any]:
     """The fetcher's own record of each partition that it follows."""
     assignment = consumer._subscription.subscription.assignment
     return [assignment.state_value(partition) for partition in consumer.assignment()]
+
+
+def tell_lag(consumer: Any, topic: str, name: str) -> None:
+    """From now on a scrape asks this consumer how many records of the topic it has not given yet."""
+    metrics.KAFKA_LAG.labels(topic, name).set_function(lambda: _lag(consumer))
+
+
+def _lag(consumer: Any) -> float:
+    """Looks at what the fetcher keeps: asks nobody. No number without a partition that was heard of."""
+    if consumer._closed:
+        return math.nan
+    try:
+        states = [state for state in followed(consumer) if state.has_valid_position and state.highwater is not None]
+    except AttributeError:  # no subscription yet, or none any more
+        return math.nan
+    return float(sum(max(0, state.highwater - state.position) for state in states)) if states else math.nan
 
 
 async def partitions_of(consumer: Any, topic: str) -> set[int]:

@@ -70,6 +70,17 @@ async def standing(connection: Any) -> dict[str, Any]:
     return dict(await connection.fetchrow(STANDING))
 
 
+async def measure(connection: Any) -> None:
+    """The same, for a scrape."""
+    tell(**await standing(connection))
+
+
+def tell(waiting: int, oldest_seconds: float, parked: int) -> None:
+    metrics.OUTBOX_WAITING.set(waiting)
+    metrics.OUTBOX_OLDEST_SECONDS.set(oldest_seconds)
+    metrics.OUTBOX_PARKED.set(parked)
+
+
 def row_for(event: Event, signer: Signer | None = None) -> OutboxRow:
     """Encode an event for its topic; events of the signed kinds need the signer."""
     topic, key, value = topics.topic_of(event).name, topics.key_of(event), codec.encode(event)

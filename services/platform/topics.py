@@ -1,11 +1,21 @@
 """Topics are made from the table in `schemas/topics.py`, never by writing to them."""
 
-import msgspec
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import for_code
+import asyncio
+from typing import Final
 
-from schemas.topics import TOPICS, Topic
+import msgspec
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, for_code
+
+from schemas.topics import GROUPS, TOPICS, Topic
+from services.platform.cluster import own
 from services.platform.kafka import Connection, Producer
+from services.platform.topics_check import of_own
+
+log = structlog.get_logger()
+
+RETRY_SECONDS: Final = 2.0
 
 
 async def create_topics(connection: Connection, partitions: int, replication: int) -> list[str]:
@@ -21,6 +31,22 @@ async def create_topics(connection: Connection, partitions: int, replication: in
         return [topic.name for topic in missing]
     finally:
         await admin.close()
+
+
+async def tell_lacks(connection: Connection, who: str) -> None:
+    """Once Kafka answers: one line that names what this service lacks there. It runs all the same, since whoever mends
+    that need not start it again.
+    """
+    while True:
+        try:
+            found = of_own(who, await own(connection, GROUPS[who]), f"User:{who}")
+            break
+        except (KafkaError, OSError, TimeoutError) as away:
+            log.info("kafka_not_asked_yet", error=type(away).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+    if found:
+        lacks = [f"{each.about}: {each.says}" for each in found]
+        log.error("kafka_lacks", lacks=lacks, do=f"gatepost topics check --as {who}")
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from services.platform import auth, clients, http, migrate
+from services.platform import auth, clients, http, metrics, migrate, outbox
 from services.platform.cookies import session_cookie
 from services.platform.dead_letters import DeadLetters
 from services.platform.kafka import Connection, Producer
@@ -18,8 +18,10 @@ from services.platform.keys.files import purposes_of
 from services.platform.keys.grants import Verifier
 from services.platform.keys.keyring import Keyrings
 from services.platform.keys.tokens import SessionTokens
+from services.platform.metering import Measure
 from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
+from services.platform.topics import tell_lacks
 from services.platform.ui import pages
 from services.platform.ui.docs import pages as docs
 from services.platform.work import or_stop
@@ -48,12 +50,12 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
     await clock.measure()
     producer = Producer(connection, "gatepost-session-store")
     letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, NAME)
-    outbox, directory = Outbox(pool, producer), clients.ClientDirectory(pool)
+    published, directory = Outbox(pool, producer), clients.ClientDirectory(pool)
     neighbours = Neighbours(settings.database.get_secret_value())
     reader = Reader(pool, clock, connection, verifier, neighbours, settings.cached_sessions)
     writer = Writer(pool, clock, connection, verifier, letters)
     work = (
-        or_stop("outbox", outbox.run()),
+        or_stop("outbox", published.run()),
         or_stop("clock", clock.keep()),
         or_stop("reader", reader.run()),
         or_stop("neighbours", neighbours.run(reader.learn)),
@@ -62,16 +64,16 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
         or_stop("purge", Purge(pool, clock).run()),
         or_stop("clients", clients.follow(directory, connection, verifier, letters, NAME)),
     )
-    tasks = [asyncio.create_task(each) for each in work]
+    tasks = [asyncio.create_task(each) for each in (*work, tell_lacks(connection, NAME))]
     tokens, cookie = SessionTokens(rings.secret("session")), session_cookie(settings.cookie_domain)
-    store = Store(pool, clock, reader, tokens, verifier, outbox, settings.issuer, cookie)
+    store = Store(pool, clock, reader, tokens, verifier, published, settings.issuer, cookie)
     try:
         yield build_app(store, directory, rings, await migrate.missing(pool, NAME))
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await outbox.drain()
+        await published.drain()
         await producer.stop()
         await pool.close()
 
@@ -91,7 +93,10 @@ def build_app(
         return {"feed": "current" if current else "behind", "keys": rings.report(), "migrations": migrations}
 
     app = http.base_app(NAME, ready, DOCUMENT)
+    app[http.MEASURE] = Measure(metrics.CLOSED, metrics.DATABASE_UP, lambda: outbox.measure(store.pool))
     app[STORE] = store
+    metrics.SESSION_FEED_AGE_SECONDS.set_function(store.reader.age)
+    metrics.SESSION_FEED_CURRENT.set_function(store.reader.current)
     app[auth.CHECK_CLIENT] = directory.check
     app[auth.INTROSPECT] = _introspector(store)
     sessions.add_routes(app)

@@ -51,6 +51,10 @@ class Freshness:
         self._looked = now
         return good and not self.lost
 
+    def heard(self) -> float:
+        """When the partition was heard of that was heard of least, by monotonic time."""
+        return min((seen.heard for seen in self._all), default=self._looked)
+
     def _good(self, seen: _Seen, now: float) -> bool:
         self._note(seen, now)
         if seen.stamp is None or now - seen.heard > FRESH_SECONDS:

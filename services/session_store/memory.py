@@ -98,6 +98,13 @@ class Session(NamedTuple):
         return cls(**{**values, "claims": row["claims"] or NO_CLAIMS})
 
 
+class Found(NamedTuple):
+    """What is known of a login: its session, or that it was revoked, or (yet) neither."""
+
+    session: Session | None
+    revoked: bool = False
+
+
 @dataclass
 class Rules:
     """What ends sessions. Applying an event twice, late or out of order changes nothing."""
@@ -167,6 +174,20 @@ class Memory:
                 self.rules.stopped.add(change.account_id)
             case _:
                 assert_never(change)
+
+    def knows(self, change: Change) -> bool:
+        """Whether applying it would end nothing that this memory has not ended already."""
+        match change:
+            case ExpireAll():
+                return self.rules.floors.get((change.scope, UUID(change.whose)), 0) >= change.floor
+            case SessionPolicyChanged():
+                policy = Policy(change.effective_at.timestamp(), change.max_age)
+                return policy in self.rules.policies.get(UUID(change.account_id), ())
+            case SessionRevoked():
+                return UUID(change.login_id) in self.rules.revoked
+            case Stop():
+                return change.account_id in self.rules.stopped
+        return False
 
     def revoke(self, login_id: UUID, now: float, place: Place = NOWHERE) -> None:
         self.rules.revoked[login_id] = Learned(now, place)

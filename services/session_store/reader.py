@@ -21,15 +21,15 @@ from cachetools import TTLCache
 from schemas import codec
 from schemas.events import SessionRevoked, Verified
 from services.platform import failpoints, metrics
-from services.platform.kafka import Connection, cluster_id, followed, follower, partitions_of, stop
+from services.platform.kafka import Connection, cluster_id, followed, follower, partitions_of, stop, tell_lag
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.tokens import Token
 from services.platform.postgres import AWAY
-from services.session_store import apply
+from services.session_store import apply, lateness
 from services.session_store.arrivals import AGAIN_SECONDS, NEAR_SECONDS, Arrivals, soon
 from services.session_store.clock import DatabaseClock
 from services.session_store.feed import Freshness
-from services.session_store.memory import Change, Memory, Place, Rules, Session
+from services.session_store.memory import NOWHERE, Change, Found, Memory, Place, Rules, Session
 from services.session_store.neighbours import RULES_OF, Known, Neighbours, everything_known, fill, remember
 from services.session_store.writer import STORED, TOPIC, read_record
 
@@ -59,13 +59,6 @@ class Alive(NamedTuple):
     until: float
 
 
-class Found(NamedTuple):
-    """What is known of a login: its session, or that it was revoked, or (yet) neither."""
-
-    session: Session | None
-    revoked: bool = False
-
-
 class Reader:
     """`alive` answers for a token; `run` keeps the memory true."""
 
@@ -88,6 +81,7 @@ class Reader:
         self._coming: Memory | None = None
         self._cluster = ""
         self._feed: Freshness | None = None
+        self._heard = time.monotonic()
         self._arrivals = Arrivals()
         self._missed: TTLCache[UUID, Found] = TTLCache(MISSED, MISSED_SECONDS)
         self.away = False
@@ -111,16 +105,22 @@ class Reader:
         """What ends sessions of these accounts and users. Raises `Unknown`."""
         return self.memory.rules if self.current() else await self._rules_of(list(ids))
 
+    def age(self) -> float:
+        """Seconds since the partition was heard of that was heard of least; it grows while there is no feed."""
+        if self._feed is not None:
+            self._heard = self._feed.heard()
+        return time.monotonic() - self._heard
+
     def apply(self, changes: Iterable[Change]) -> None:
         """What this process has just committed: in memory at once, also in the one that a snapshot is filling."""
         now = self._clock.now()
         for change in changes:
-            for memory in self._memories():
-                memory.apply(change, now)
-            self._tell(change)
+            self._take(change, now)
 
     def learn(self, known: Known) -> None:
         """What neighbours have committed, likewise."""
+        if self._feed is not None:
+            lateness.measure_floors(self.memory, known.floors, self._clock.now())
         for memory in self._memories():
             remember(memory, known, self._clock.now())
 
@@ -138,6 +138,7 @@ class Reader:
                 self.away = self.away or isinstance(away, KafkaError)
                 log.warning("session_feed_away", error=type(away).__name__)
             finally:
+                self.age()
                 self._feed = None
                 await stop(consumer)
             await asyncio.sleep(0.5)
@@ -165,6 +166,7 @@ class Reader:
         found = await partitions_of(consumer, TOPIC)
         partitions = [TopicPartition(TOPIC, number) for number in sorted(found)]
         consumer.assign(partitions)
+        tell_lag(consumer, TOPIC, "session-store-reader")
         for partition in partitions:
             consumer.seek(partition, stored.get(partition.partition, 0))
         ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)
@@ -199,10 +201,13 @@ class Reader:
             change = read_record(self._verifier, record, now)
         except (BadSignature, codec.BadEvent, apply.Refused):
             return
-        self.memory.apply(change, now, Place(record.partition, record.offset))
-        self._tell(change)
+        self._take(change, now, Place(record.partition, record.offset))
 
-    def _tell(self, change: Change) -> None:
+    def _take(self, change: Change, now: float, place: Place = NOWHERE) -> None:
+        if self._feed is not None:
+            lateness.measure(self.memory, change, now)
+        for memory in self._memories():
+            memory.apply(change, now, place)
         if isinstance(change, Verified | SessionRevoked):
             self._missed.pop(UUID(change.login_id), None)
             self._arrivals.told(UUID(change.login_id))

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from schemas import codec, topics
 from services.platform import failpoints, metrics
 from services.platform.dead_letters import DeadLetters
-from services.platform.kafka import IN_BATCHES, Connection, cluster_id, group_consumer, stop
+from services.platform.kafka import IN_BATCHES, Connection, cluster_id, group_consumer, stop, tell_lag
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.postgres import AWAY
 from services.session_store import apply
@@ -71,6 +71,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._cluster = await cluster_id(self._connection)
                 self._consumer.subscribe([TOPIC], listener=self)
                 await self._consumer.start()
+                tell_lag(self._consumer, TOPIC, "session-store-writer")
                 await self._consume()
             except OffsetOutOfRangeError:
                 log.critical("stored_offset_outside_the_log")

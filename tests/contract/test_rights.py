@@ -57,7 +57,10 @@ def test_every_consumer_group_bears_the_name_of_its_service():
     }
     names = {"login_gateway": "gateway", "delivery": "delivery", "session_store": "session-store"}
     assert {folder for folder, _ in groups} == set(names)
-    assert all(name.startswith(names[folder]) for folder, name in groups)
+    assert {(names[folder], name) for folder, name in groups} == {
+        (service, name) for service, of in topics.GROUPS.items() for name in of
+    }
+    assert all(name.startswith(service) for service, of in topics.GROUPS.items() for name in of)
 
 
 def test_a_principal_may_have_another_name_for_kafka():

@@ -17,7 +17,7 @@ from services.delivery.deliveries import Wanted
 from services.delivery.postgres import intake, ledger, reading, replay_rows, results
 from services.delivery.states import State
 from services.login_gateway.postgres import auditing, logins, reports, tries, upkeep, users
-from services.platform import postgres
+from services.platform import outbox, postgres
 from services.session_store import listing
 
 QUEUES = {"logins_due", "logins_account_pending", "deliveries_queue", "deliveries_due"}
@@ -133,10 +133,21 @@ async def test_failures_are_summed_from_what_did_not_arrive_only(stack: Stack) -
         await connection.close()
 
 
+@pytest.mark.parametrize("service", ["gateway", "delivery", "session-store"])
+async def test_parked_events_are_counted_without_reading_those_that_wait(stack: Stack, service: str) -> None:
+    connection = await asyncpg.connect(stack.dsn(service), statement_cache_size=0)
+    try:
+        await connection.execute("SET enable_seqscan = off")
+        assert {"outbox_parked", "outbox_due"} <= used(await plan_of(connection, outbox.STANDING))
+    finally:
+        await connection.close()
+
+
 async def plan_of(connection: asyncpg.Connection[asyncpg.Record], statement: str) -> dict[str, Any]:
-    nothing = ", ".join(["NULL"] * max(int(number) for number in re.findall(r"\$(\d+)", statement)))
+    nothing = ", ".join(["NULL"] * max([int(number) for number in re.findall(r"\$(\d+)", statement)], default=0))
     await connection.execute(f"DEALLOCATE ALL; PREPARE asked AS {statement}")
-    (answer,) = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE asked ({nothing})"))
+    asked = f"asked ({nothing})" if nothing else "asked"
+    (answer,) = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE {asked}"))
     plan: dict[str, Any] = answer["Plan"]
     return plan
 

@@ -8,8 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from services.session_store.memory import REVOKED_SECONDS
-from services.session_store.reader import Found
+from services.session_store.memory import REVOKED_SECONDS, Found
 from services.session_store.store import STORE
 from tests.integration.gateway_login.world import eventually
 from tests.integration.session_store.world import Made, Place, World, expire, length, opened, revoked

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from services.delivery.health import Calls, Read, Recent, Standing, Waiting
+from services.delivery.health import Calls, Read, Recent, Stand, Standing, Waiting
 from services.delivery.pauses import Pause
 from services.delivery.postgres.controls import PAUSED, PROVIDER
 from services.delivery.postgres.ledger import QUEUES
@@ -65,18 +65,28 @@ class PostgresVitals:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
 
+    async def stand(self) -> Stand:
+        async with self._pool.acquire() as connection:
+            return Stand(**await _stand(connection))
+
     async def read(self) -> Read:
         async with self._pool.acquire() as connection:
             return Read(
+                **await _stand(connection),
                 now=await connection.fetchval("SELECT clock_timestamp()"),
-                waiting=Waiting(**(await _row(connection, WAITING))),
-                outbox=Standing(**await outbox.standing(connection)),
                 recent=await _recent(connection),
-                dead_letters=await connection.fetchval(OPEN_LETTERS),
                 paused=[Pause(**dict(row)) for row in await connection.fetch(PAUSED)],
                 providers=[dict(row) for row in await connection.fetch(PROVIDERS)],
                 migrations=await migrate.missing(connection, "delivery"),
             )
+
+
+async def _stand(connection: Any) -> dict[str, Any]:
+    return {
+        "waiting": Waiting(**(await _row(connection, WAITING))),
+        "outbox": Standing(**await outbox.standing(connection)),
+        "dead_letters": await connection.fetchval(OPEN_LETTERS),
+    }
 
 
 async def _recent(connection: Any) -> Recent:

@@ -15,6 +15,8 @@ from services.delivery.ports import Held, Job
 from services.delivery.postgres.groups import columns
 from services.delivery.postgres.guard import CONVERTED
 from services.delivery.postgres.ledger import claim_these
+from services.platform import metrics
+from services.platform.metering import country, word
 
 DAY: Final = timedelta(days=1)
 
@@ -91,10 +93,18 @@ WITH closed AS (
     INSERT INTO delivery_log (login_id, account_id, what, reason)
     SELECT login_id, account_id, 'login_closed', closed_why FROM closed c
     WHERE EXISTS (SELECT FROM deliveries d WHERE d.login_id = c.login_id)
+), used AS (
+    SELECT DISTINCT ON (login_id) d.channel, d.provider, d.country
+    FROM closed c JOIN unnest($1::uuid[], $7::boolean[]) AS s (login_id, by_sms) USING (login_id)
+        JOIN deliveries d USING (login_id)
+    WHERE c.closed_why = 'verified' AND d.channel = CASE WHEN s.by_sms THEN 'sms' ELSE 'email' END
+        AND d.provider IS NOT NULL
+    ORDER BY login_id, d.created_at DESC
 ), cut AS (
     UPDATE deliveries SET due_at = now() WHERE login_id = ANY($1::uuid[]) AND state || '' = 'queued' RETURNING id
 ){CONVERTED}
-SELECT count(*) FROM cut
+SELECT NULL AS channel, NULL AS provider, NULL AS country, (SELECT count(*) FROM cut) AS many
+UNION ALL SELECT channel, provider, country, count(*) FROM used GROUP BY 1, 2, 3
 """  # noqa: S608 - made of constants
 FLOORS: Final = """
 INSERT INTO floors (scope, id, floor) SELECT scope, id, max(floor)
@@ -118,6 +128,8 @@ class PostgresIntake:
         rows = list({c.id: c for c in sorted(reversed(found), key=lambda c: c.opened)}.values())
         async with self._connection() as connection:
             made = await connection.fetch(CHALLENGES, *columns(rows))
+            for row in made:
+                metrics.MESSAGES.labels(row["channel"]).inc()
             return await claim_these(connection, _with_room(made, held), held.slots)
 
     async def emails(self, found: Sequence[tuple[UUID, str]], held: Held) -> list[Job]:
@@ -135,7 +147,10 @@ class PostgresIntake:
             if not once:
                 return True
             values = (*columns(list(once.values())), self._guard_window)
-            return bool(await connection.fetchval(CLOSE, *values))
+            (cut,), used = _parted(await connection.fetch(CLOSE, *values))
+        for row in used:
+            metrics.CODES_USED.labels(row["channel"], word(row["provider"]), country(row["country"])).inc(row["many"])
+        return bool(cut["many"])
 
     async def dead_letters(self, found: Sequence[DeadLetterRow]) -> None:
         async with self._connection() as connection:
@@ -149,6 +164,11 @@ class PostgresIntake:
                 yield connection
         except (ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
             raise NotStorable from None
+
+
+def _parted(rows: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """What was cut short, and which codes were used."""
+    return [row for row in rows if row["channel"] is None], [row for row in rows if row["channel"] is not None]
 
 
 def _with_room(made: Sequence[Any], held: Held) -> list[UUID]:

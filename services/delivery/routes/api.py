@@ -7,9 +7,10 @@ from aiohttp import web
 from services.delivery.routes import guard, health, letters, operating, providers, reading, receipts, replays, wordings
 from services.delivery.routes.described import DOCUMENT, RECEIPTS
 from services.delivery.routes.parts import PARTS, Parts
-from services.platform import auth
+from services.platform import auth, metrics
 from services.platform.http import MEASURE, NotReady, base_app
 from services.platform.introspection import Introspection
+from services.platform.metering import Measure
 from services.platform.ui.docs import pages as docs
 
 STALE_SECONDS = 5.0
@@ -52,7 +53,7 @@ HANDLERS = {
 def build(parts: Parts) -> web.Application:
     app = base_app("delivery", _ready(parts), DOCUMENT)
     app[PARTS] = parts
-    app[MEASURE] = parts.checkup.health
+    app[MEASURE] = Measure(metrics.CLOSED, metrics.DATABASE_UP, parts.checkup.measure)
     app[auth.CHECK_CLIENT] = parts.directory.check
     introspection = Introspection(parts.settings)
     app[auth.INTROSPECT] = introspection.user

@@ -366,7 +366,7 @@ async def test_a_database_command_that_is_refused_leaves_no_file(over_http, tmp_
             2,
             "/no",
         ),
-        ({"GATEPOST_KAFKA": "127.0.0.1:9"}, ["topics", "check"], 1, "Kafka does not answer"),
+        ({"GATEPOST_KAFKA": "127.0.0.1:9"}, ["topics", "check"], 2, "Kafka does not answer"),
         ({}, ["keys", "new", "--dir", "/proc/none"], 1, "/proc/none"),
         ({}, ["keys", "new", "--dir", "/etc/hostname"], 1, "/etc/hostname"),
         ({}, ["keys", "list", "--dir", "/no/such"], 2, "gatepost keys new --dir /no/such`"),

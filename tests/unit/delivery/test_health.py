@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from unittest.mock import Mock
 
-from services.delivery.health import Checkup, Read, Recent, Standing, Waiting
+from services.delivery.health import Checkup, Read, Recent, Stand, Standing, Waiting
 from services.platform.clock import SystemClock
 
 
@@ -28,6 +28,9 @@ class Vitals:
             providers=[],
             migrations=[],
         )
+
+    async def stand(self) -> Stand:
+        return await self.read()
 
 
 async def test_many_who_ask_at_once_get_one_reading():
