@@ -47,14 +47,42 @@ def _options(
     pass
 
 
+SETTINGS = {
+    Service.GATEWAY: "GatewaySettings",
+    Service.DELIVERY: "DeliverySettings",
+    Service.SESSION_STORE: "SessionStoreSettings",
+}
+
+
 @app.command()
-def serve(service: Service) -> None:
+def serve(
+    service: Service,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=64, envvar="GATEPOST_WORKERS", help="Processes that share the port; SIGHUP renews them."
+        ),
+    ] = None,
+) -> None:
     """Run one service until SIGTERM."""
+    from services.platform.settings import worker_number
+
+    if workers is not None and worker_number() is None:
+        raise typer.Exit(_supervised(service, workers))
     try:
         import_module(f"{PACKAGES[service]}.__main__").main()
     except Exception as error:
         structlog.get_logger().error("service_ended", exc_info=error)
         raise
+
+
+def _supervised(service: Service, workers: int) -> int:
+    from services.platform.settings import load_or_exit
+    from services.platform.supervisor import supervise
+
+    log.configure(service)
+    kind = getattr(import_module(f"{PACKAGES[service]}.settings"), SETTINGS[service])
+    return asyncio.run(supervise(load_or_exit(kind), workers))
 
 
 @app.command()
@@ -78,7 +106,8 @@ def migrate(
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 could not be done, 2 wrong use or settings."""
     log.of_command()
-    _mount(app)
+    if sys.argv[1:2] != ["serve"]:  # a service starts without what the other commands need
+        _mount(app)
     try:
         _plain_flags(get_command(app))(prog_name="gatepost")
     except Exception as error:
@@ -100,12 +129,13 @@ def _plain_flags(command: Any) -> Any:
 
 
 def _mount(root: typer.Typer) -> None:
-    from services.platform import commands, commands_signin
+    from services.platform import commands, commands_audit, commands_signin
 
     for command in (commands_signin.login, commands_signin.logout, commands_signin.whoami):
         root.command()(command)
     root.add_typer(commands.keys, name="keys")
     root.add_typer(commands.topics, name="topics")
+    root.add_typer(commands_audit.audit, name="audit")
     for package in PACKAGES.values():
         if (Path(__file__).parent / package.rpartition(".")[2] / "commands.py").exists():
             _mount_groups(root, import_module(f"{package}.commands"))

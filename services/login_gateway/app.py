@@ -25,6 +25,7 @@ from services.login_gateway.pages.visit import Visits
 from services.login_gateway.passwords import Passwords
 from services.login_gateway.ports import Rule
 from services.login_gateway.postgres.brands import PostgresBrands
+from services.login_gateway.postgres.chores import chores
 from services.login_gateway.postgres.counters import PostgresCounters
 from services.login_gateway.postgres.feeds import PostgresFeeds
 from services.login_gateway.postgres.logins import PostgresLogins, PostgresRepetitions
@@ -38,6 +39,7 @@ from services.login_gateway.settings import GatewaySettings
 from services.platform import auth, clients, http, migrate, outbox
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
+from services.platform.housekeeping import Housekeeping
 from services.platform.introspection import Introspection
 from services.platform.kafka import Connection, Producer
 from services.platform.keys.codes import Codes, roll_daily
@@ -71,6 +73,7 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
         work = (
             or_stop("outbox", house.outbox.run()),
             or_stop("closing", close_for_ever(house)),
+            or_stop("chores", Housekeeping(pool, chores(settings, house.clock)).run()),
             or_stop("outcomes", follow_outcomes(house.logins, connection, letters)),
             or_stop("code-key", roll_daily(house.codes, house.clock)),
         )

@@ -56,3 +56,4 @@ CHECKS: Final = Counter(
     "gatepost_session_checks_total", "Tokens checked, by result and where it was known.", ["result"]
 )
 UNKNOWN_EVENTS: Final = Counter("gatepost_unknown_session_events_total", "Signed session events of unknown type.")
+PURGED: Final = Counter("gatepost_purged_total", "Rows that grew too old and went, by chore.", ["chore"])
