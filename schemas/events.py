@@ -229,11 +229,15 @@ class Verified(Event, frozen=True, kw_only=True, tag=True):
 
 
 class ExpireAll(Event, frozen=True, kw_only=True, tag=True):
-    """Every session of the user or account whose epoch is below `floor` (milliseconds) is over. Signed."""
+    """Every session of the user or account whose epoch is below `floor` (milliseconds) is over. Signed.
+
+    `erased`: the user is no more, and whoever holds anything of theirs lets it go.
+    """
 
     scope: ExpireScope
     floor: Milliseconds
     by: Word
+    erased: bool = False
 
     @property
     def whose(self) -> str | None:

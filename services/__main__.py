@@ -29,7 +29,7 @@ PACKAGES = {
 }
 GATEWAY, DELIVERY, STORE = PACKAGES.values()
 OWNERS: Final = {
-    **dict.fromkeys(("serve", "migrate", "--version", "login", "logout", "whoami", "keys", "topics"), ()),
+    **dict.fromkeys(("serve", "migrate", "--version", "login", "logout", "whoami", "keys", "topics", "audit"), ()),
     **dict.fromkeys(("clients", "accounts", "users"), (GATEWAY,)),
     **dict.fromkeys(("sessions", "recover"), (GATEWAY, STORE)),
     **dict.fromkeys(("deliveries", "replays", "dead-letters", "providers", "wordings", "guard"), (DELIVERY,)),
@@ -55,14 +55,42 @@ def _options(
     pass
 
 
+SETTINGS = {
+    Service.GATEWAY: "GatewaySettings",
+    Service.DELIVERY: "DeliverySettings",
+    Service.SESSION_STORE: "SessionStoreSettings",
+}
+
+
 @app.command()
-def serve(service: Service) -> None:
+def serve(
+    service: Service,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=64, envvar="GATEPOST_WORKERS", help="Processes that share the port; SIGHUP renews them."
+        ),
+    ] = None,
+) -> None:
     """Run one service until SIGTERM."""
+    from services.platform.settings import worker_number
+
+    if workers is not None and worker_number() is None:
+        raise typer.Exit(_supervised(service, workers))
     try:
         import_module(f"{PACKAGES[service]}.__main__").main()
     except Exception as error:
         structlog.get_logger().error("service_ended", exc_info=error)
         raise
+
+
+def _supervised(service: Service, workers: int) -> int:
+    from services.platform.settings import load_or_exit
+    from services.platform.supervisor import supervise
+
+    log.configure(service)
+    kind = getattr(import_module(f"{PACKAGES[service]}.settings"), SETTINGS[service])
+    return asyncio.run(supervise(load_or_exit(kind), workers))
 
 
 @app.command()
@@ -111,12 +139,13 @@ def mount(root: typer.Typer, word: str = "") -> None:
     """The commands that may be meant by a first word; all of them where it is none."""
     if word in ("serve", "migrate", "--version"):
         return
-    from services.platform import commands, commands_signin
+    from services.platform import commands, commands_audit, commands_signin
 
     for command in (commands_signin.login, commands_signin.logout, commands_signin.whoami):
         root.command()(command)
     root.add_typer(commands.keys, name="keys")
     root.add_typer(commands.topics, name="topics")
+    root.add_typer(commands_audit.audit, name="audit")
     for package in OWNERS.get(word, PACKAGES.values()):
         _mount_groups(root, import_module(f"{package}.commands"))
 

@@ -107,7 +107,7 @@ def build_app(settings: DeliverySettings, ingest: Ingest, datadir: str, agents: 
         "delivery",
         broker=[f"aiokafka://{server.strip()}" for server in settings.kafka.split(",")],
         broker_credentials=_credentials(settings),
-        consumer_group_instance_id=settings.instance_id,
+        consumer_group_instance_id=settings.member_id,
         datadir=datadir,
         **SAFE_FAUST,
     )

@@ -43,7 +43,7 @@ def watch(
 
 
 async def _until_stopped(work: Any) -> None:
-    from services.platform.http import stop_signal
+    from services.platform.work import stop_signal
 
     task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop_signal().wait())
     await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)

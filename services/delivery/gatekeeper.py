@@ -1,21 +1,16 @@
-"""What keeps the guard going beside the messages: accounts' settings in, the day's figures out, old rows away."""
+"""What keeps the guard going beside the messages: accounts' settings in, the day's figures out."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import Final, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from services.delivery.gate import Figure, Gate, Sum
 from services.delivery.guard import Own
 from services.platform.postgres import AWAY
 
-TIDY_SECONDS: Final = 600.0
-
 
 class Kept(Protocol):
     async def add(self, figures: Mapping[Figure, Sum]) -> None: ...
-    async def tidy(self) -> None: ...
 
 
 class Wishes(Protocol):
@@ -38,12 +33,3 @@ class Gatekeeper:
         except AWAY:
             self.gate.add(figures)
             raise
-
-    async def keep_tidy(self) -> None:
-        while True:
-            with suppress(*AWAY):
-                await self.tidy()
-            await asyncio.sleep(TIDY_SECONDS)
-
-    async def tidy(self) -> None:
-        await self._kept.tidy()

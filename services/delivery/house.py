@@ -28,6 +28,7 @@ from services.delivery.messages import judging
 from services.delivery.messages.library import Library
 from services.delivery.messages.words import Words
 from services.delivery.operations import site as operations
+from services.delivery.postgres.chores import chores
 from services.delivery.postgres.controls import PostgresControls
 from services.delivery.postgres.guard import PostgresGuard
 from services.delivery.postgres.guarding import PostgresGuarding
@@ -52,9 +53,10 @@ from services.delivery.settings import DeliverySettings
 from services.delivery.tail import Tail
 from services.delivery.unreached import Headcount
 from services.delivery.watchdog import Agents, Pulse, Seen, Watch, end_worker, keep_watch
-from services.platform import clients, http, metrics
+from services.platform import clients, metrics
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
+from services.platform.housekeeping import Housekeeping
 from services.platform.kafka import Connection, Producer
 from services.platform.keys.codes import Codes, roll_daily
 from services.platform.keys.contacts import Contacts
@@ -64,14 +66,13 @@ from services.platform.keys.keyring import Keyrings
 from services.platform.keys.tokens import ReceiptTokens
 from services.platform.outbox import Outbox
 from services.platform.postgres import AWAY, connect_when_up
+from services.platform.serving import Serving
 from services.platform.topics import tell_lacks
-from services.platform.work import spare_the_collector
 
 log = structlog.get_logger()
 
 RINGS = ("code", "contacts", "search", "receipts", "grants.pub", "dead-letters", "dead-letters.pub")
 REFRESH_SECONDS = 2.0
-TIDY_SECONDS = 600.0
 
 
 @dataclass(slots=True)
@@ -91,27 +92,27 @@ class House:
     words: Words
     wordings: PostgresWordings
     gatekeeper: Gatekeeper
+    housekeeping: Housekeeping
     directory: clients.ClientDirectory
     dead_letters: DeadLetters
     verifier: Verifier
     codes: Codes
     site: web.Application
     checkup: Checkup
-    runner: web.AppRunner | None = None
+    serving: Serving | None = None
 
     async def start(self, agents: Agents, seen: Callable[[], Seen]) -> Sequence[Coroutine[Any, Any, None]]:
         await self.controls.add_providers(self.routing.names())
         await self.refresh()
         self.checkup.seen = seen
         _tell_lag(seen)
-        self.runner = await http.start(self.site, self.settings.http_host, self.settings.http_port)
-        spare_the_collector()
-        log.info("listening", host=self.settings.http_host, port=self.settings.http_port)
+        self.serving = Serving(self.site, self.settings)
+        await self.serving.start()
         connection = Connection.of(self.settings)
         follow = clients.follow(self.directory, connection, self.verifier, self.dead_letters, "delivery")
         rolling = roll_daily(self.codes, SystemClock())
         watching = self._watch(agents, seen)
-        working = [self.sender.run(), self.outbox.run(), self.replayer.run(), self.gatekeeper.keep_tidy()]
+        working = [self.sender.run(), self.outbox.run(), self.replayer.run(), self.housekeeping.run()]
         adding = Adder(PostgresMinutes(self.pool)).run()
         lacks = tell_lacks(connection, "delivery")
         return [*working, lacks, adding, follow, rolling, self._keep_fresh(), self.lock.keep(), watching]
@@ -122,10 +123,14 @@ class House:
         watch = Watch(agents, time.monotonic())
         await keep_watch(watch, seen, partial(others_answer, self.settings), end_worker, pulse.beat)
 
+    def leave(self) -> None:
+        """As soon as the end is known: who comes by HTTP goes elsewhere while Faust finishes."""
+        if self.serving is not None:
+            self.serving.leave()
+
     async def stop(self) -> None:
-        log.info("stopping")
-        if self.runner is not None:
-            await self.runner.cleanup()
+        if self.serving is not None:
+            await self.serving.stop()
         await self.sender.stop()
         with suppress(*AWAY):
             await self.gatekeeper.write()
@@ -157,7 +162,7 @@ async def build(settings: DeliverySettings) -> House:
     webhooks = webhooks_of(settings)
     rings = Keyrings.load(settings.keys, RINGS)
     dsn = settings.database.get_secret_value()
-    lock = InstanceLock(dsn, settings.instance_id)
+    lock = InstanceLock(dsn, settings.member_id)
     await lock.take()
     pool = await connect_when_up(dsn, "delivery", settings.database_pool)
     return _wired(settings, rings, library, webhooks, lock, pool)
@@ -174,10 +179,9 @@ def _wired(
     clock, producer = SystemClock(), Producer(Connection.of(settings), "gatepost-delivery")
     secrets, outbox = _secrets(settings, rings, library), Outbox(pool, producer)
     ledger, routing = PostgresLedger(pool, outbox), _routing(settings, webhooks, clock)
-    gatekeeper = _gatekeeper(settings, pool, secrets.contacts)
+    gatekeeper, verifier = _gatekeeper(settings, pool, secrets.contacts), Verifier(rings.secret("grants.pub"))
     sender = Sender(ledger, routing, secrets, gatekeeper.gate, clock, settings.slots)
     dead_letters = DeadLetters(DeadLetterSeal(rings.secret("dead-letters.pub")), producer, "delivery")
-    verifier = Verifier(rings.secret("grants.pub"))
     ingest = Ingest(PostgresIntake(pool, settings.guard_window), sender, secrets, verifier, dead_letters, clock)
     built = {"ledger": ledger, "routing": routing, "sender": sender, "secrets": secrets, "gate": gatekeeper.gate}
     taker = Taker(DeadLetterOpener(rings.secret("dead-letters")), ingest, producer.send)
@@ -196,6 +200,7 @@ def _wired(
         words=secrets.words,
         wordings=parts.wordings,
         gatekeeper=gatekeeper,
+        housekeeping=Housekeeping(pool, chores(settings)),
         directory=parts.directory,
         dead_letters=dead_letters,
         verifier=verifier,

@@ -179,7 +179,8 @@ class Ingest:
     def _floor(self, event: ExpireAll) -> Floor:
         if is_ahead(event.floor, self._clock.now().timestamp()):
             raise BadRecord("floor-ahead")
-        return Floor(event.scope, uuid_in(event.whose), event.floor)
+        erased = event.erased and event.scope == "user"
+        return Floor(event.scope, uuid_in(event.whose), event.floor, erased)
 
     def _outcome(self, record: Record) -> Closing | Floor | None:
         event = decoded(record)

@@ -72,9 +72,12 @@ class Closing(NamedTuple):
 
 
 class Floor(NamedTuple):
+    """`erased`: of a user who is no more."""
+
     scope: str
     id: UUID
     floor: int
+    erased: bool = False
 
 
 class DeadLetterRow(NamedTuple):

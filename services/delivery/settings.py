@@ -23,6 +23,9 @@ class DeliverySettings(GuardSettings):
     slots: int = Field(default=64, ge=1, le=1024, description="provider calls at once")
     sends_per_hour: int = Field(default=5, ge=1, description="replays: messages to one user and one recipient")
     sends_per_day: int = Field(default=20, ge=1)
+    keep_deliveries_days: int = Field(default=30, ge=2, le=3660, description="messages and their steps")
+    keep_dead_letters_days: int = Field(default=30, ge=7, le=3660)
+    keep_replays_days: int = Field(default=90, ge=1, le=3660)
     sign_in_url: str | None = Field(
         default=None, description="the gateway's public URL, where its sign-in is on another origin than /operations"
     )
@@ -126,6 +129,17 @@ class DeliverySettings(GuardSettings):
     def receipts_at(self, provider: str) -> str:
         """Where that provider sends receipts; it signs for exactly this address."""
         return f"{(self.receipts_url or self.public_url).rstrip('/')}/v1/receipts/{provider}"
+
+    @property
+    def is_identified(self) -> bool:
+        return self.instance_id is not None
+
+    @property
+    def member_id(self) -> str | None:
+        """Who this process is to Kafka's group. Of several workers each is somebody."""
+        if self.instance_id is None or self.worker is None:
+            return self.instance_id
+        return f"{self.instance_id}-{self.worker.number}"
 
     @property
     def bound_host(self) -> str:

@@ -5,18 +5,18 @@ import uvloop
 from services.login_gateway.app import built
 from services.login_gateway.settings import GatewaySettings
 from services.platform import log
-from services.platform.http import serve as serve_http
-from services.platform.settings import load_or_exit
+from services.platform.serving import serve as serve_http
+from services.platform.settings import load_or_exit, worker_number
 
 
 async def serve(settings: GatewaySettings) -> None:
     """Run until SIGTERM or SIGINT."""
     async with built(settings) as app:
-        await serve_http(app, settings.http_host, settings.http_port)
+        await serve_http(app, settings)
 
 
 def main() -> None:
-    log.configure("gateway")
+    log.configure("gateway", worker=worker_number())
     uvloop.run(serve(load_or_exit(GatewaySettings)))
 
 

@@ -27,6 +27,7 @@ from services.login_gateway.pages.visit import Visits
 from services.login_gateway.passwords import Passwords
 from services.login_gateway.ports import Rule
 from services.login_gateway.postgres.brands import PostgresBrands
+from services.login_gateway.postgres.chores import chores
 from services.login_gateway.postgres.counters import PostgresCounters
 from services.login_gateway.postgres.feed_road import PostgresFeedRoad
 from services.login_gateway.postgres.feeds import PostgresFeeds
@@ -41,6 +42,7 @@ from services.login_gateway.settings import GatewaySettings
 from services.platform import auth, clients, http, metrics, migrate, outbox
 from services.platform.clock import SystemClock
 from services.platform.dead_letters import DeadLetters
+from services.platform.housekeeping import Housekeeping
 from services.platform.introspection import Introspection
 from services.platform.kafka import Connection, Producer
 from services.platform.keys.codes import Codes, roll_daily
@@ -88,6 +90,7 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
         work = (
             or_stop("outbox", ground.outbox.run()),
             or_stop("closing", close_for_ever(house)),
+            or_stop("chores", Housekeeping(pool, chores(settings, house.clock)).run()),
             or_stop("outcomes", follow_outcomes(house.logins, connection, letters)),
             or_stop("feed", FedLogins(road, connection, letters).run()),
             or_stop("feed-turns", take_turns(road)),

@@ -158,10 +158,15 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a user, by username or id, and end their sessions. It cannot be undone."""
+    """Erase a user, by username or id, and end their sessions; says what remains and why. It cannot be undone."""
     if not yes:
         typer.confirm(f"Delete {user} for good?", abort=True, err=True)
-    cli.show(_about(user, account, "DELETE"), as_json)
+    said = _about(user, account, "DELETE")
+    if as_json:
+        cli.show(said, as_json)
+        return
+    cli.show({name: value for name, value in said.items() if name != "remains"}, as_json)
+    cli.show(said["remains"], as_json, ["what", "days", "why"])
 
 
 async def found(api: Api, account: str, user: str) -> dict[str, Any]:

@@ -29,8 +29,8 @@ def policy_changed(row: Any, seconds: int, by: str) -> SessionPolicyChanged:
     )
 
 
-def expire_all(row: Any, scope: ExpireScope, by: str) -> ExpireAll:
-    """`row`: the user or account whose epoch was just raised."""
+def expire_all(row: Any, scope: ExpireScope, by: str, erased: bool = False) -> ExpireAll:
+    """`row`: the user or account whose epoch was just raised. `erased`: the user is no more."""
     user_id = str(row["user_id"]) if scope == "user" else None
     return ExpireAll(
         id=event_id("ExpireAll", scope, user_id or row["account_id"], row["epoch"]),
@@ -41,4 +41,5 @@ def expire_all(row: Any, scope: ExpireScope, by: str) -> ExpireAll:
         scope=scope,
         floor=row["epoch"],
         by=by,
+        erased=erased,
     )

@@ -1,10 +1,10 @@
-"""The HTTP edge that all services share: problems (RFC 9457), bodies, health, metrics, a graceful server."""
+"""The HTTP edge that all services share: problems (RFC 9457), bodies, health, metrics."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,12 +13,12 @@ from aiohttp import ClientConnectionResetError, web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from services.platform import metrics
+from services.platform import metrics, worker_metrics
 from services.platform.bad_bodies import told
 from services.platform.keys.keyring import KeyringError
-from services.platform.metering import Measure, Shown
+from services.platform.metering import Figures, Measure, Shown
 from services.platform.postgres import AWAY
-from services.platform.work import spare_the_collector
+from services.platform.worker import Place
 
 log = structlog.get_logger()
 
@@ -26,11 +26,34 @@ BODY_LIMIT: Final = 64 * 1024
 LARGE_BODY_LIMIT: Final = 1024 * 1024
 T = TypeVar("T")
 Ready = Callable[[], Awaitable[dict[str, Any]]]
-READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
 OPENAPI: Final = web.AppKey("openapi", dict)
 MEASURE: Final = web.AppKey("measure", Measure)
 """What is measured anew whenever somebody reads the metrics."""
 BEGUN: Final = web.RequestKey("begun", bool)
+READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
+PLACE: Final = web.AppKey("place", Place)
+"""Where this process is one of several on one port."""
+FIGURES: Final[web.AppKey[Figures]] = web.AppKey("figures")
+"""This process's own page of metrics."""
+
+
+class Leaving:
+    """Whether this process is on its way out; `tell` is for who holds a connection open and would not notice."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._told: list[Callable[[], None]] = []
+
+    def tell(self, hear: Callable[[], None]) -> None:
+        self._told.append(hear)
+
+    def begin(self) -> None:
+        self.begun = True
+        for hear in self._told:
+            hear()
+
+
+LEAVING: Final = web.AppKey("leaving", Leaving)
 
 
 class Problem(Exception):
@@ -213,24 +236,38 @@ def base_app(service: str, ready: Ready, openapi: dict[str, Any], *middlewares: 
     """An application with health, readiness, metrics and its OpenAPI document."""
     app = web.Application(middlewares=[logged, problems, *middlewares], client_max_size=LARGE_BODY_LIMIT)
     app.on_response_prepare.append(secure_headers)
+    app.on_response_prepare.append(_last_answer)
     app[OPENAPI] = openapi
     app[READY] = ready
+    app[LEAVING] = Leaving()
+    app[FIGURES] = _figures(app, Shown(metrics.CLOSED, service))
 
     async def healthz(request: web.Request) -> web.Response:
         return json_response({"status": "ok", "service": service})
 
     async def readyz(request: web.Request) -> web.Response:
-        return await _readiness(service, ready)
+        return await _readiness(service, leaving if app[LEAVING].begun else ready)
 
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", _metrics(Shown(metrics.CLOSED, service)))
+    app.router.add_get("/metrics", _metrics)
     app.router.add_get("/openapi.json", _openapi)
     return app
 
 
+async def leaving() -> dict[str, Any]:
+    raise NotReady("stopping")
+
+
 async def is_ready(app: web.Application) -> bool:
-    return (await _readiness("", app[READY])).status == 200
+    return (await _readiness("", app[READY])).status == HTTPStatus.OK
+
+
+async def _last_answer(request: web.Request, response: web.StreamResponse) -> None:
+    """Of a process that leaves: the client opens another connection, elsewhere."""
+    if request.config_dict[LEAVING].begun:
+        response.force_close()
+        response.headers["Connection"] = "close"
 
 
 async def _readiness(service: str, ready: Ready) -> web.Response:
@@ -244,44 +281,20 @@ async def _readiness(service: str, ready: Ready) -> web.Response:
     return json_response({"status": "ready", "service": service, **details})
 
 
-def _metrics(shown: Shown) -> Handler:
-    async def answer(request: web.Request) -> web.Response:
-        if (measure := request.app.get(MEASURE)) is not None:
+def _figures(app: web.Application, shown: Shown) -> Figures:
+    async def page() -> bytes:
+        if (measure := app.get(MEASURE)) is not None:
             await measure()
-        return web.Response(body=shown.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return shown.text()
 
-    return answer
+    return page
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    place, figures = request.app.get(PLACE), request.app[FIGURES]
+    page = await figures() if place is None else await worker_metrics.together(place, figures)
+    return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _openapi(request: web.Request) -> web.Response:
     return json_response(request.app[OPENAPI])
-
-
-async def start(app: web.Application, host: str, port: int) -> web.AppRunner:
-    """Listen; raises `OSError` when the port is taken."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0, auto_decompress=False)
-    await runner.setup()
-    await web.TCPSite(runner, host, port, backlog=1024).start()
-    return runner
-
-
-def stop_signal() -> asyncio.Event:
-    """Set at SIGTERM or SIGINT."""
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    return stopping
-
-
-async def serve(app: web.Application, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is under way; start-up and clean-up hooks are the app's own."""
-    stopping = stop_signal()
-    runner = await start(app, host, port)
-    spare_the_collector()
-    log.info("listening", host=host, port=port)
-    try:
-        await stopping.wait()
-    finally:
-        log.info("stopping")
-        await runner.cleanup()

@@ -9,20 +9,20 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 
-def configure(service: str, level: str = "info") -> None:
-    """Set up structlog and hand the libraries' own loggers to it."""
+def configure(service: str, level: str = "info", worker: int | None = None) -> None:
+    """Set up structlog and hand the libraries' own loggers to it. `worker`: which of several on one port."""
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _named(service),
+        _named(service, worker),
         _errors_by_class,
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),  # a line is one write: workers share the output
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -68,10 +68,14 @@ def _group_is_young(record: logging.LogRecord) -> bool:
     return True
 
 
-def _named(service: str) -> structlog.typing.Processor:
+def _named(service: str, worker: int | None) -> structlog.typing.Processor:
+    names = {"service": service} | ({} if worker is None else {"worker": worker})
+
     def add(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        event["service"] = service
+        event.update(names)
         return event
+
+    return add
 
     return add
 

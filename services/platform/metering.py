@@ -35,6 +35,8 @@ Service = Literal["gateway", "delivery", "session-store"]
 Question = Literal["waiting", "working", "safe", "in time"]
 Across = Literal["sum", "max", "each"]
 Labels = Mapping[str, str | tuple[str, ...]]
+Figures = Callable[[], Awaitable[bytes]]
+"""A process's page of metrics, in Prometheus' text format."""
 
 FRESH_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 3.0

@@ -14,6 +14,7 @@ CLOSED: Final = Closed()
 
 TOPICS: Final = tuple(topic.name for topic in topics.TOPICS)
 CHANNELS: Final = ("sms", "email")
+CONSUMERS: Final = ("delivery", "gateway-feed", "gateway-outcomes", "session-store-reader", "session-store-writer")
 PROVIDER: Final = "a provider of the configuration, or `none`"
 COUNTRY: Final = "whose the user's phone number is (ISO 3166-1), `none` without one, `other` for what is no country"
 LETTER: Final = "why, one word of a closed set, as `gatepost dead-letters list` has it"
@@ -67,7 +68,7 @@ OUTBOX_PARKED: Final = CLOSED.of_database(
 KAFKA_LAG: Final = CLOSED.gauge(
     "gatepost_kafka_lag",
     "Records of this process's partitions that it has not read yet; no number while it follows none.",
-    {"topic": TOPICS, "consumer": ("delivery", "gateway-feed", "gateway-outcomes", "session-store-reader", "session-store-writer")},
+    {"topic": TOPICS, "consumer": CONSUMERS},
     unit="records",
     question="waiting",
     services=EVERY,
@@ -249,6 +250,14 @@ HTTP_SECONDS: Final = CLOSED.histogram(
         "route": "the pattern of the path, as in the API's description; `unknown` for what is no path of ours",
         "status": ("1xx", "2xx", "3xx", "4xx", "5xx"),
     },
+    question="working",
+    services=EVERY,
+)
+PURGED: Final = CLOSED.counter(
+    "gatepost_purged_total",
+    "Rows that grew too old and went (or lost what was too old), by chore.",
+    {"chore": "a chore of the service: [operations](operations.md#what-is-kept-and-for-how-long)"},
+    unit="rows",
     question="working",
     services=EVERY,
 )

@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.platform import failpoints
+from services.platform.worker import Place
 
 log = structlog.get_logger()
 
@@ -74,6 +75,14 @@ class ServiceSettings(KafkaSettings):
     cookie_domain: str | None = Field(default=None, description="sibling hosts below it share the session's cookie")
     allow_insecure: Annotated[frozenset[str], NoDecode] = frozenset()
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    keep_parked_days: int = Field(default=30, ge=1, le=3660, description="events that Kafka refuses for themselves")
+    stop_notice_seconds: float = Field(
+        default=0, ge=0, le=300, description="at a stop: /readyz says so, and who comes is still served"
+    )
+    stop_grace_seconds: float = Field(
+        default=2, ge=0, le=60, description="then: how long a connection is kept for its last answer"
+    )
+    worker: Annotated[Place | None, NoDecode] = Field(default=None, description="what a supervisor tells its workers")
     fail_at: Annotated[failpoints.FailAt | None, NoDecode] = Field(default=None, description="tests only: where to die")
 
     @field_validator("allow_insecure", "trusted_proxies", mode="before")
@@ -85,6 +94,16 @@ class ServiceSettings(KafkaSettings):
     @classmethod
     def _points(cls, value: object) -> object:
         return (failpoints.parsed(value) if value else None) if isinstance(value, str) else value
+
+    @field_validator("worker", mode="before")
+    @classmethod
+    def _place(cls, value: object) -> object:
+        return Place.parsed(value) if isinstance(value, str) else value
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether each process has a name of its own, which no two may have at one time."""
+        return False
 
     @field_validator("cookie_domain")
     @classmethod
@@ -135,6 +154,12 @@ def _line(place: tuple[int | str, ...], message: str) -> str:
     """By the variable's name; what concerns several of them names them itself."""
     name = "_".join(str(part) for part in place).upper()
     return f"{PREFIX}{name}: {message}" if name else message.removeprefix("Value error, ")
+
+
+def worker_number() -> int | None:
+    """Which of several workers on one port this process is."""
+    place = os.environ.get(f"{PREFIX}WORKER")
+    return None if place is None else Place.parsed(place).number
 
 
 def secret_of(name: str) -> str:

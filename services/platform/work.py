@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -32,6 +33,15 @@ async def or_stop(name: str, work: Coroutine[Any, Any, None]) -> None:
             raise
         log.critical("stopped", work=name, exc_info=error)
         stop_this_process()
+
+
+def stop_signal() -> asyncio.Event:
+    """Set at SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
 
 
 def stop_this_process() -> None:

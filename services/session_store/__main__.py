@@ -3,8 +3,8 @@
 import uvloop
 
 from services.platform import log
-from services.platform.http import serve as serve_http
-from services.platform.settings import load_or_exit
+from services.platform.serving import serve as serve_http
+from services.platform.settings import load_or_exit, worker_number
 from services.session_store.app import built
 from services.session_store.settings import SessionStoreSettings
 
@@ -12,11 +12,11 @@ from services.session_store.settings import SessionStoreSettings
 async def serve(settings: SessionStoreSettings) -> None:
     """Run until SIGTERM or SIGINT."""
     async with built(settings) as app:
-        await serve_http(app, settings.http_host, settings.http_port)
+        await serve_http(app, settings)
 
 
 def main() -> None:
-    log.configure("session-store")
+    log.configure("session-store", worker=worker_number())
     uvloop.run(serve(load_or_exit(SessionStoreSettings)))
 
 

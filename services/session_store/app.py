@@ -12,6 +12,7 @@ from aiohttp import web
 from services.platform import auth, clients, http, metrics, migrate, outbox
 from services.platform.cookies import session_cookie
 from services.platform.dead_letters import DeadLetters
+from services.platform.housekeeping import Housekeeping
 from services.platform.kafka import Connection, Producer
 from services.platform.keys.deadletters import DeadLetterSeal
 from services.platform.keys.files import purposes_of
@@ -27,7 +28,7 @@ from services.platform.ui.docs import pages as docs
 from services.platform.work import or_stop
 from services.session_store.clock import DatabaseClock
 from services.session_store.neighbours import Neighbours
-from services.session_store.purge import Purge
+from services.session_store.purge import chores
 from services.session_store.reader import Reader
 from services.session_store.routes import check, sessions
 from services.session_store.routes.described import DOCUMENT
@@ -61,7 +62,7 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
         or_stop("neighbours", neighbours.run(reader.learn)),
         or_stop("writer", writer.run()),
         or_stop("memory", reader.keep_small()),
-        or_stop("purge", Purge(pool, clock).run()),
+        or_stop("chores", Housekeeping(pool, chores(clock, settings.keep_parked_days)).run()),
         or_stop("clients", clients.follow(directory, connection, verifier, letters, NAME)),
     )
     tasks = [asyncio.create_task(each) for each in (*work, tell_lacks(connection, NAME))]

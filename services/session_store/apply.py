@@ -26,6 +26,7 @@ FLOOR: Final = """
 INSERT INTO floors (scope, id, floor) VALUES ($1, $2, $3)
 ON CONFLICT (scope, id) DO UPDATE SET floor = greatest(floors.floor, excluded.floor)
 """
+ERASE: Final = "INSERT INTO erasures (account_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 POLICY: Final = """
 INSERT INTO policies (account_id, effective_at, max_age) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 """
@@ -90,7 +91,7 @@ async def write(connection: Any, changes: Sequence[Change]) -> None:
             case Verified():
                 continue
             case ExpireAll():
-                await connection.execute(FLOOR, change.scope, change.whose, change.floor)
+                await _expire(connection, change)
             case SessionPolicyChanged():
                 await connection.execute(POLICY, change.account_id, change.effective_at, change.max_age)
             case SessionRevoked():
@@ -101,6 +102,12 @@ async def write(connection: Any, changes: Sequence[Change]) -> None:
                 await connection.execute(STOP, change.account_id, change.event_type)
             case _:
                 assert_never(change)
+
+
+async def _expire(connection: Any, change: ExpireAll) -> None:
+    await connection.execute(FLOOR, change.scope, change.whose, change.floor)
+    if change.erased and change.scope == "user":
+        await connection.execute(ERASE, change.account_id, change.user_id)
 
 
 def _columns(event: Verified) -> tuple[Any, ...]:

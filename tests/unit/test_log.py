@@ -67,3 +67,28 @@ def test_a_crash_by_the_machine_says_what_the_machine_said():
         "FileNotFoundError",
         "No such file or directory",
     )
+
+
+ONE_WRITE = """
+import json, sys, structlog
+from services.platform import log
+
+class Out:
+    written = []
+    write = written.append
+
+    def flush(self):
+        pass
+
+sys.stdout = Out()
+log.configure("test", worker=3)
+structlog.get_logger().info("said")
+json.dump(Out.written, sys.__stdout__)
+"""
+
+
+def test_a_line_is_one_write_so_that_processes_may_share_an_output() -> None:
+    done = subprocess.run([sys.executable, "-c", ONE_WRITE], cwd=ROOT, check=True, capture_output=True, text=True)
+    (line,) = json.loads(done.stdout)
+    assert line.endswith("\n")
+    assert json.loads(line)["worker"] == 3

@@ -27,7 +27,6 @@ INSTALLATION: Final = "*"
 NAMED_FROM: Final = 10
 PROVEN_DAYS: Final = 90
 FIGURES_DAYS: Final = 35
-TIDY_ROWS: Final = 5000
 
 TODAY: Final = "(now() AT TIME ZONE 'utc')::date"
 
@@ -126,10 +125,11 @@ OLD: Final = (
     ("guard_budgets", "day, account_id", f"$1 > 0 AND day < {TODAY} - {FIGURES_DAYS}"),
     ("guard_figures", "day, account_id, country, provider, reason", f"$1 > 0 AND day < {TODAY} - {FIGURES_DAYS}"),
 )
-TIDY: Final = [
-    f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {old} LIMIT $2 FOR UPDATE SKIP LOCKED)"  # noqa: S608
+TIDY: Final = {
+    table: f"DELETE FROM {table} WHERE ({key}) IN"  # noqa: S608
+    f" (SELECT {key} FROM {table} WHERE {old} LIMIT $2 FOR UPDATE SKIP LOCKED)"
     for table, key, old in OLD
-]
+}
 
 
 class _Change(NamedTuple):
@@ -163,12 +163,6 @@ class PostgresGuard:
         if figures:
             rows = [(*figure, *amount) for figure, amount in figures.items()]
             await self._pool.execute(ADD, *columns(rows, 7))
-
-    async def tidy(self) -> None:
-        """Rows that are too old to say anything, some at a time."""
-        for statement in TIDY:
-            while await self._pool.execute(statement, self._window, TIDY_ROWS) == f"DELETE {TIDY_ROWS}":
-                pass
 
     async def _change(self, changes: Sequence[_Change]) -> list[Answer]:
         """What is given back counts for whoever asks beside it."""

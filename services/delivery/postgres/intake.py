@@ -12,6 +12,7 @@ import asyncpg
 
 from services.delivery.intake import Challenge, Closing, DeadLetterRow, Floor, NotStorable
 from services.delivery.ports import Held, Job
+from services.delivery.postgres import erasing
 from services.delivery.postgres.groups import columns
 from services.delivery.postgres.guard import CONVERTED
 from services.delivery.postgres.ledger import claim_these
@@ -143,7 +144,9 @@ class PostgresIntake:
         once = {c.login_id: c for c in closed}
         async with self._connection() as connection:
             if floors:
-                await connection.execute(FLOORS, *columns(floors))
+                await connection.execute(FLOORS, *columns([floor[:3] for floor in floors]))
+            if erased := [floor.id for floor in floors if floor.erased]:
+                await connection.execute(erasing.REMEMBER, erased)
             if not once:
                 return True
             values = (*columns(list(once.values())), self._guard_window)

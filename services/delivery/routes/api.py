@@ -8,7 +8,7 @@ from services.delivery.routes import guard, health, letters, operating, provider
 from services.delivery.routes.described import DOCUMENT, RECEIPTS
 from services.delivery.routes.parts import PARTS, Parts
 from services.platform import auth, metrics
-from services.platform.http import MEASURE, NotReady, base_app
+from services.platform.http import LEAVING, MEASURE, NotReady, base_app
 from services.platform.introspection import Introspection
 from services.platform.metering import Measure
 from services.platform.ui.docs import pages as docs
@@ -58,16 +58,12 @@ def build(parts: Parts) -> web.Application:
     introspection = Introspection(parts.settings)
     app[auth.INTROSPECT] = introspection.user
     app.on_cleanup.append(introspection.close)
-    app.on_shutdown.append(_end_streams)
+    app[LEAVING].tell(parts.tail.end)
     for (method, path), handler in HANDLERS.items():
         app.router.add_route(method, path, handler)
     app.router.add_route(*RECEIPTS, receipts.receive)
     docs.add_routes(app)
     return app
-
-
-async def _end_streams(app: web.Application) -> None:
-    app[PARTS].tail.end()
 
 
 def _ready(parts: Parts) -> Any:

@@ -50,7 +50,6 @@ SELECT clock_timestamp()
 PATIENCE_SECONDS = 8.0  # under way for 10 s, a guess is taken for lost
 GIVE_BACK: Final = "UPDATE counters SET hits = trim_array(hits, 1) WHERE name = $1 AND cardinality(hits) > 0"
 FORGET: Final = "UPDATE counters SET hits = '{}' WHERE name = $1"
-PURGE: Final = "DELETE FROM counters WHERE expires_at < now()"
 
 
 class PostgresCounters:

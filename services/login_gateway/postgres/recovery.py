@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.login_gateway import events
 from services.login_gateway.administration import Administration
-from services.login_gateway.closing import first_id_of
+from services.login_gateway.postgres.chores import first_id_of
 from services.login_gateway.postgres.sessions import expire_account
 from services.login_gateway.sessions import expire_all, policy_changed
 from services.login_gateway.who import COMMAND_LINE

@@ -20,6 +20,13 @@ UPDATE accounts SET epoch = greatest(epoch + 1, floor(extract(epoch FROM clock_t
 WHERE account_id = $1 RETURNING account_id, epoch, clock_timestamp() AS at
 """
 RAISE: Final[dict[ExpireScope, str]] = {"user": RAISE_USER, "account": RAISE_ACCOUNT}
+# Logins in the order of their ids, as by everything that touches several.
+ERASE: Final = (
+    "DELETE FROM logins WHERE login_id IN ("
+    "SELECT login_id FROM logins WHERE user_id = $1 ORDER BY login_id FOR UPDATE)",
+    "DELETE FROM idempotency WHERE user_id = $1",
+    "DELETE FROM users WHERE user_id = $1",
+)
 POLICY: Final = """
 UPDATE accounts SET session_seconds = $2,
     policy_at = greatest(clock_timestamp(), policy_at + interval '1 microsecond')
@@ -32,16 +39,26 @@ async def expire_user(connection: Any, signer: Signer, user_id: UUID, by: str) -
     return await _expire(connection, signer, "user", user_id, by)
 
 
+async def erase_user(connection: Any, signer: Signer, user_id: UUID, by: str) -> list[OutboxRow]:
+    """The same, and every trace of the user in our tables; the others hear of it by the same event."""
+    rows = await _expire(connection, signer, "user", user_id, by, erased=True)
+    for statement in ERASE:
+        await connection.execute(statement, user_id)
+    return rows
+
+
 async def expire_account(connection: Any, signer: Signer, account_id: UUID, by: str) -> list[OutboxRow]:
     """The same for the account; what of its pending logins is left over is dead by its epoch, and the closer tells."""
     return await _expire(connection, signer, "account", account_id, by)
 
 
-async def _expire(connection: Any, signer: Signer, scope: ExpireScope, of: UUID, by: str) -> list[OutboxRow]:
+async def _expire(
+    connection: Any, signer: Signer, scope: ExpireScope, of: UUID, by: str, erased: bool = False
+) -> list[OutboxRow]:
     row = await connection.fetchrow(RAISE[scope], of)
     if row is None:
         return []
-    expired = row_for(expire_all(row, scope, by), signer)
+    expired = row_for(expire_all(row, scope, by, erased), signer)
     if scope == "user":
         return [expired, *await close_logins(connection, of, "sessions-expired")]
     closed = await close_many(connection, "sessions-expired", "account_id = $1", of)

@@ -1,4 +1,4 @@
-"""Logins that end by themselves, and rows that no rule asks for any more: a few at a time."""
+"""Logins that end by themselves, a few at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import asyncpg
 
 from schemas.events import CloseReason
 from services.login_gateway.ports import Row
-from services.login_gateway.postgres import counters
 from services.platform.outbox import OutboxRow, insert
 
 CLOSE_MANY: Final = """
@@ -47,24 +46,6 @@ WHERE (SELECT count(*) FROM guessed_logins) >= $1
   AND (long_codes_until IS NULL OR long_codes_until < now() + interval '23 hours')
 RETURNING '*'
 """
-PURGE_LOGINS: Final = """
-DELETE FROM logins WHERE login_id IN (
-    SELECT login_id FROM logins WHERE login_id < $1 AND state <> 'pending' ORDER BY login_id LIMIT 500
-    FOR UPDATE SKIP LOCKED
-)
-"""
-# A login outlives its reference: what it is asked for no more, it need not keep.
-PURGE_REFERENCES: Final = """
-UPDATE logins SET reference = NULL WHERE login_id IN (
-    SELECT login_id FROM logins WHERE login_id < $1 AND reference IS NOT NULL ORDER BY login_id LIMIT 500
-    FOR UPDATE SKIP LOCKED
-)
-"""
-PURGE: Final = (
-    counters.PURGE,
-    "DELETE FROM feed_minutes WHERE minute < now() - interval '2 hours'",
-    "DELETE FROM idempotency WHERE expires_at < now() - interval '1 minute'",
-)
 
 
 class PostgresUpkeep:
@@ -85,13 +66,6 @@ class PostgresUpkeep:
         found = await self._pool.fetch(LONGER_IN_ACCOUNTS, account_hour)
         found += await self._pool.fetch(LONGER_EVERYWHERE, hour)
         return [account_id for (account_id,) in found]
-
-    async def purge(self, logins: UUID, references: UUID) -> None:
-        """Logins and references that are older than these ids."""
-        await self._pool.execute(PURGE_LOGINS, logins)
-        await self._pool.execute(PURGE_REFERENCES, references)
-        for statement in PURGE:
-            await self._pool.execute(statement)
 
 
 async def close_of_user(connection: Any, why: str, user_id: UUID) -> list[Any]:

@@ -166,8 +166,7 @@ async def delete(admin: Administration, who: Who, account_id: UUID, user: str) -
     async with admin.transaction() as (connection, events):
         row = await _row(connection, account_id, user, lock=True)
         may_touch(who, row["role"])
-        events += await sessions.expire_user(connection, admin.signer, row["user_id"], who.name)  # noqa: PLW2901
-        await connection.execute("DELETE FROM users WHERE user_id = $1", row["user_id"])
+        events += await sessions.erase_user(connection, admin.signer, row["user_id"], who.name)  # noqa: PLW2901
         await audit.record(connection, who.name, "user.deleted", account_id, str(row["user_id"]))
     return await admin.announce(events)
 

@@ -12,6 +12,7 @@ from services.login_gateway import imports
 from services.login_gateway.accounts import AccountView, EditAccount, NewAccount
 from services.login_gateway.brands import Brand
 from services.login_gateway.clients import ClientView, EditClient, NewClient
+from services.login_gateway.erasing import Remains
 from services.login_gateway.feed import FeedBody
 from services.login_gateway.password_step import LoginBody
 from services.login_gateway.routes import accounts, clients, users
@@ -113,8 +114,11 @@ class Expired(msgspec.Struct):
 
 
 class Deleted(msgspec.Struct):
+    """`remains`: what is left of the user, for how many days, and why."""
+
     deleted: bool
     effective: Effective
+    remains: list[Remains]
 
 
 REPEATS: Final = {"Idempotency-Key": "22 to 64 characters; the same again gives the same answer again"}
@@ -251,7 +255,7 @@ CALLS: Final = {
         problems=WRITES | {401: ("fresh-sign-in-required",), 412: ("precondition-failed",)},
         answers_with=TAG,
     ),
-    ("DELETE", USER): Call("Delete a user and end their sessions", {200: Deleted}, problems=STORE),
+    ("DELETE", USER): Call("Erase a user and end their sessions", {200: Deleted}, problems=STORE),
     ("POST", f"{USER}/expire-sessions"): Call("End one user's sessions", {200: Expired}, problems=STORE),
     ("POST", f"{USER}/password"): Call(
         "Set a password",

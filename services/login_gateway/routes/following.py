@@ -11,7 +11,7 @@ from aiohttp_sse import EventSourceResponse, sse_response
 
 from services.login_gateway import status
 from services.login_gateway.house import HOUSE, House
-from services.platform.http import Problem
+from services.platform.http import LEAVING, Leaving, Problem
 from services.platform.postgres import AWAY
 
 LOOK_EVERY: Final = 0.25
@@ -62,15 +62,21 @@ async def follow(request: web.Request, login_id: UUID, tell: Tell) -> web.Stream
         with suppress(Problem, *AWAY):  # the stream ends; whoever comes again is told why
             async with asyncio.timeout(LONGEST_STREAM):
                 with request.app[STREAMS].one_more(login_id) as replaced:
-                    await _follow(house, login_id, tell, out, first, replaced)
+                    await _follow(house, login_id, tell, out, first, replaced, request.config_dict[LEAVING])
     return out
 
 
 async def _follow(
-    house: House, login_id: UUID, tell: Tell, out: EventSourceResponse, word: Word, replaced: asyncio.Event
+    house: House,
+    login_id: UUID,
+    tell: Tell,
+    out: EventSourceResponse,
+    word: Word,
+    replaced: asyncio.Event,
+    leaving: Leaving,
 ) -> None:
     await out.send(word.text, event="state")
-    while out.is_connected() and not word.last and not replaced.is_set():
+    while out.is_connected() and not (word.last or replaced.is_set() or leaving.begun):
         await asyncio.sleep(LOOK_EVERY)
         before, word = word, tell(await status.one(house, login_id))
         if word.about != before.about:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.login_gateway import imports
 from services.login_gateway.administration import ADMINISTRATION
+from services.login_gateway.erasing import REMAINS
 from services.login_gateway.postgres import accounts, users
 from services.login_gateway.user_rows import UserView
 from services.login_gateway.users import EditUser, NewPassword, NewUser
@@ -66,7 +67,7 @@ async def put(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     who, account_id = await _caller(request)
     effective = await users.delete(request.app[ADMINISTRATION], who, account_id, request.match_info["user"])
-    return json_response({"deleted": True, "effective": effective})
+    return json_response({"deleted": True, "effective": effective, "remains": REMAINS})
 
 
 async def set_password(request: web.Request) -> web.Response:

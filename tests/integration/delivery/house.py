@@ -3,29 +3,26 @@ its rows; nobody feeds or sweeps it but the test.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
-from deploy.local.postgres import DATABASES, OWNER
 from deploy.local.stack import Stack
 from schemas import codec, topics
 from schemas.events import Event
 from services.delivery.dead_letters import Again
 from services.delivery.house import House, build
 from services.delivery.settings import DeliverySettings
-from services.platform import migrate
 from services.platform.keys.grants import Signer
+from services.platform.serving import Serving
+from tests.integration.databases import own_database
 
 
 @asynccontextmanager
 async def own_house(stack: Stack, **changed: Any) -> AsyncIterator[House]:
     """Built and not started; `changed` are settings."""
-    async with _database(stack) as dsn:
+    async with own_database(stack, "delivery") as dsn:
         house = await build(_settings(stack, database=dsn, instance_id=None, **changed))
         await house.controls.add_providers(house.routing.names())
         await house.refresh()
@@ -57,23 +54,18 @@ async def beside(house: House) -> AsyncIterator[House]:
         await other.stop()
 
 
+async def listening(house: House, port: int = 0) -> Serving:
+    """Its HTTP side; who keeps a connection does not hold up the end."""
+    there = {"http_host": "127.0.0.1", "http_port": port, "stop_grace_seconds": 0.0}
+    serving = Serving(house.site, house.settings.model_copy(update=there))
+    await serving.start()
+    return serving
+
+
 def record(event: Event, offset: int = 0, signer: Signer | None = None) -> Again:
     topic, key, value = topics.topic_of(event).name, topics.key_of(event), codec.encode(event)
     headers = [(topics.SIGNATURE_HEADER, signer.sign(topic, key, value))] if signer else []
     return Again(topic, 0, offset, key, value, headers)
-
-
-@asynccontextmanager
-async def _database(stack: Stack) -> AsyncIterator[str]:
-    name, role = f"ledger_{os.urandom(4).hex()}", DATABASES["delivery"]
-    admin = await asyncpg.connect(stack.postgres.dsn("postgres", "postgres"))
-    try:
-        await admin.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
-        await migrate.apply(stack.postgres.dsn(name, OWNER), "delivery")
-        yield stack.postgres.dsn(name, role)
-    finally:
-        await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        await admin.close()
 
 
 def _settings(stack: Stack, **changed: Any) -> DeliverySettings:

@@ -18,10 +18,9 @@ from services.delivery.guard import Own
 from services.delivery.house import House
 from services.delivery.postgres.guard import NAMED_FROM
 from services.delivery.postgres.guarding import PostgresGuarding
-from services.platform import http
 from services.platform.clock import new_id
 from tests.integration.delivery.conftest import Place, client
-from tests.integration.delivery.house import beside, own_house, record, sweeping
+from tests.integration.delivery.house import beside, listening, own_house, record, sweeping
 from tests.integration.delivery.world import Login, World, until
 
 BLOCK = 447911_000_000
@@ -41,8 +40,8 @@ def guarding(house: House) -> PostgresGuarding:
 async def served(house: House, world: World, place: Place) -> Callable[..., Awaitable[Any]]:
     """The calls of that house, for a client of all accounts."""
     auth = await client(replace(place, dsn=house.settings.database.get_secret_value()), "*", ["operate"])
-    house.runner = await http.start(house.site, "127.0.0.1", 0)
-    port = house.runner.addresses[0][1]
+    house.serving = await listening(house)
+    port = house.serving.port
     own = replace(world, url=f"http://127.0.0.1:{port}", auth=auth)
     return own.call
 
@@ -285,13 +284,14 @@ async def test_old_rows_go_away(stack, world):
         await settled(house, "sms", 3)
         await verify(house, world, logins)
         await house.refresh()
-        await house.gatekeeper.tidy()
+        await house.housekeeping.look()
         assert await rows_of_the_guard(house) == [2, 3, 1, 2]
         await house.pool.execute("UPDATE guard_prefixes SET since = since - interval '4 days'")
         await house.pool.execute("UPDATE guard_proven SET at = at - interval '91 days'")
         await house.pool.execute("UPDATE guard_figures SET day = day - 40")
         await house.pool.execute("UPDATE guard_budgets SET day = day - 40")
-        await house.gatekeeper.tidy()
+        await house.pool.execute("UPDATE chores SET due_at = now()")
+        await house.housekeeping.look()
         assert await rows_of_the_guard(house) == [0, 0, 0, 0]
 
 

@@ -30,10 +30,9 @@ from services.delivery.postgres.health import PostgresVitals
 from services.delivery.postgres.reading import IN_ORDER, PostgresReading, statement
 from services.delivery.routes import reading as reading_routes
 from services.delivery.states import State
-from services.platform import http
 from services.platform.clock import new_id
 from tests.integration.delivery.conftest import SCOPES, Place, client
-from tests.integration.delivery.house import own_house
+from tests.integration.delivery.house import listening, own_house
 from tests.integration.delivery.world import Login, World, until
 
 ROWS, WALK = 30_000, 2_000
@@ -405,8 +404,8 @@ async def test_a_stream_ends_soon_after_its_credential(
     async with own_house(stack) as house:
         dsn = house.settings.database.get_secret_value()
         auth = await client(replace(place, dsn=dsn), "*", ["deliveries:read"])
-        house.runner = await http.start(house.site, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{house.runner.addresses[0][1]}/v1/deliveries/stream"
+        house.serving = await listening(house)
+        url = f"http://127.0.0.1:{house.serving.port}/v1/deliveries/stream"
         async with world.http.get(url, headers=auth) as answer:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(_ends(answer), 4)

@@ -18,8 +18,8 @@ from deploy.simulator.server import Settings, running
 from deploy.simulator.webhook import signed
 from services.delivery.house import House
 from services.delivery.routes.parts import PARTS
-from services.platform import http, metrics
-from tests.integration.delivery.house import own_house, sweeping
+from services.platform import metrics
+from tests.integration.delivery.house import listening, own_house, sweeping
 from tests.integration.delivery.test_vonage import opened, row, steps
 from tests.integration.delivery.world import Login, World, until
 from tests.integration.simulator.drivers import SID, TOKEN, Inbox
@@ -43,12 +43,12 @@ async def webhook_house(stack: Stack, folder: Path) -> AsyncIterator[tuple[House
             "receipts_url": f"http://127.0.0.1:{port}",
         }
         async with own_house(stack, **settings) as house, aiohttp.ClientSession(simulator.http_url) as session:
-            runner = await http.start(house.site, "127.0.0.1", port)
+            serving = await listening(house, port)
             try:
                 async with sweeping(house):
                     yield house, Inbox(session)
             finally:
-                await runner.cleanup()
+                await serving.stop()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

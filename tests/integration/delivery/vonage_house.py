@@ -10,8 +10,7 @@ from deploy.local.ports import free_ports
 from deploy.local.stack import Stack
 from deploy.simulator.server import Settings, running
 from services.delivery.house import House
-from services.platform import http
-from tests.integration.delivery.house import own_house, sweeping
+from tests.integration.delivery.house import listening, own_house, sweeping
 from tests.integration.simulator.drivers import SID, TOKEN, Inbox
 from tests.integration.simulator.vonage_driver import API_KEY, APPLICATION, KEY, SECRET, VONAGE, pem
 
@@ -41,9 +40,9 @@ async def vonage_house(stack: Stack, twilio: bool = False, **changed: Any) -> As
             if twilio:
                 await house.controls.change_provider("vonage", {"position": 1}, "test")
                 house.routing.update(await house.controls.providers())
-            runner = await http.start(house.site, "127.0.0.1", port)
+            serving = await listening(house, port)
             try:
                 async with sweeping(house):
                     yield house, Inbox(session)
             finally:
-                await runner.cleanup()
+                await serving.stop()

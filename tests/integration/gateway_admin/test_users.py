@@ -286,7 +286,9 @@ async def waiting(database: Any) -> None:
 
 async def test_a_deleted_user_is_gone_and_their_sessions_end(gateway, account, heard):
     made = await gateway.make(account)
-    assert (await gateway("DELETE", path(made))).data == {"deleted": True, "effective": "now"}
+    said = (await gateway("DELETE", path(made))).data
+    assert (said["deleted"], said["effective"]) == (True, "now")
+    assert all(set(each) == {"what", "days", "why"} for each in said["remains"])
     await heard.wait(lambda e: e.user_id == made["user_id"] and getattr(e, "scope", "") == "user")
     for method in ("GET", "DELETE"):
         assert (await gateway(method, path(made))).status == 404

@@ -12,15 +12,16 @@ from aiokafka.partitioner import DefaultPartitioner
 from schemas import topics
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.clients import NewClient
-from services.login_gateway.closing import first_id_of, purge
 from services.login_gateway.feed import FedLogin, FeedUser
 from services.login_gateway.feed_records import FedRecord, Sender
 from services.login_gateway.house import HOUSE
 from services.login_gateway.ports import Contended, Move, Moved, NotStorable
 from services.login_gateway.postgres import clients
+from services.login_gateway.postgres.chores import chores, first_id_of
 from services.login_gateway.postgres.feed_road import PostgresFeedRoad
 from services.login_gateway.who import COMMAND_LINE
 from services.platform.clock import SystemClock
+from services.platform.housekeeping import Housekeeping
 from tests.feeding import Writer, items, producing
 from tests.integration.gateway_login.test_feed_calls import item, platform
 from tests.integration.gateway_login.test_feed_topic import COUNT, OF, PLAIN_USERS, held
@@ -140,7 +141,8 @@ async def test_a_reference_is_over_after_two_days(desk: Desk) -> None:
     )
     await desk.pool.execute(aged, old["login_id"], past)
     assert (await platform_of("GET", f"/{first['reference']}")).status == 404
-    await purge(desk.app[HOUSE])
+    due = {chore.name: chore for chore in chores(desk.app[HOUSE].settings, SystemClock())}
+    await Housekeeping(desk.pool, []).batch(due["references"], 500)
     kept = "SELECT reference FROM logins WHERE login_id = $1"
     assert await desk.pool.fetchval(kept, past) is None
     assert await desk.pool.fetchval(kept, UUID(young["login_id"])) == second["reference"]

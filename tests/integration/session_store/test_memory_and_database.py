@@ -14,7 +14,7 @@ from services.platform.keys.tokens import Token
 from services.session_store.clock import DatabaseClock
 from services.session_store.memory import REVOKED_SECONDS
 from services.session_store.neighbours import Neighbours
-from services.session_store.purge import Purge
+from services.session_store.purge import chores
 from services.session_store.reader import Reader
 from services.session_store.store import STORE
 from tests.integration.session_store.world import Made, Place, World, expire, length, opened, revoked
@@ -116,9 +116,10 @@ async def test_what_is_committed_while_a_snapshot_is_read_is_not_lost(place: Pla
 
 
 async def purge(world: World) -> None:
-    walk = Purge(world.app[STORE].pool, world.app[STORE].clock)
-    while await walk.once():
-        pass
+    async with world.app[STORE].pool.acquire() as connection:
+        for chore in chores(world.app[STORE].clock, 30):
+            while (await chore.step(connection, 200)).more:
+                pass
 
 
 async def test_sessions_are_purged_a_week_after_their_length_ended_and_not_because_they_are_revoked(world: World):
