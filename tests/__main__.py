@@ -25,6 +25,7 @@ PARTS: Final = {
         "--ignore=tests/faults",
         "--ignore=tests/api",
         *(f"--ignore={path}" for path in DELIVERY),
+        "clients/python/tests",
         "tests",
     ],
     "faults": ["--system=test-faults", "tests/faults", "tests/secrecy"],
