@@ -53,6 +53,21 @@ async def test_a_live_session_is_remembered_for_so_long_and_no_longer():
             assert len(server.asked) == asked
 
 
+async def test_it_is_remembered_from_before_the_question():
+    clocks = Clocks()
+
+    async def slow(asked: Asked) -> web.StreamResponse:
+        clocks.monotonic += 3
+        return live(clocks)
+
+    async with serving(slow) as server, aiohttp.ClientSession() as http:
+        known = sessions(server, http, clocks, remember=5)
+        await known.introspect("gp_x")
+        clocks.monotonic += 2.1
+        await known.introspect("gp_x")
+        assert len(server.asked) == 2
+
+
 async def test_what_is_remembered_ends_with_the_session():
     clocks = Clocks()
     answers = in_turn(live(clocks, 2), web.json_response({"active": False}))
