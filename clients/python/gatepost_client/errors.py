@@ -135,7 +135,7 @@ def error_of(status: int, problem: dict[str, Any], retry_after: float) -> Gatepo
     """The exception for an answer that is no success; `problem` is its RFC 9457 document, or empty."""
     name = str(problem.get("type", "")).removeprefix("urn:gatepost:") or f"http-{status}"
     detail = str(problem.get("detail", ""))
-    more = {key: value for key, value in problem.items() if key not in _MEMBERS and key.isidentifier()}
+    more = {key: value for key, value in problem.items() if key not in _MEMBERS}
     more = {key: value for key, value in more.items() if key not in ("self", "name", "retry_after")}
     if status == 429:
         return TooMany(name, detail, status, retry_after, **more)

@@ -74,7 +74,9 @@ class Transport:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout.total)
         wanted = self._headers(headers) | {"Accept": "text/event-stream"}
         with _translated():
-            async with self._streams.get(self._base + path, headers=wanted, timeout=timeout) as answer:
+            async with self._streams.get(
+                self._base + path, headers=wanted, timeout=timeout, allow_redirects=False
+            ) as answer:
                 if answer.status != 200:
                     raise await _failure(answer)
                 yield answer.content

@@ -56,6 +56,27 @@ async def test_a_resend_whose_answer_was_lost_is_not_sent_again():
     assert len(server.asked) == 1
 
 
+async def test_a_resend_that_reached_nobody_is_tried_again():
+    pauses = Pauses()
+    async with serving(in_turn(ConnectionResetError)) as server:
+        gone = server.url
+    async with gp.Gatepost(gone, patience=1.2, pause=pauses) as gatepost:
+        with pytest.raises(gp.Unavailable, match="reached"):
+            await gatepost.logins.resend("lg_x")
+    assert set(pauses.taken) == {1.0}
+
+
+async def test_nothing_goes_where_a_redirect_points():
+    async with serving(in_turn(web.json_response(LOGIN))) as elsewhere:
+        away = web.Response(status=307, headers={"Location": elsewhere.url})
+        async with serving(in_turn(away)) as server, client(server) as gatepost:
+            with pytest.raises(gp.Unexpected):
+                await gatepost.logins.start("ada", "pw")
+            with pytest.raises(gp.Unexpected):
+                await anext(gatepost.logins.follow("lg_x"))
+    assert elsewhere.asked == []
+
+
 async def test_a_handle_travels_in_the_header_and_no_repr_shows_secrets():
     async with serving(in_turn(web.json_response(LOGIN, status=202))) as server, client(server) as gatepost:
         login = await gatepost.logins.start("ada", "pw", account="demo", context=gp.Context(locale="de"))
