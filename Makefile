@@ -51,7 +51,7 @@ check: $(READY) ## format, lint, types, arrows between the layers, sizes
 	@.venv/bin/ruff format --check -q .
 	@.venv/bin/ruff check -q .
 	@.venv/bin/mypy
-	@.venv/bin/lint-imports
+	@PYTHONPATH=clients/python .venv/bin/lint-imports
 	@$(PYTHON) -m tests.sizes
 
 # The virtual environment is filled again whenever the lock changes.

@@ -23,7 +23,7 @@ DELIVERY: Final = ("tests/integration/delivery", "tests/integration/adapters", "
 PAGES: Final = ("tests/contract", "tests/integration/session_store", "tests/browser", "tests/api")
 OTHERS: Final = ("tests/faults", *PAGES, *DELIVERY)
 PARTS: Final = {
-    "everything else": ["--system=test", *(f"--ignore={path}" for path in OTHERS), "tests"],
+    "everything else": ["--system=test", *(f"--ignore={path}" for path in OTHERS), "clients/python/tests", "tests"],
     "faults": ["--system=test-faults", "tests/faults", "tests/secrecy"],
     "pages and calls": ["--system=test-pages", *PAGES],
     "delivery": ["--system=test-delivery", *DELIVERY, "tests/secrecy"],

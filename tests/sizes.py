@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("schemas", "services", "deploy")
+FOLDERS = ("schemas", "services", "deploy", "clients", "examples")
 
 
 def functions(path: Path) -> list[tuple[str, int]]:

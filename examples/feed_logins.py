@@ -1,0 +1,63 @@
+"""A platform that feeds logins: it did the password step, and hands them over in batches.
+
+    GATEPOST_URL=… GATEPOST_CLIENT=client_id:secret python examples/feed_logins.py --user external-id --count 10000
+
+Prints how many were opened, at what rate, and why others were refused. Each line of `--users FILE` is an external id.
+"""
+
+import argparse
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gatepost_client import FedLogin, FedUser, Gatepost, GatepostError, Refused
+
+
+def logins(users: list[str], count: int, run: str) -> Iterator[FedLogin]:
+    """One at a time, made when it is asked for: `authenticated_at` is the moment of the password step."""
+    for number in range(count):
+        user = FedUser(external_id=users[number % len(users)])
+        yield FedLogin(reference=f"{run}-{number}", user=user, authenticated_at=datetime.now(UTC))
+
+
+async def feed(gatepost: Gatepost, users: list[str], count: int, run: str) -> Counter[str]:
+    """The same `run` again opens nothing twice: a reference is the idempotency key."""
+    became: Counter[str] = Counter()
+    async for fed in gatepost.feed.send(logins(users, count, run), batch=100, at_once=2):
+        outcome = fed.outcome
+        became[f"refused: {outcome.reason}" if isinstance(outcome, Refused) else type(outcome).__name__] += 1
+    return became
+
+
+async def main() -> None:
+    options = arguments()
+    users = [options.user] if options.user else options.users.read_text().split()
+    client_id, _, secret = os.environ["GATEPOST_CLIENT"].partition(":")
+    begun = time.perf_counter()
+    async with Gatepost(os.environ["GATEPOST_URL"], client=(client_id, secret), patience=60) as gatepost:
+        try:
+            became = await feed(gatepost, users, options.count, options.run)
+        except GatepostError as error:
+            raise SystemExit(f"feed_logins: {error}") from None
+    spent = time.perf_counter() - begun
+    for outcome, number in became.most_common():
+        print(f"{outcome}\t{number}")
+    print(f"answered\t{became.total()}\tin {spent:.1f} s, {became.total() / spent:.0f}/s")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Feed logins to Gatepost.")
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument("--user", help="an external id")
+    who.add_argument("--users", type=Path, help="a file of external ids")
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--run", default=f"run{time.time_ns():x}x", help="begins every reference")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
