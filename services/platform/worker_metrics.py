@@ -24,6 +24,7 @@ LABEL: Final = "worker"
 
 async def share(place: Place, figures: Figures) -> web.AppRunner:
     """Others read this worker's figures, in the place of whoever had the number before, until it is cleaned up."""
+
     async def own(_: web.Request) -> web.Response:
         return web.Response(body=await figures(), content_type="text/plain", charset="utf-8")
 
