@@ -39,7 +39,7 @@ fuzz: $(READY) ## many more calls of the API as it is described than `make test`
 	@GATEPOST_API_EXAMPLES=$(or $(EXAMPLES),200) $(PYTHON) -m pytest --system=fuzz --timeout=3600 tests/api
 
 bench: $(READY) ## measure rates, delays, processor time and memory; a part with ROWS=flows,checks (docs/performance.md)
-	@$(PYTHON) -m tests.bench $(if $(ROWS),--rows $(ROWS)) $(if $(MINUTES),--minutes $(MINUTES)) $(BENCH)
+	@PYTHONPATH=clients/python $(PYTHON) -m tests.bench $(if $(ROWS),--rows $(ROWS)) $(if $(MINUTES),--minutes $(MINUTES)) $(BENCH)
 
 screenshots: $(READY) ## pictures of every page, light and dark, in .gatepost/screenshots/; the best come to docs/pictures/
 	@$(PYTHON) -m tests.browser.screenshots

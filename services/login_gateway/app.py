@@ -29,6 +29,7 @@ from services.login_gateway.ports import Rule
 from services.login_gateway.postgres.brands import PostgresBrands
 from services.login_gateway.postgres.chores import chores
 from services.login_gateway.postgres.counters import PostgresCounters
+from services.login_gateway.postgres.feed_calls import PostgresFeedCalls
 from services.login_gateway.postgres.feed_road import PostgresFeedRoad
 from services.login_gateway.postgres.feeds import PostgresFeeds
 from services.login_gateway.postgres.logins import PostgresLogins, PostgresRepetitions
@@ -131,8 +132,8 @@ def build_app(
     app.on_cleanup.append(introspection.close)
     logins.add_routes(app)
     sessions.add_routes(app)
-    room = asyncio.Semaphore(house.settings.feed_calls)
-    feed.add_routes(app, feed.Feeding(_feeding(house, ground.feeds), room))
+    feeding, room = _feeding(house, ground.feeds), asyncio.Semaphore(house.settings.feed_calls)
+    feed.add_routes(app, feed.Feeding(feeding, PostgresFeedCalls(ground.feeds, feeding), room))
     admin, web_keys = _administration(house, ground, directory), rings.secret("web")
     administration.mount(app, admin)
     docs.add_routes(app)

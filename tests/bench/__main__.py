@@ -16,7 +16,20 @@ import uvloop
 from rich.console import Console
 
 from deploy.local.paths import Trouble
-from tests.bench import delivering, feeding, growing, machine, neighbours, pages, passwords, sessions, whole, yardsticks
+from tests.bench import (
+    delivering,
+    feeding,
+    flooding,
+    growing,
+    machine,
+    neighbours,
+    pages,
+    passwords,
+    sessions,
+    users,
+    whole,
+    yardsticks,
+)
 from tests.bench.figures import Figure, Report
 from tests.bench.picture import drawn
 from tests.bench.report import show
@@ -35,17 +48,19 @@ ROWS: Final[Mapping[str, Row]] = {
     "memory": sessions.memory,
     "clear": sessions.clear,
     "pages": pages.pages,
+    "flood": flooding.flood,
+    "users": users.users,
     "growth": growing.growth,
     "soak": growing.soak,
 }
-LONG: Final = ("pages", "growth", "soak")
+LONG: Final = ("pages", "flood", "users", "growth", "soak")
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     usual = [name for name in ROWS if name not in LONG]
     parser.add_argument(
-        "--rows", type=_rows, default=usual, help=f"of {', '.join(ROWS)}; usual: all but the last three"
+        "--rows", type=_rows, default=usual, help=f"of {', '.join(ROWS)}; usual: all but {', '.join(LONG)}"
     )
     parser.add_argument("--seconds", type=float, default=20, help="of load for each row")
     parser.add_argument("--warm", type=float, default=10, help="seconds of load before the first row")
@@ -55,6 +70,7 @@ def options() -> argparse.Namespace:
         "--clear", type=_numbers, default=[1_000_000], help="sessions under Clear all: 1000000,10000000"
     )
     parser.add_argument("--fed", type=int, default=5_000, help="logins for the row feed-topic")
+    parser.add_argument("--flood", type=_numbers, default=[50_000, 20_000], help="logins by the topic and by HTTP")
     parser.add_argument("--backlog", type=int, default=15_000, help="challenges for the row delivery")
     parser.add_argument("--messages", type=int, default=1_000_000, help="in the ledger, for pages")
     parser.add_argument("--minutes", type=int, default=20, help="of soak")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
 from tests.bench.figures import Figure, Stopwatch
 from tests.bench.flow import expect
+from tests.bench.seed import Person
 from tests.bench.wire import Client
 from tests.bench.world import World, settled
 from tests.feeding import Writer, items, producing
@@ -29,7 +30,7 @@ SELECT extract(epoch FROM created_at - auth_time)::float8 FROM logins WHERE acco
 
 async def feed(world: World) -> AsyncIterator[Figure]:
     """Batches of 50, four at once; every code is verified."""
-    headers, gateway = await _client(world), world.client("gateway")
+    headers, gateway = authorization(await feeder(world)), world.client("gateway")
     await settled()
     watch = Stopwatch(world.meter())
     until = time.perf_counter() + world.options.seconds
@@ -47,36 +48,55 @@ async def feed(world: World) -> AsyncIterator[Figure]:
 async def by_topic(world: World) -> AsyncIterator[Figure]:
     """All at once: the rate is that of the gateway, the times are how long a login waited in Kafka."""
     count, prefix = world.options.fed, f"flood-{time.monotonic_ns()}"
-    made = await _feeder(world)
-    people = [world.person().user_id for _ in range(count)]
+    made, people = await feeder(world), [world.person() for _ in range(count)]
     connection = await world.owner("gateway")
     await settled()
     watch = Stopwatch(world.meter())
-    async with producing(world.stack.kafka) as producer:
-        writer = Writer(producer, world.account, made["client_id"], made["client_secret"])
-        with watch:
-            for start in range(0, count, SLICE):
-                await writer.feed(*items(people[start : start + SLICE], f"{prefix}-{start}"))
-            until = time.perf_counter() + LONGEST
-            while len(lags := await connection.fetch(LAGS, world.account, f"{prefix}%")) < count:
-                if time.perf_counter() > until:
-                    raise TimeoutError(f"{len(lags)} of {count} logins were opened")
-                await asyncio.sleep(0.2)
+    with watch:
+        await written(world, made, people, prefix)
+        until = time.perf_counter() + LONGEST
+        while len(lags := await connection.fetch(LAGS, world.account, f"{prefix}%")) < count:
+            if time.perf_counter() > until:
+                raise TimeoutError(f"{len(lags)} of {count} logins were opened")
+            await asyncio.sleep(0.2)
     await connection.close()
     watch.times = [lag for (lag,) in lags]
     yield watch.figure("feed-topic", f"fed by the topic: {count:,} at once, opened", "logins/s")
 
 
-async def _client(world: World) -> dict[str, str]:
-    made = await _feeder(world)
+async def written(world: World, made: dict[str, str], people: Sequence[Person], prefix: str) -> None:
+    """A login of each of them to the topic, as fast as Kafka takes it."""
+    users = [person.user_id for person in people]
+    async with producing(world.stack.kafka) as producer:
+        writer = Writer(producer, world.account, made["client_id"], made["client_secret"])
+        for start in range(0, len(users), SLICE):
+            await writer.feed(*items(users[start : start + SLICE], f"{prefix}-{start}"))
+
+
+async def posted(world: World, made: dict[str, str], people: Sequence[Person], prefix: str) -> None:
+    """A login of each of them by HTTP, in batches of 50, four at once."""
+    gateway, headers = world.client("gateway"), authorization(made)
+    starts = iter(range(0, len(people), BATCH))
+
+    async def worker() -> None:
+        for start in starts:
+            users = [person.user_id for person in people[start : start + BATCH]]
+            body = {"logins": items(users, f"{prefix}-{start}")}
+            expect(await gateway.call("POST", "/v1/feed/logins", body, headers), 200)
+
+    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    gateway.close()
+
+
+def authorization(made: dict[str, str]) -> dict[str, str]:
     return {"Authorization": aiohttp.encode_basic_auth(made["client_id"], made["client_secret"])}
 
 
-async def _feeder(world: World) -> dict[str, str]:
+async def feeder(world: World, **settings: int) -> dict[str, str]:
     """Feeding needs a client of the one account."""
     gateway = world.client("gateway")
-    settings = {"settings": {"feed_per_minute": BUDGET}}
-    expect(await gateway.call("PATCH", f"/v1/accounts/{world.account}", settings, world.basic()), 200)
+    body: dict[str, Any] = {"settings": {"feed_per_minute": BUDGET} | settings}
+    expect(await gateway.call("PATCH", f"/v1/accounts/{world.account}", body, world.basic()), 200)
     body = {"name": "feeder", "scopes": ["feed"], "account": str(world.account)}
     made: dict[str, str] = expect(await gateway.call("POST", "/v1/clients", body, world.basic()), 201)
     gateway.close()

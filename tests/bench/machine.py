@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -97,19 +97,26 @@ def described() -> dict[str, str]:
 
 @dataclass
 class Meter:
-    """Processor seconds of named processes between `start` and `stop`."""
+    """Processor seconds of named processes between `start` and `stop`, also of those that are replaced meanwhile."""
 
-    pids: Mapping[str, int]
+    pids: dict[str, int]
     used: dict[str, float] = field(default_factory=dict)
     others: float = 0.0
     stolen: float = 0.0
+    _kept: dict[str, float] = field(default_factory=dict)
 
     def start(self) -> None:
         self._before = {name: seconds(pid) for name, pid in self.pids.items()}
         self._machine = everybody()
 
+    def ends(self, name: str) -> None:
+        """Say so while it still lives; `pids` then gets its successor."""
+        self._kept[name] = self._kept.get(name, 0.0) + seconds(self.pids[name]) - self._before[name]
+        self._before[name] = 0.0
+
     def stop(self) -> None:
-        self.used = {name: max(0.0, seconds(pid) - self._before[name]) for name, pid in self.pids.items()}
+        now = {name: seconds(pid) - self._before[name] + self._kept.get(name, 0.0) for name, pid in self.pids.items()}
+        self.used = {name: max(0.0, spent) for name, spent in now.items()}
         used, stolen = everybody()
         self.others = max(0.0, used - self._machine[0] - sum(self.used.values()))
         self.stolen = stolen - self._machine[1]

@@ -22,6 +22,7 @@ CHECKERS: Final = 32
 CLEARS: Final = 3
 CACHED: Final = 300_000
 TOKENS: Final = 20_000
+USERS: Final = 1_000_000  # who have them, the one after the other
 TABLE: Final = "sessions"
 INDEXES: Final = ("sessions_user", "sessions_age", "sessions_account")
 
@@ -32,7 +33,7 @@ class Loaded:
     def __init__(self, world: World, account: UUID, epoch: int) -> None:
         self._world = world
         self.count = 0
-        self.rows = seed.Sessions(world.rings(), account, 100_000, epoch)
+        self.rows = seed.Sessions(world.rings(), account, USERS, epoch)
         self._headers = world.basic() | {"Content-Type": "application/x-www-form-urlencoded"}
 
     async def up_to(self, count: int) -> None:
@@ -97,7 +98,7 @@ async def checks(world: World) -> AsyncIterator[Figure]:
     apart(world)
     watch = Stopwatch(world.meter())
     with watch:
-        watch.failed = await _asked(client, calls, world.options.seconds, watch.times)
+        watch.failed = await asked(client, calls, world.options.seconds, watch.times)
     together(world)
     figure = watch.figure("checks", "session check by HTTP, one process on one core", "checks/s")
     figure.hold, figure.held = "6,000/s, p99 < 15 ms", figure.rate >= 6000 and (figure.p99 or 1e9) < 15
@@ -106,7 +107,7 @@ async def checks(world: World) -> AsyncIterator[Figure]:
     yield figure
 
 
-async def _asked(client: Client, calls: list[bytes], seconds: float, times: list[float]) -> int:
+async def asked(client: Client, calls: list[bytes], seconds: float, times: list[float]) -> int:
     until, failed = time.perf_counter() + seconds, 0
 
     async def worker(place: int) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
@@ -18,14 +15,10 @@ import structlog
 from services.login_gateway.feed import Fed, feed, outcome, refuse
 from services.login_gateway.feed_records import FedRecord, Sender, kept, waited
 from services.login_gateway.house import House
-from services.login_gateway.ports import Contended, Move, Moved, NotStorable
+from services.login_gateway.ports import Contended, Move, Moved
 from services.login_gateway.postgres import budgets
-from services.login_gateway.postgres.counters import PostgresCounters
-from services.login_gateway.postgres.feeds import PostgresFeeds
-from services.login_gateway.postgres.logins import PostgresLogins
-from services.login_gateway.postgres.sign_in import PostgresUsers
+from services.login_gateway.postgres.feed_transaction import Held, published, yielding
 from services.platform import failpoints, metrics
-from services.platform.outbox import OutboxRow
 from services.platform.postgres import AWAY
 
 log = structlog.get_logger()
@@ -61,22 +54,9 @@ UPDATE feed_waiting SET due_at = now() + interval '5 seconds' WHERE account_id =
     SELECT min(place) FROM feed_waiting WHERE account_id = $1 AND due_at <= now()
 )
 """
-# No login of a batch waits longer for a row that somebody holds; and who waits for the batch's rows, not much longer.
-YIELD: Final = "SET LOCAL lock_timeout = 100"
+# Who waits for a row of the batch does not wait much longer.
 LONGEST_SECONDS: Final = 1.0
-AT_ONCE: Final = 10
 TURNS: Final = 50
-
-
-class Held:
-    """An outbox whose transaction is not over."""
-
-    def __init__(self) -> None:
-        self.rows: list[OutboxRow] = []
-
-    def publish_soon(self, rows: Iterable[OutboxRow]) -> Sequence[Awaitable[bool]]:
-        self.rows += rows
-        return ()
 
 
 class PostgresFeedRoad:
@@ -120,7 +100,7 @@ class PostgresFeedRoad:
 
         Raises `Moved`, `Contended`, `NotStorable`.
         """
-        async with self._transaction() as (connection, house, held):
+        async with yielding(self._pool, self._house) as (connection, house, held):
             await _move(connection, cluster, moves)
             taken = await _each(connection, house, records)
             failpoints.reached("gateway.in-feed")
@@ -147,7 +127,7 @@ class PostgresFeedRoad:
         return 1
 
     async def _turn(self, account_id: UUID, most: int) -> int:
-        async with self._transaction() as (connection, house, held):
+        async with yielding(self._pool, self._house) as (connection, house, held):
             if not await connection.fetchval(ALONE, str(account_id)):
                 return 0
             rows = sorted(await connection.fetch(TURN, account_id, most), key=itemgetter("place"))
@@ -157,23 +137,9 @@ class PostgresFeedRoad:
         await self._after(held, list(zip((row["client_id"] for row in rows), taken, strict=True)))
         return len(rows)
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[tuple[Any, House, Held]]:
-        held = Held()
-        try:
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(YIELD)
-                yield connection, _bound(self._house, connection, held), held
-        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-            raise Contended from None
-        except asyncpg.DataError:
-            raise NotStorable from None
-
     async def _after(self, held: Held, taken: Sequence[tuple[str, Fed]]) -> None:
         """What stands already is published, a few at a time, and counted; a count that is lost is no login lost."""
-        for start in range(0, len(held.rows), AT_ONCE):
-            self._house.outbox.publish_soon(held.rows[start : start + AT_ONCE])
-            await asyncio.sleep(0)
+        await published(self._house, held)
         new = Counter(client_id for client_id, fed in taken if fed.new)
         try:
             for client_id, logins in new.items():
@@ -197,17 +163,6 @@ def _waited(account_id: UUID, row: Any, senders: Mapping[str, Sender]) -> FedRec
     stopped = sender is None or sender.stopped
     sender = sender or Sender(row["client_id"], account_id, b"", True)
     return FedRecord(sender, waited(row["item"]), "feed-stopped" if stopped else None)
-
-
-def _bound(house: House, connection: Any, held: Held) -> House:
-    return replace(
-        house,
-        users=PostgresUsers(connection),
-        counters=PostgresCounters(connection),
-        logins=PostgresLogins(connection),
-        feeds=PostgresFeeds(connection),
-        outbox=held,
-    )
 
 
 async def _move(connection: Any, cluster: str, moves: Sequence[Move]) -> None:

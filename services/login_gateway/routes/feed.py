@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import structlog
 from aiohttp import web
 
 from services.login_gateway import status
-from services.login_gateway.feed import Fed, FeedBody, feed, outcome
+from services.login_gateway.feed import Fed, FedLogin, FeedBody, outcome
 from services.login_gateway.feed_budget import Budget
 from services.login_gateway.guessing import may_feed
 from services.login_gateway.house import HOUSE, House
@@ -26,10 +26,17 @@ PATH: Final = "/v1/feed/logins"
 PATIENCE_SECONDS: Final = 15.0
 
 
+class Batches(Protocol):
+    """Where the items of a call go; one that somebody is in the way of is refused as `busy`."""
+
+    async def open(self, client_id: str, account_id: UUID, items: Sequence[FedLogin]) -> list[Fed]: ...
+
+
 class Feeding(NamedTuple):
     """What batches are worked on with: connections of their own, few at once, so that nobody else waits for them."""
 
     house: House
+    batches: Batches
     room: asyncio.Semaphore
 
 
@@ -49,18 +56,18 @@ async def take(request: web.Request) -> web.Response:
     room for is refused as a whole, before any of it is done.
     """
     _, client, account = await _client(request)
-    async with _room(request) as house:
+    async with _room(request) as (house, batches, _):
         await may_feed(house, client.client_id)
         given = await body(request, FeedBody, LARGE_BODY_LIMIT)
         budget = await _spent(house, account, len(given.logins))
-        results = [await feed(house, client.client_id, account, item) for item in given.logins]
+        results = await batches.open(client.client_id, account, given.logins)
         await house.feeds.count(client.client_id, sum(fed.new for fed in results))
     _told(client.client_id, results)
     return json_response({"logins": [_shown(house, fed) for fed in results]}, headers=budget.fields())
 
 
 @asynccontextmanager
-async def _room(request: web.Request) -> AsyncIterator[House]:
+async def _room(request: web.Request) -> AsyncIterator[Feeding]:
     """Raises 503 `busy` after some seconds in which others were worked on."""
     feeding = request.app[FEEDING]
     try:
@@ -69,7 +76,7 @@ async def _room(request: web.Request) -> AsyncIterator[House]:
     except TimeoutError:
         raise Problem(503, "busy", "Other feeds are being worked on. Send it again.", {"Retry-After": "1"}) from None
     try:
-        yield feeding.house
+        yield feeding
     finally:
         feeding.room.release()
 

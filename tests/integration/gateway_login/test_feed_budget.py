@@ -2,15 +2,19 @@
 
 import asyncio
 import re
+import secrets
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from schemas.events import LoginChallenged, LoginRefused
 from services.login_gateway.routes.feed import FEEDING, PATIENCE_SECONDS
+from tests.feeding import items
 from tests.integration.gateway_login.test_feed_calls import FEED, item, platform
-from tests.integration.gateway_login.test_feed_topic import COUNT, SPENT, held
-from tests.integration.gateway_login.world import Answer, Desk, Heard, Place, opened
+from tests.integration.gateway_login.test_feed_topic import COUNT, OF, SPENT, held, many
+from tests.integration.gateway_login.world import Answer, Desk, Heard, Place, eventually, opened
 
 LEAST = 500
 
@@ -85,8 +89,14 @@ async def test_what_an_account_may_feed_is_the_installations_to_say(desk: Desk) 
         assert (answer.status, answer.problem) == (422, "setting-out-of-range")
 
 
-async def test_feeds_that_are_stuck_keep_nobody_from_signing_in(desk: Desk, place: Place, heard: Heard) -> None:
+PATIENCE = "services.login_gateway.postgres.feed_calls.PATIENCE_SECONDS"
+
+
+async def test_feeds_that_are_stuck_keep_nobody_from_signing_in(
+    desk: Desk, place: Place, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More calls than are worked on at once, each behind a user whom somebody holds."""
+    monkeypatch.setattr(PATIENCE, 60.0)
     stuck, person = await desk.member(), await desk.member()
     async with opened(place.but(feed_calls=2), heard) as busy:
         feed = await platform(busy, stuck.account_id)
@@ -98,6 +108,36 @@ async def test_feeds_that_are_stuck_keep_nobody_from_signing_in(desk: Desk, plac
             assert not any(call.done() for call in calls)
         answers = await asyncio.gather(*calls)
     assert {answer.status for answer in answers} == {200}
+
+
+async def test_a_user_whom_somebody_holds_keeps_no_other_login_of_the_call_waiting(
+    desk: Desk, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused alone, told on no topic, and opened once it is sent again."""
+    monkeypatch.setattr(PATIENCE, 0.1)
+    stuck = await desk.member()
+    feed, first = await platform(desk, stuck.account_id), item(stuck)
+    others = items(await many(desk, stuck.account_id, 50), secrets.token_hex(4))
+    async with held(place, stuck.user_id):
+        refused, *opened_now = await feed.feed(first, *others)
+    assert (refused["status"], refused["reason"]) == ("refused", "busy")
+    assert {each["status"] for each in opened_now} == {"signed_in"}
+    again, *same = await feed.feed(first, *others)
+    assert again["status"] == "code_required"
+    assert [each["token"] for each in same] == [each["token"] for each in opened_now]
+    await desk.heard.one(LoginChallenged, reference=first["reference"])
+    assert not desk.heard.all(LoginRefused, reference=first["reference"])
+
+
+async def test_a_user_who_is_let_go_is_opened_by_the_same_call(desk: Desk, place: Place) -> None:
+    stuck = await desk.member()
+    feed, first = await platform(desk, stuck.account_id), item(stuck)
+    others = items(await many(desk, stuck.account_id, 5), secrets.token_hex(4))
+    async with held(place, stuck.user_id):
+        call = asyncio.create_task(feed.feed(first, *others))
+        for each in others:
+            await eventually(partial(desk.pool.fetchrow, OF, stuck.account_id, each["reference"]))
+    assert [each["status"] for each in await call] == ["code_required"] + ["signed_in"] * len(others)
 
 
 async def _until_full(desk: Desk) -> None:

@@ -448,37 +448,5 @@ async def test_a_user_whom_somebody_holds_keeps_nobody_else_waiting(desk: Desk, 
     assert len(desk.heard.all(LoginChallenged, reference=first["reference"])) <= 1
 
 
-async def test_thousands_by_each_road_are_opened_once_each(desk: Desk, platform: Make) -> None:
-    ones, others = await desk.member(sms=False), await desk.member(sms=False)
-    by_topic, by_calls = await platform(ones.account_id), await platform(others.account_id)
-    fed = items(await many(desk, ones.account_id, 500) * 10, secrets.token_hex(4))
-    posted = items(await many(desk, others.account_id, 500) * 4, secrets.token_hex(4))
-    feed = by_http(desk, by_calls)
-
-    async def call(start: int) -> list[Any]:
-        """As any client does: what there is no room for is sent again."""
-        body, answer = {"logins": posted[start : start + 500]}, None
-        for _ in range(20):
-            answer = await feed("POST", body=body)
-            if answer.status != 503:
-                break
-            await asyncio.sleep(int(answer.headers["Retry-After"]))
-        assert answer is not None
-        assert answer.status == 200, answer.data
-        return list(answer.data["logins"])
-
-    answers, _ = await asyncio.gather(
-        asyncio.gather(*(call(start) for start in range(0, len(posted), 500))), by_topic.feed(*fed)
-    )
-    assert Counter(each["status"] for answer in answers for each in answer) == {"signed_in": 2000}
-    count = "SELECT count(*) AS logins, count(DISTINCT reference) AS references FROM logins WHERE account_id = $1"
-
-    async def all_are_opened() -> bool:
-        return tuple(await desk.pool.fetchrow(count, ones.account_id)) == (5000, 5000)
-
-    await eventually(all_are_opened, 120)
-    assert tuple(await desk.pool.fetchrow(count, others.account_id)) == (2000, 2000)
-
-
 async def many(desk: Desk, account: UUID, number: int) -> list[UUID]:
     return [row["user_id"] for row in await desk.pool.fetch(PLAIN_USERS, account, number)]
