@@ -138,6 +138,12 @@ WORKING: Final = Row(
             "First steps, by how they ended.",
         ),
         Panel(
+            "Fed logins",
+            "ops",
+            (("{{road}} {{result}}", "sum by (road, result) (rate(gatepost_fed_logins_total[$__rate_interval]) > 0)"),),
+            "What platforms handed over, by road and what became of it.",
+        ),
+        Panel(
             "Login to code",
             "s",
             _quantiles("gatepost_login_to_code_seconds", "channel"),
@@ -302,6 +308,12 @@ IN_TIME: Final = Row(
             "s",
             _quantiles("gatepost_revocation_lag_seconds", "event"),
             "By kind.",
+        ),
+        Panel(
+            "Fed logins' age",
+            "s",
+            (("", "max(gatepost_feed_age_seconds)"),),
+            "How long a platform's records had been in Kafka when they were read.",
         ),
         Panel(
             "Session checks",

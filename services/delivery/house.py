@@ -142,7 +142,9 @@ class House:
 
     async def refresh(self) -> None:
         controls = self.controls
-        self.routing.update(await controls.providers(), await controls.routes(), await controls.paused())
+        paused = await controls.paused()
+        self.routing.update(await controls.providers(), await controls.routes(), paused)
+        await controls.wake_missed(paused)
         self.words.update(await self.wordings.changes())
         await self.gatekeeper.refresh()
 

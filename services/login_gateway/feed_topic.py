@@ -106,6 +106,7 @@ class FedLogins(ConsumerRebalanceListener):  # type: ignore[misc]
         """What is new, and what was left of earlier batches."""
         fresh = [record for record in records if record.offset >= self._next.get(record.partition, 0)]
         if not fresh and not self._left:
+            metrics.FEED_AGE_SECONDS.set(0)
             return
         if fresh:
             metrics.FEED_AGE_SECONDS.set(max(0.0, time.time() - min(each.timestamp for each in fresh) / 1000))

@@ -324,7 +324,8 @@ UNKNOWN_EVENTS: Final = CLOSED.counter(
 # Is it in time?
 FEED_AGE_SECONDS: Final = CLOSED.gauge(
     "gatepost_feed_age_seconds",
-    "How long the oldest record of the last batch of fed logins had been in Kafka when it was read.",
+    "How long the oldest record of the last batch of fed logins had been in Kafka when it was read; 0 while there is"
+    " nothing to read.",
     question="in time",
     services=GATEWAY,
     across="max",

@@ -41,9 +41,10 @@ async def share(place: Place, figures: Figures) -> web.AppRunner:
 async def together(place: Place, figures: Figures) -> bytes:
     """Everybody's figures. Who does not answer in time is left out: its series have a gap."""
     numbers = [number for number in range(1, place.of + 1) if number != place.number]
-    own, *pages = await asyncio.gather(figures(), *(_read(_socket(place, number)) for number in numbers))
-    found = {place.number: own.decode()}
-    found |= {number: page for number, page in zip(numbers, pages, strict=True) if page is not None}
+    others = asyncio.gather(*(_read(_socket(place, number)) for number in numbers))
+    own = await figures()
+    found = {number: page for number, page in zip(numbers, await others, strict=True) if page is not None}
+    found[place.number] = own.decode()
     return joined(dict(sorted(found.items()))).encode()
 
 

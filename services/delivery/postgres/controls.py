@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from services.delivery.lanes import Provider
-from services.delivery.pauses import ANY, Pause
+from services.delivery.pauses import ANY, Ended, Pause
 from services.delivery.routing import Route
 from services.platform import audit
 
@@ -53,6 +53,16 @@ WHERE {MEANT} AND due_at = expires_at AND due_at > now() AND due(account_id, cha
 WAKE: Final = f"""
 UPDATE deliveries SET due_at = due(account_id, channel, country, expires_at) WHERE {MEANT} AND due_at > now()
 """  # noqa: S608 - made of constants
+# Written while their pause ended: the statement that wrote them still saw it, and the one that woke the others did not
+# see them yet.
+WAKE_MISSED: Final = f"""
+WITH woken AS (
+    UPDATE deliveries SET due_at = now()
+    WHERE {MEANT} AND due_at = expires_at AND due_at > now() AND due(account_id, channel, country, expires_at) <= now()
+    RETURNING login_id, id, account_id, channel, cause
+)
+{STEP} SELECT *, 'released', NULL FROM woken
+"""  # noqa: S608
 
 
 class NoSuchProvider(Exception):
@@ -64,6 +74,7 @@ class PostgresControls:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
+        self._ended = Ended()
 
     async def pause(self, pause: Pause, who: str) -> None:
         """What waits already is not due any more before its code is dead."""
@@ -80,7 +91,13 @@ class PostgresControls:
             await connection.execute(RELEASED, *_values(pause)[:3])
             await connection.execute(WAKE, *_values(pause)[:3])
             await audit.record(connection, who, "deliveries.resume", _uuid_or_none(pause.account), *_told(pause))
+        self._ended.add(pause)
         return ended
+
+    async def wake_missed(self, in_force: Sequence[Pause]) -> None:
+        """What pauses that are over still hold back goes out."""
+        for pause in self._ended.to_look_for(in_force):
+            await self._pool.execute(WAKE_MISSED, *_values(pause)[:3])
 
     async def paused(self) -> list[Pause]:
         return [Pause(**dict(row)) for row in await self._pool.fetch(PAUSED)]

@@ -17,6 +17,7 @@ from tests.integration.delivery.world import Login, World, until
 
 SLOTS = 8
 BROKEN = {"mode": "error"}
+WAITS = "SELECT true FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest_asyncio.fixture
@@ -148,6 +149,24 @@ async def test_a_worker_that_heard_of_the_end_of_a_pause_too_late_looks_again(ho
 async def held(house: House, login: Login) -> Any:
     query = "SELECT true FROM deliveries WHERE login_id = $1 AND reason = 'paused'"
     return await house.pool.fetchval(query, login.login_id)
+
+
+async def test_what_is_written_while_a_pause_ends_goes_out_too(house, world):
+    """Its statement began under the pause, and the one that woke the others did not see it yet."""
+    login, pause = Login(), Pause()
+    await put(house, world, login, channel="email")
+    await until(lambda: sent_by(house, login, "email"), 10, "an e-mail")
+    await pausing(house, pause)
+    async with house.pool.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM logins WHERE login_id = $1 FOR UPDATE", login.login_id)
+        writing = asyncio.create_task(put(house, world, login))
+        await until(lambda: house.pool.fetchval(WAITS), 10, "the row's writer waits")
+        await pausing(house, pause, stop=False)
+    await writing
+    assert await parked(house, login)
+    await house.refresh()
+    house.sender.wake()
+    await until(lambda: sent_by(house, login, "sms"), 10, "an SMS")
 
 
 async def test_what_is_paused_for_too_long_ends_as_expired(house, world):
