@@ -11,8 +11,8 @@ from typing import Final
 import asyncpg
 from aiohttp import web
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from schemas import topics
 from tests.bench import machine
 from tests.bench.figures import Figure, Stopwatch
 from tests.bench.machine import Meter
@@ -21,6 +21,7 @@ from tests.bench.world import World
 
 SECONDS: Final = 4.0
 AT_ONCE: Final = 16
+TOPIC: Final = "bench-yardstick"
 
 
 async def measured(world: World) -> list[Figure]:
@@ -62,15 +63,26 @@ async def _select(world: World) -> Figure:
 
 async def _produce(world: World) -> Figure:
     """One record at a time, acknowledged, to a topic that nobody reads."""
+    await _topic(world.stack.kafka)
     producer = AIOKafkaProducer(bootstrap_servers=world.stack.kafka, acks="all", enable_idempotence=True, linger_ms=0)
     await producer.start()
     watch = Stopwatch(Meter({"kafka": world.pids()["kafka"], "load": machine.own()}))
     try:
         with watch:
-            await _repeated(watch, lambda: producer.send_and_wait(topics.LOGINS.name, b"x" * 500, key=b"bench"), 1)
+            await _repeated(watch, lambda: producer.send_and_wait(TOPIC, b"x" * 500, key=b"bench"), 1)
     finally:
         await producer.stop()
     return watch.figure("yardstick", "bare produce", "records/s")
+
+
+async def _topic(kafka: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        if TOPIC not in await admin.list_topics():
+            await admin.create_topics([NewTopic(TOPIC, num_partitions=1, replication_factor=1)])
+    finally:
+        await admin.close()
 
 
 async def _repeated(watch: Stopwatch, call: Callable[[], Awaitable[object]], many: int) -> None:

@@ -95,11 +95,14 @@ class Flood:
     async def run(self, patience: float, kill: Kill | None = None) -> None:
         """Until all is opened and told. Raises `TimeoutError`."""
         self.begun = datetime.now(UTC)
-        async with asyncio.timeout(patience), asyncio.TaskGroup() as group:
-            group.create_task(self._feed_topic())
-            group.create_task(self._feed_http())
-            group.create_task(self._die(kill or self.kill, patience))
-        await self.watch.until(lambda: self.watch.opened >= len(self.given), "all are open", patience)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self.watch.run())
+            feeding = [group.create_task(each) for each in (self._feed_topic(), self._feed_http())]
+            dying = [group.create_task(self._die(*death, kill or self.kill, patience)) for death in DEATHS.items()]
+            self.deaths = [await task for task in dying]
+            await asyncio.gather(*feeding)
+            await self.watch.until(lambda: self.watch.opened >= len(self.given), "all are open", patience)
+            watching.cancel()
         coded = sum(each.phone is not None for each in self.given)
         await self.watch.until_all_is_told(coded, len(self.given) - coded, patience)
 
@@ -149,14 +152,13 @@ class Flood:
             user = FedUser(user_id=each.user_id)
             yield FedLogin(reference=each.reference, user=user, authenticated_at=datetime.now(UTC))
 
-    async def _die(self, kill: Kill, patience: float) -> None:
-        for service, part in DEATHS.items():
-            enough, watch = part * len(self.given), self.watch
-            await watch.until(partial(self._is_under_way, enough), f"{service} may be killed", patience)
-            opened, answered, start = watch.opened, len(self.answers), time.monotonic()
-            await kill(service)
-            await until(partial(does_its_work, self.stack.child(service)), f"{service} is back")
-            self.deaths.append(Death(service, opened, watch.read, answered, time.monotonic() - start))
+    async def _die(self, service: str, part: float, kill: Kill, patience: float) -> Death:
+        enough, watch, child = part * len(self.given), self.watch, self.stack.child(service)
+        await watch.until(partial(self._is_under_way, enough), f"{service} may be killed", patience)
+        opened, read, answered, start = watch.opened, watch.read, len(self.answers), time.monotonic()
+        await kill(service)
+        await until(partial(does_its_work, child), f"{service} is back")
+        return Death(service, opened, read, answered, time.monotonic() - start)
 
     def _is_under_way(self, enough: float) -> bool:
         """So many are open, and each road has brought some."""

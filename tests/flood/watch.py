@@ -14,7 +14,7 @@ from deploy.local.stack import Stack
 from schemas import topics
 from services.platform.kafka import Connection, cluster_id, follower, stop
 
-LOOK_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 0.25
 OPENED: Final = "SELECT count(*) FROM logins WHERE account_id = $1 AND reference IS NOT NULL"
 READ: Final = "SELECT coalesce(sum(next_offset), 0)::bigint FROM feed_offsets WHERE cluster_id = $1"
 # Records that wait for a budget, and events that Kafka does not have yet.
@@ -34,6 +34,12 @@ class Watch:
         self.opened = self.read = self.behind = self.most_behind = 0
         self._first: int | None = None
 
+    async def run(self) -> None:
+        """Looks, again and again, until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
     async def look(self) -> None:
         places = [TopicPartition(topics.LOGINS.name, n) for n in range(topics.LOGINS.partitions)]
         ends = sum((await self._consumer.end_offsets(places)).values())
@@ -47,14 +53,12 @@ class Watch:
         return int(await self._databases[service].fetchval(query, self._account))
 
     async def until(self, holds: Callable[[], bool], what: str, seconds: float) -> None:
-        """Looks, again and again. Raises `TimeoutError`."""
+        """While it runs. Raises `TimeoutError`."""
         end = time.monotonic() + seconds
-        await self.look()
         while not holds():
             if time.monotonic() > end:
                 raise TimeoutError(f"{what}: {self.opened} are open and {self.behind} records behind")
-            await asyncio.sleep(LOOK_SECONDS)
-            await self.look()
+            await asyncio.sleep(0.02)
 
     async def until_all_is_told(self, coded: int, plain: int, seconds: float) -> None:
         """Until nothing waits any more: no record, no event, no code, no session. Raises `TimeoutError`."""
