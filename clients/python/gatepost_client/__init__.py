@@ -29,6 +29,7 @@ from gatepost_client.errors import (
     TooMany,
     Unavailable,
     Unexpected,
+    WrongAddress,
     WrongCode,
 )
 
@@ -58,6 +59,7 @@ __all__ = [
     "TooMany",
     "Unavailable",
     "Unexpected",
+    "WrongAddress",
     "WrongCode",
     "session_cookie",
 ]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from multidict import CIMultiDictProxy
 
-from gatepost_client.errors import GatepostError, Unavailable, Unexpected, error_of
+from gatepost_client.errors import BadClient, GatepostError, Unavailable, Unexpected, error_of
 
 SHORTEST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 60.0
@@ -107,8 +107,14 @@ class Transport:
                 if heard is not None:
                     heard(answer.headers)
                 if answer.status not in (200, 201, 202):
-                    raise await _failure(answer)
+                    raise self._known(await _failure(answer))
                 return _object(await answer.read())
+
+    def _known(self, error: GatepostError) -> GatepostError:
+        """Gatepost cannot know that this program gave no client at all."""
+        if isinstance(error, BadClient) and self._credentials is None:
+            return BadClient("no-client", "This program gave none: Gatepost(url, client=(client_id, secret)).", 401)
+        return error
 
     def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
         own = {} if self._credentials is None else {"Authorization": self._credentials.header()}

@@ -71,6 +71,22 @@ async def test_a_platform_feeds_as_many_by_the_topic(
         assert (await taken(gatepost, f"{name}-{number}")).status == "signed_in"
 
 
+async def test_the_first_platform_of_the_readme_has_a_session(story: Story, pair: tuple[str, str], tmp_path: Path):
+    eve = await person(story)
+    program_text = (ROOT / "clients/python/README.md").read_text().split("```python\n")[1].split("```")[0]
+    for here, there in (
+        ("crm-77", eve["external_id"]),
+        ("http://127.0.0.1:8080", story.api.urls["gateway"]),
+        ("http://127.0.0.1:8082", story.api.urls["session_store"]),
+    ):
+        assert here in program_text
+        program_text = program_text.replace(here, there)
+    (tmp_path / "first.py").write_text(program_text)
+    path = str(tmp_path / "first.py")
+    [printed] = await run(sys.executable, path, CLIENT_ID=pair[0], CLIENT_SECRET=pair[1])
+    assert printed.startswith(f"Session(sub='{eve['user_id']}'")
+
+
 async def test_two_dashboards_read_the_same_table(stack: Stack, story: Story, gatepost: Gatepost):
     program("kcat", "kcat")
     program("jq", "jq")
