@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("schemas", "services", "deploy", "clients", "examples")
+FOLDERS = ("schemas", "services", "deploy", "clients/python/gatepost_client", "clients/python/tests", "examples")
 
 
 def functions(path: Path) -> list[tuple[str, int]]:

@@ -29,7 +29,8 @@ class Team:
         return self.process.pid
 
     def lines(self, event: str) -> list[dict[str, Any]]:
-        found = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        whole, _, _ = self.log.read_text().rpartition("\n")  # the last one may be half written
+        found = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in found if line["event"] == event]
 
     def workers(self) -> dict[int, int]:

@@ -78,6 +78,10 @@ async def test_a_service_names_only_what_is_declared(story: Story, stack: Stack,
             assert label == "le" or label in metric.labels, (name, labels)
 
 
+async def answers_from_memory(story: Story, stack: Stack) -> bool:
+    return await total(story, stack, "session-store", "gatepost_session_feed_current") == 1
+
+
 def more(story: Story, stack: Stack, moved: Moved, was: float) -> Callable[[], Awaitable[bool]]:
     async def asked() -> bool:
         return await total(story, stack, moved.service, moved.name, **moved.labels) > was
@@ -101,6 +105,7 @@ async def test_a_login_by_sms_moves_what_tells_of_it(story: Story, stack: Stack)
         ("session-store", "gatepost_session_checks_total", {"source": "memory"}),
         ("session-store", "gatepost_revocation_lag_seconds_count", {"event": "SessionRevoked"}),
     ]
+    await eventually(lambda: answers_from_memory(story, stack), what="answering from memory")
     before = [await total(story, stack, service, name, **labels) for service, name, labels in moved]
     since = datetime.now(UTC)
     _, login = await story.sign_in("ada")
@@ -110,7 +115,8 @@ async def test_a_login_by_sms_moves_what_tells_of_it(story: Story, stack: Stack)
     await story.becomes(answer["token"], True)
     await story.api.call("session_store", "POST", "/v1/revoke", data={"token": answer["token"]})
     for (service, name, labels), was in zip(moved, before, strict=True):
-        assert await eventually(more(story, stack, Moved(service, name, labels), was)), (service, name, labels)
+        what = Moved(service, name, labels)
+        await eventually(more(story, stack, what, was), what=what)
 
 
 async def test_an_sms_that_is_refused_is_seen_as_a_fallback_and_not_as_its_providers_fault(story: Story, stack: Stack):

@@ -1,4 +1,4 @@
-"""Gatepost's client. `gatepost_client.asgi`, `.web` are middlewares; `.topics`, `.signatures` need `[topics]`."""
+"""Gatepost's client. `gatepost_client.asgi`, `.web` are middlewares; `.topics`, `.feed_topic` need `[kafka]`."""
 
 from gatepost_client.answers import (
     Context,
@@ -11,6 +11,7 @@ from gatepost_client.answers import (
     Session,
     SignedIn,
 )
+from gatepost_client.budget import Budget
 from gatepost_client.client import Gatepost
 from gatepost_client.cookies import session_cookie
 from gatepost_client.door import Door
@@ -28,12 +29,14 @@ from gatepost_client.errors import (
     TooMany,
     Unavailable,
     Unexpected,
+    WrongAddress,
     WrongCode,
 )
 
 __all__ = [
     "BadClient",
     "BadRequest",
+    "Budget",
     "Conflict",
     "Context",
     "Delivery",
@@ -56,6 +59,7 @@ __all__ = [
     "TooMany",
     "Unavailable",
     "Unexpected",
+    "WrongAddress",
     "WrongCode",
     "session_cookie",
 ]

@@ -1,9 +1,10 @@
 """What Gatepost answers, as structs. Unknown fields are ignored; no `repr` shows a token or a handle."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 Channel = Literal["sms", "email"]
 Status = Literal["code_required", "signed_in", "closed"]
@@ -72,7 +73,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     device: str | None = None
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Where a sign-in happens. `ip` counts only from an authenticated client; it and `user_agent` go no further."""
 
     ip: str | None = None
@@ -82,14 +83,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     device_id: str | None = None
 
 
-class FedUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FedUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Exactly one of the two; never a username."""
 
-    user_id: str | None = None
-    external_id: str | None = None
+    user_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    external_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
 
 
-class FedLogin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FedLogin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A login whose password step you did, at `authenticated_at` (with its offset). `reference` is your own id for it,
     the idempotency key: unique for 48 h, no e-mail address, no phone number.
     """
@@ -101,10 +102,13 @@ class FedLogin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """A fed login that was not opened, for `reason` (docs/problems.md, or `too-old`, `unknown-user`, …)."""
+    """A fed login that was not opened, for `reason` (docs/feeds.md: `too-old`, `unknown-user`, …). `detail` is there
+    where it was not even sent.
+    """
 
     reference: str
     reason: str
+    detail: str = ""
 
 
 class Fed(msgspec.Struct, frozen=True, kw_only=True):

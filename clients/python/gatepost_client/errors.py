@@ -29,6 +29,12 @@ class BadClient(GatepostError):
     do = "Check client_id and secret: `gatepost clients list`."
 
 
+class WrongAddress(GatepostError):
+    """What answers at this address is another service."""
+
+    do = "Say where the session store is: `Gatepost(url, session_store=…)`."
+
+
 class Forbidden(GatepostError):
     """The client is known, but has not the scope or the account for this call."""
 

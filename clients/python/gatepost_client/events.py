@@ -1,4 +1,5 @@
-"""The events of the topics that applications read. A test of Gatepost's compares them with its contract.
+"""The events of the topics that applications read; the one that they write is in `fed_records`. A test of Gatepost's
+compares them with its contract.
 
 Fields that a newer Gatepost adds are ignored; words may get new values, so they are plain text here.
 """
@@ -61,7 +62,7 @@ class DeliveryFailed(Event, frozen=True, kw_only=True, tag=True):
 
 
 class LoginRefused(Event, frozen=True, kw_only=True, tag=True):
-    """A fed login could not be opened."""
+    """A fed login could not be opened; docs/feeds.md says what each reason means."""
 
     reference: str
     reason: str
@@ -91,11 +92,15 @@ class Verified(Event, frozen=True, kw_only=True, tag=True):
 
 
 class ExpireAll(Event, frozen=True, kw_only=True, tag=True):
-    """Every session of the user or account (`scope`) whose epoch is below `floor` (milliseconds) is over. Signed."""
+    """Every session of the user or account (`scope`) whose epoch is below `floor` (milliseconds) is over. Signed.
+
+    `erased`: the user is no more, and whoever holds anything of theirs lets it go.
+    """
 
     scope: str
     floor: int
     by: str
+    erased: bool = False
 
 
 class SessionPolicyChanged(Event, frozen=True, kw_only=True, tag=True):

@@ -1,14 +1,17 @@
 """Feed logins whose password step you did: in batches, each login once, no faster than Gatepost takes them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
 from gatepost_client.answers import Channel, Fed, FedLogin, Login, SignedIn, fed
+from gatepost_client.budget import Budget, Pace
 from gatepost_client.errors import TooMany
+from gatepost_client.flow import each, in_order
 from gatepost_client.logins import key, login_state, signed_in, understood
 from gatepost_client.transport import LONGEST_PAUSE, Pause, Transport
 
@@ -23,28 +26,28 @@ class Feed:
     def __init__(self, gateway: Transport, pause: Pause) -> None:
         self._gateway = gateway
         self._pause = pause
+        self._pace = Pace()
         self._free_at = 0.0
+
+    @property
+    def budget(self) -> Budget | None:
+        """What the account may still feed, as the last answer said it; None before the first."""
+        return self._pace.budget
 
     async def send(
         self, logins: Iterable[FedLogin] | AsyncIterable[FedLogin], *, batch: int = 100, at_once: int = 2
     ) -> AsyncGenerator[Fed, None]:
-        """What became of each, in order. `logins` is read only as fast as answers come; on 429 every batch waits for
+        """What became of each, in order. `logins` is read only as fast as answers come, and a call takes what is there,
+        up to `batch`: who is slow waits for nobody. Calls wait for the budget that the answers tell, and on 429 for
         `Retry-After`, for as long as it takes. A batch whose answer was lost is sent again: a reference opens once.
 
         Raises `BadClient`, `Forbidden`, `FeedStopped`, `Unavailable`; what was not answered may be sent again.
         """
-        waiting: list[asyncio.Task[list[Fed]]] = []
-        try:
-            async for items in _batches(logins, min(batch, MOST)):
-                waiting.append(asyncio.create_task(self._batch(items)))
-                if len(waiting) >= at_once:
-                    for each in await waiting.pop(0):
-                        yield each
-            while waiting:
-                for each in await waiting.pop(0):
-                    yield each
-        finally:
-            await _ended(waiting)
+        batches = _batches(logins, min(batch, MOST))
+        async with aclosing(in_order(batches, self._batch, at_once)) as answers:
+            async for answer in answers:
+                for one in answer:
+                    yield one
 
     async def verify(self, reference: str, code: str, *, idempotency_key: str | None = None) -> SignedIn:
         """Raises `WrongCode`, `LoginClosed`, `NotFound`, `TooMany`, `Unavailable`."""
@@ -64,45 +67,75 @@ class Feed:
 
     async def _batch(self, items: list[bytes]) -> list[Fed]:
         body = b'{"logins":[' + b",".join(items) + b"]}"
-        headers = {"Content-Type": "application/json"}
-        clock = asyncio.get_running_loop().time
         while True:
-            if (wait := self._free_at - clock()) > 0:
-                await self._pause(wait)
             try:
-                answer = await self._gateway.call("POST", PATH, data=body, headers=headers)
-                return [understood(fed, each) for each in answer.get("logins", [])]
+                answer = await self._when_it_fits(len(items), body)
+                return [understood(fed, one) for one in answer.get("logins", [])]
             except TooMany as full:
-                self._free_at = max(self._free_at, clock() + min(full.retry_after, LONGEST_PAUSE))
+                self._free_at = max(self._free_at, _now() + min(full.retry_after, LONGEST_PAUSE))
+
+    async def _when_it_fits(self, logins: int, body: bytes) -> dict[str, Any]:
+        """The budget is what others leave of it, so that a call may still find none."""
+        wait = max(self._pace.take(logins, _now()), self._free_at - _now())
+        try:
+            if wait > 0:
+                await self._pause(wait)
+            headers = {"Content-Type": "application/json"}
+            return await self._gateway.call(
+                "POST", PATH, data=body, headers=headers, heard=lambda said: self._pace.told(said, _now())
+            )
+        finally:
+            self._pace.answered(logins)
 
 
-async def _batches(logins: Iterable[FedLogin] | AsyncIterable[FedLogin], most: int) -> AsyncIterator[list[bytes]]:
-    """Encoded logins, as many as one body holds."""
-    items, size = list[bytes](), 0
-    async for login in _each(logins):
-        item = msgspec.json.encode(login)
-        if items and (len(items) >= most or size + len(item) > LARGEST):
+class _End(NamedTuple):
+    error: Exception | None
+
+
+async def _batches(
+    logins: Iterable[FedLogin] | AsyncIterable[FedLogin], most: int
+) -> AsyncGenerator[list[bytes], None]:
+    """Encoded logins: what is there when a batch is asked for, at most as many as one body holds."""
+    queue = asyncio.Queue[bytes | _End](most)
+
+    async def read() -> None:
+        error: Exception | None = None
+        try:
+            async with aclosing(each(logins)) as source:
+                async for login in source:
+                    await queue.put(msgspec.json.encode(login))
+        except Exception as raised:
+            error = raised
+        await queue.put(_End(error))
+
+    reading = asyncio.create_task(read())
+    try:
+        found = await queue.get()
+        while isinstance(found, bytes):
+            items, after = _filled(found, queue, most)
             yield items
-            items, size = [], 0
-        items.append(item)
-        size += len(item) + 1
-    if items:
-        yield items
+            found = after or await queue.get()
+        if found.error is not None:
+            raise found.error
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
-async def _each(logins: Iterable[FedLogin] | AsyncIterable[FedLogin]) -> AsyncIterator[FedLogin]:
-    if isinstance(logins, AsyncIterable):
-        async for login in logins:
-            yield login
-    else:
-        for login in logins:
-            yield login
+def _filled(first: bytes, queue: asyncio.Queue[bytes | _End], most: int) -> tuple[list[bytes], bytes | _End | None]:
+    """A batch, and what was taken out of the queue and does not belong to it."""
+    items, size = [first], len(first)
+    while len(items) < most and not queue.empty():
+        found = queue.get_nowait()
+        if not isinstance(found, bytes) or size + len(found) >= LARGEST:
+            return items, found
+        items.append(found)
+        size += len(found) + 1
+    return items, None
 
 
-async def _ended(tasks: list[asyncio.Task[list[Fed]]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _path(reference: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gatepost_client.answers import Session
+from gatepost_client.errors import NotFound, WrongAddress
 from gatepost_client.logins import understood
 from gatepost_client.transport import Transport
 
@@ -66,7 +67,7 @@ class Sessions:
         """End the session; also when the token was dead or unknown. Nothing of it is remembered here from now on."""
         name = hashlib.sha256(token.encode()).digest()
         try:
-            await self._store.call("POST", "/v1/revoke", data={"token": token})
+            await self._told("/v1/revoke", token)
         finally:
             self._forget(name)
 
@@ -88,11 +89,17 @@ class Sessions:
 
     async def _ask(self, name: bytes, token: str) -> Session | None:
         asked = self._monotonic()
-        answer = await self._store.call("POST", "/v1/introspect", data={"token": token})
+        answer = await self._told("/v1/introspect", token)
         session: Session | None = understood(_session, answer)
         if session is not None and self._remember and self._asking.get(name) is asyncio.current_task():
             self._keep(name, Known(session, asked))
         return session
+
+    async def _told(self, path: str, token: str) -> dict[str, Any]:
+        try:
+            return await self._store.call("POST", path, data={"token": token})
+        except NotFound as missing:
+            raise WrongAddress("no-session-store", "There is no session store at this address.", 404) from missing
 
     def _answered(self, name: bytes, task: asyncio.Task[Session | None]) -> None:
         if self._asking.get(name) is task:

@@ -53,7 +53,7 @@ class Logins:
 
     async def resend(self, login: Login | str, channel: Channel | None = None) -> Login:
         """Send the code again. Raises `TooMany` before `resend_at`, `Conflict` for a channel that is off."""
-        body = {} if channel is None else {"json": {"channel": channel}}
+        body: dict[str, Any] = {} if channel is None else {"json": {"channel": channel}}
         answer = await self._gateway.call("POST", f"{PATH}/-/resend", headers=_handle(login), again=False, **body)
         return understood(login_state, answer)
 

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 from gatepost_client.errors import GatepostError
 from gatepost_client.events import SIGNATURE_HEADER, SIGNED, DeliveryOutcome, Event, LoginOutcome, SessionEvent
+from gatepost_client.kafka import translated
 from gatepost_client.signatures import BadSignature, PublicKeys
 
 log = logging.getLogger("gatepost_client")
@@ -52,9 +53,11 @@ class Reader(Generic[E]):
         self._on_bad = on_bad
 
     async def __aenter__(self) -> Self:
+        """Raises `Unavailable`, `KafkaRefuses`; so does reading."""
         self._consumer = AIOKafkaConsumer(self._topic, **self._options)
         try:
-            await self._consumer.start()
+            with translated(f"{self._topic} cannot be read"):
+                await self._consumer.start()
         except BaseException:
             await self._consumer.stop()
             raise
@@ -67,7 +70,8 @@ class Reader(Generic[E]):
 
     async def __aiter__(self) -> AsyncGenerator[E, None]:
         while True:
-            batch = await self._consumer.getmany(timeout_ms=1000, max_records=AT_ONCE)
+            with translated(f"{self._topic} cannot be read"):
+                batch = await self._consumer.getmany(timeout_ms=1000, max_records=AT_ONCE)
             if self._keys is not None:
                 self._keys.refresh()
             for records in batch.values():
@@ -75,7 +79,8 @@ class Reader(Generic[E]):
                     if (event := self._read(record)) is not None:
                         yield event
             if batch and self._commits:
-                await self._consumer.commit()
+                with translated("What was handed out is not committed and comes again"):
+                    await self._consumer.commit()
 
     def _read(self, record: Any) -> E | None:
         try:

@@ -11,12 +11,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from multidict import CIMultiDictProxy
 
-from gatepost_client.errors import GatepostError, Unavailable, Unexpected, error_of
+from gatepost_client.errors import BadClient, GatepostError, Unavailable, Unexpected, error_of
 
 SHORTEST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 60.0
 Pause = Callable[[float], Awaitable[None]]
+Heard = Callable[[CIMultiDictProxy[str]], None]
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,23 @@ class Transport:
         self._pause = pause
 
     async def call(
-        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, again: bool = True, **body: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        again: bool = True,
+        heard: Heard | None = None,
+        **body: Any,
     ) -> dict[str, Any]:
-        """The answer's object. `again`: the call may be repeated without harm. Raises `GatepostError`."""
+        """The answer's object. `again`: the call may be repeated without harm; `heard` gets the header fields of every
+        answer. Raises `GatepostError`.
+        """
         clock = asyncio.get_running_loop().time
         until = clock() + self._patience
         while True:
             try:
-                return await self._once(method, path, headers or {}, body)
+                return await self._once(method, path, headers or {}, body, heard)
             except Unavailable as away:
                 if not (again or away.name == "not-connected") or clock() + away.retry_after > until:
                     raise
@@ -81,7 +92,9 @@ class Transport:
                     raise await _failure(answer)
                 yield answer.content
 
-    async def _once(self, method: str, path: str, headers: Mapping[str, str], body: dict[str, Any]) -> dict[str, Any]:
+    async def _once(
+        self, method: str, path: str, headers: Mapping[str, str], body: dict[str, Any], heard: Heard | None
+    ) -> dict[str, Any]:
         with _translated():
             async with self._session.request(
                 method,
@@ -91,9 +104,17 @@ class Transport:
                 allow_redirects=False,
                 **body,
             ) as answer:
+                if heard is not None:
+                    heard(answer.headers)
                 if answer.status not in (200, 201, 202):
-                    raise await _failure(answer)
+                    raise self._known(await _failure(answer))
                 return _object(await answer.read())
+
+    def _known(self, error: GatepostError) -> GatepostError:
+        """Gatepost cannot know that this program gave no client at all."""
+        if isinstance(error, BadClient) and self._credentials is None:
+            return BadClient("no-client", "This program gave none: Gatepost(url, client=(client_id, secret)).", 401)
+        return error
 
     def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
         own = {} if self._credentials is None else {"Authorization": self._credentials.header()}

@@ -1,6 +1,7 @@
 """A real web server on loopback that answers what a test tells it, and keeps what it was asked."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -70,6 +71,11 @@ async def serving(answer: Answer) -> AsyncIterator[Server]:
 
 def client(server: Server, **more: Any) -> Gatepost:
     return Gatepost(server.url, client=("shop", "secret"), **more)
+
+
+def references(asked: Asked) -> list[str]:
+    """Of the logins of a feed's call."""
+    return [item["reference"] for item in json.loads(asked.body)["logins"]]
 
 
 def in_turn(*answers: web.Response | type[ConnectionResetError]) -> Answer:

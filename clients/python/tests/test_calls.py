@@ -200,3 +200,20 @@ async def test_who_gives_way_to_a_newer_stream_is_told():
     async with serving(in_turn(web.Response(text="event: elsewhere\ndata:\n\n"))) as server, client(server) as gatepost:
         with pytest.raises(gp.FollowedElsewhere):
             await anext(gatepost.logins.follow("lg_x"))
+
+
+async def test_a_program_that_gave_no_client_is_told_so():
+    async with serving(in_turn(problem(401, "unauthenticated"))) as server, gp.Gatepost(server.url) as gatepost:
+        with pytest.raises(gp.BadClient, match=r"gave none.*client_id"):
+            await gatepost.sessions.introspect("gp_x")
+    async with serving(in_turn(problem(401, "unauthenticated"))) as server, client(server) as gatepost:
+        with pytest.raises(gp.BadClient, match="clients list"):
+            await gatepost.sessions.introspect("gp_x")
+
+
+async def test_an_address_without_a_session_store_is_told_so():
+    async with serving(in_turn(problem(404, "not-found"))) as server, client(server) as gatepost:
+        with pytest.raises(gp.WrongAddress, match="session_store="):
+            await gatepost.sessions.introspect("gp_x")
+        with pytest.raises(gp.WrongAddress):
+            await gatepost.sessions.revoke("gp_x")

@@ -1,12 +1,12 @@
 """Batches, back-pressure, and a reference that opens once whatever is lost."""
 
-import json
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
-from scripted import Asked, Pauses, client, in_turn, problem, serving
+from scripted import Asked, Pauses, client, in_turn, problem, references, serving
 
 import gatepost_client as gp
 
@@ -17,10 +17,6 @@ def logins(count: int, **more: str) -> Iterator[gp.FedLogin]:
     for number in range(count):
         user = gp.FedUser(external_id=f"e-{number}")
         yield gp.FedLogin(reference=f"r-{number}", user=user, authenticated_at=NOW, context=gp.Context(**more))
-
-
-def references(asked: Asked) -> list[str]:
-    return [item["reference"] for item in json.loads(asked.body)["logins"]]
 
 
 async def refusing(asked: Asked) -> web.StreamResponse:
@@ -69,6 +65,41 @@ async def test_logins_are_read_only_as_fast_as_answers_come():
             break
     assert len(read) <= 31
     assert len(server.asked) <= 3
+
+
+async def test_a_login_that_comes_alone_waits_for_no_other():
+    """Somebody waits for its code."""
+    handed, goes_on = list[str](), asyncio.Event()
+
+    async def source() -> AsyncIterator[gp.FedLogin]:
+        for login in logins(3):
+            yield login
+            await goes_on.wait()
+            goes_on.clear()
+
+    async with serving(refusing) as server, client(server) as gatepost:
+        async for fed in gatepost.feed.send(source(), batch=100, at_once=2):
+            handed.append(fed.reference)
+            goes_on.set()
+    assert handed == ["r-0", "r-1", "r-2"]
+    assert [references(asked) for asked in server.asked] == [["r-0"], ["r-1"], ["r-2"]]
+
+
+async def test_a_source_that_breaks_is_told_after_what_came_before():
+    def source() -> Iterator[gp.FedLogin]:
+        yield from logins(25)
+        raise LookupError("the platform's own")
+
+    found = list[str]()
+
+    async def feed(gatepost: gp.Gatepost) -> None:
+        async for fed in gatepost.feed.send(source(), batch=10):
+            found.append(fed.reference)
+
+    async with serving(refusing) as server, client(server) as gatepost:
+        with pytest.raises(LookupError):
+            await feed(gatepost)
+    assert found == [f"r-{number}" for number in range(25)]
 
 
 async def test_a_batch_whose_answer_was_lost_is_sent_again_as_it_was():

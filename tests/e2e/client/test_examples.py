@@ -10,7 +10,8 @@ import gatepost_client as gp
 from deploy.local.paths import ROOT
 from deploy.local.stack import Stack
 from deploy.local.story import Story
-from gatepost_client import Gatepost
+from gatepost_client import Gatepost, topics
+from tests.e2e.client.test_feeding import taken
 from tests.e2e.client.test_signing_in import PASSWORD, by_email, code_of, person
 from tests.programs import program
 
@@ -46,6 +47,44 @@ async def test_a_platform_feeds_many_logins_each_once(
     again = await run(*command, "--count", "4", **where)
     assert again[:2] == ["SignedIn\t3", "refused: unknown-user\t1"]
     assert [(await gatepost.feed.state(f"{name}-{number}")).login_id for number in range(3)] == opened
+
+
+async def test_a_platform_feeds_as_many_by_the_topic(
+    stack: Stack, story: Story, gatepost: Gatepost, pair: tuple[str, str], tmp_path: Path
+):
+    users = [(await person(story))["external_id"] for _ in range(3)]
+    (tmp_path / "users").write_text("\n".join([*users, "nobody"]))
+    name = f"run{secrets.token_hex(4)}x"
+    command = [sys.executable, "examples/feed_logins.py", "--users", str(tmp_path / "users"), "--run", name]
+    topic = ("--by", "topic", "--account", story.account, "--count", str(LOGINS))
+    printed = await run(*command, *topic, KAFKA=stack.kafka, GATEPOST_CLIENT=":".join(pair))
+    assert dict(line.split("\t")[:2] for line in printed) == {"Written": str(LOGINS), "answered": str(LOGINS)}
+    sys.stderr.write(printed[-1] + "\n")
+    refused = set[str | None]()
+    async with topics.login_outcomes(bootstrap_servers=stack.kafka) as outcomes:
+        async for event in outcomes:
+            refused |= {event.reference} if (event.reference or "").startswith(name) else set()
+            if len(refused) == LOGINS // 4:
+                break
+    assert refused == {f"{name}-{number}" for number in range(3, LOGINS, 4)}
+    for number in (0, 1, 2, LOGINS - 4, LOGINS - 3, LOGINS - 2):
+        assert (await taken(gatepost, f"{name}-{number}")).status == "signed_in"
+
+
+async def test_the_first_platform_of_the_readme_has_a_session(story: Story, pair: tuple[str, str], tmp_path: Path):
+    eve = await person(story)
+    program_text = (ROOT / "clients/python/README.md").read_text().split("```python\n")[1].split("```")[0]
+    for here, there in (
+        ("crm-77", eve["external_id"]),
+        ("http://127.0.0.1:8080", story.api.urls["gateway"]),
+        ("http://127.0.0.1:8082", story.api.urls["session_store"]),
+    ):
+        assert here in program_text
+        program_text = program_text.replace(here, there)
+    (tmp_path / "first.py").write_text(program_text)
+    path = str(tmp_path / "first.py")
+    [printed] = await run(sys.executable, path, CLIENT_ID=pair[0], CLIENT_SECRET=pair[1])
+    assert printed.startswith(f"Session(sub='{eve['user_id']}'")
 
 
 async def test_two_dashboards_read_the_same_table(stack: Stack, story: Story, gatepost: Gatepost):

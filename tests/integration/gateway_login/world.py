@@ -189,10 +189,10 @@ def wrong(code: str, step: int = 1) -> str:
     return str((int(code) + step) % 10 ** len(code)).zfill(len(code))
 
 
-async def eventually(holds: Callable[[], Any], seconds: float = 10) -> Any:
+async def eventually(holds: Callable[[], Any], seconds: float = 10, what: object = "it") -> Any:
     deadline = asyncio.get_running_loop().time() + seconds
     while not (found := await holds()):
-        assert asyncio.get_running_loop().time() < deadline, "it did not come true in time"
+        assert asyncio.get_running_loop().time() < deadline, f"{what} did not come true in time"
         await asyncio.sleep(0.05)
     return found
 

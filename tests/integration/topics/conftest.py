@@ -102,7 +102,7 @@ async def _gone(admin: Any, topic: str) -> bool:
     return topic not in await admin.list_topics()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Broker]:
     folder, ports = tmp_path_factory.mktemp("broker"), free_ports()
     found = await asyncio.to_thread(servers.fetched)
