@@ -64,6 +64,7 @@ def _figures(found: Flooded, watch: Stopwatch, size: Size) -> list[Figure]:
         "records_behind_at_most": found.most_behind,
         "by_both_roads": size.both,
         "written_twice": size.again,
+        "busy": found.busy,
         "codes": sum(found.calls.values()),
         "deaths": [death._asdict() for death in found.deaths],
     }

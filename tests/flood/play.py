@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -77,6 +77,7 @@ class Flood:
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     answers: list[Fed] = field(default_factory=list)
     deaths: list[Death] = field(default_factory=list)
+    busy: int = 0
 
     @property
     def by_topic(self) -> list[Given]:
@@ -94,24 +95,24 @@ class Flood:
 
     async def run(self, patience: float, kill: Kill | None = None) -> None:
         """Until all is opened and told. Raises `TimeoutError`."""
-        self.begun = datetime.now(UTC)
-        async with asyncio.TaskGroup() as group:
+        self.begun, end = datetime.now(UTC), time.monotonic() + patience
+        async with asyncio.timeout(patience), asyncio.TaskGroup() as group:
             watching = group.create_task(self.watch.run())
             feeding = [group.create_task(each) for each in (self._feed_topic(), self._feed_http())]
-            dying = [group.create_task(self._die(*death, kill or self.kill, patience)) for death in DEATHS.items()]
+            dying = [group.create_task(self._die(*death, kill or self.kill, end)) for death in DEATHS.items()]
             self.deaths = [await task for task in dying]
             await asyncio.gather(*feeding)
-            await self.watch.until(lambda: self.watch.opened >= len(self.given), "all are open", patience)
+            await self.watch.until(lambda: self.watch.opened >= len(self.given), "all are open", end)
             watching.cancel()
         coded = sum(each.phone is not None for each in self.given)
-        await self.watch.until_all_is_told(coded, len(self.given) - coded, patience)
+        await self.watch.until_all_is_told(coded, len(self.given) - coded, end)
 
     async def kill(self, service: str) -> None:
         await signalled(self.stack.child(service), signal.SIGKILL)
 
     async def result(self) -> Flooded:
         """Without what the provider saw."""
-        found = Flooded(self.by_topic, self.by_http, self.answers, deaths=self.deaths)
+        found = Flooded(self.by_topic, self.by_http, self.answers, deaths=self.deaths, busy=self.busy)
         found.logins = await self._rows("gateway", LOGINS, self.account)
         found.messages = await self._rows("delivery", MESSAGES, self.account)
         found.sent = await self._rows("delivery", SENT, self.account)
@@ -143,18 +144,20 @@ class Flood:
             await asyncio.gather(*(self.writer.put(event) for event in late[start : start + SLICE]))
 
     async def _feed_http(self) -> None:
-        async for fed in self.gatepost.feed.send(self._logins(), batch=BATCH, at_once=AT_ONCE):
-            self.answers.append(fed)
+        """What the other road is in the way of is sent again, as it is told."""
+        left = self.by_http
+        while left:
+            busy = set[str]()
+            async for fed in self.gatepost.feed.send(_logins(left), batch=BATCH, at_once=AT_ONCE):
+                if isinstance(fed.outcome, Refused) and fed.outcome.reason == "busy":
+                    busy.add(fed.reference)
+                else:
+                    self.answers.append(fed)
+            self.busy, left = self.busy + len(busy), [each for each in left if each.reference in busy]
 
-    def _logins(self) -> Iterator[FedLogin]:
-        """Made as they are asked for: the password step was just now."""
-        for each in self.by_http:
-            user = FedUser(user_id=each.user_id)
-            yield FedLogin(reference=each.reference, user=user, authenticated_at=datetime.now(UTC))
-
-    async def _die(self, service: str, part: float, kill: Kill, patience: float) -> Death:
+    async def _die(self, service: str, part: float, kill: Kill, end: float) -> Death:
         enough, watch, child = part * len(self.given), self.watch, self.stack.child(service)
-        await watch.until(partial(self._is_under_way, enough), f"{service} may be killed", patience)
+        await watch.until(partial(self._is_under_way, enough), f"{service} may be killed", end)
         opened, read, answered, start = watch.opened, watch.read, len(self.answers), time.monotonic()
         await kill(service)
         await until(partial(does_its_work, child), f"{service} is back")
@@ -231,6 +234,13 @@ async def _coded(stack: Stack, account: UUID, many: int) -> list[seed.Person]:
     batches = seed.in_batches(many, lambda at, count: rows(first + at, count), lambda _: None)
     await seed.load(stack.dsn("gateway", OWNER), "users", seed.USER, batches)
     return people
+
+
+def _logins(given: Iterable[Given]) -> Iterator[FedLogin]:
+    """Made as they are asked for: the password step was just now."""
+    for each in given:
+        user = FedUser(user_id=each.user_id)
+        yield FedLogin(reference=each.reference, user=user, authenticated_at=datetime.now(UTC))
 
 
 def _item(given: Given) -> dict[str, Any]:

@@ -38,6 +38,7 @@ Row = Mapping[str, Any]
 class Flooded:
     """Rows are what Postgres holds at the end; `sent`: when codes were. `refused` counts by road and reason, `calls`
     by phone, as the provider saw them. `most_behind`: records of the topic that were not read, at the worst moment.
+    `busy`: how often a login was sent by HTTP once more, since somebody was in its way.
     """
 
     by_topic: list[Given]
@@ -51,6 +52,7 @@ class Flooded:
     calls: Counter[str] = field(default_factory=Counter)
     deaths: list[Death] = field(default_factory=list)
     most_behind: int = 0
+    busy: int = 0
     seconds: float = 0.0
 
     @property

@@ -52,17 +52,15 @@ class Watch:
     async def count(self, service: str, query: str) -> int:
         return int(await self._databases[service].fetchval(query, self._account))
 
-    async def until(self, holds: Callable[[], bool], what: str, seconds: float) -> None:
-        """While it runs. Raises `TimeoutError`."""
-        end = time.monotonic() + seconds
+    async def until(self, holds: Callable[[], bool], what: str, end: float) -> None:
+        """While it runs, until that moment of the monotonic clock. Raises `TimeoutError`."""
         while not holds():
             if time.monotonic() > end:
                 raise TimeoutError(f"{what}: {self.opened} are open and {self.behind} records behind")
             await asyncio.sleep(0.02)
 
-    async def until_all_is_told(self, coded: int, plain: int, seconds: float) -> None:
+    async def until_all_is_told(self, coded: int, plain: int, end: float) -> None:
         """Until nothing waits any more: no record, no event, no code, no session. Raises `TimeoutError`."""
-        end = time.monotonic() + seconds
         while (left := await self._left(coded, plain)) is not None:
             if time.monotonic() > end:
                 raise TimeoutError(left)
