@@ -56,6 +56,7 @@ from services.platform.metering import Measure
 from services.platform.outbox import Outbox
 from services.platform.postgres import connect_when_up
 from services.platform.topics import tell_lacks
+from services.platform.tracing import TRACES
 from services.platform.ui.docs import pages as docs
 from services.platform.ui.forgery import FormTokens
 from services.platform.work import or_stop
@@ -121,7 +122,7 @@ def build_app(
             migrations = await migrate.missing(connection, "gateway")
         return {"keys": rings.report(), "outbox": standing, "migrations": migrations}
 
-    app = http.base_app("gateway", ready, DOCUMENT)
+    app = http.base_app("gateway", ready, DOCUMENT, *((logins.linked,) if TRACES.on else ()))
     app[http.MEASURE] = Measure(metrics.CLOSED, metrics.DATABASE_UP, lambda: outbox.measure(pool))
     app[HOUSE] = house
     directory = clients.ClientDirectory(pool)

@@ -10,10 +10,11 @@ import structlog
 from aiohttp import web
 
 from services.login_gateway import status
-from services.login_gateway.feed import Fed, FeedBody, feed, outcome
+from services.login_gateway.feed import Fed, FedLogin, FeedBody, feed, outcome
 from services.login_gateway.feed_budget import Budget
 from services.login_gateway.guessing import may_feed
 from services.login_gateway.house import HOUSE, House
+from services.login_gateway.login import tell_begun
 from services.login_gateway.routes.logins import about, sent_again, shown_at_once, verified
 from services.login_gateway.who import caller
 from services.platform import metrics
@@ -53,10 +54,18 @@ async def take(request: web.Request) -> web.Response:
         await may_feed(house, client.client_id)
         given = await body(request, FeedBody, LARGE_BODY_LIMIT)
         budget = await _spent(house, account, len(given.logins))
-        results = [await feed(house, client.client_id, account, item) for item in given.logins]
+        results = [await _one(house, client.client_id, account, item) for item in given.logins]
         await house.feeds.count(client.client_id, sum(fed.new for fed in results))
     _told(client.client_id, results)
     return json_response({"logins": [_shown(house, fed) for fed in results]}, headers=budget.fields())
+
+
+async def _one(house: House, client_id: str, account: UUID, item: FedLogin) -> Fed:
+    began = house.clock.monotonic()
+    fed = await feed(house, client_id, account, item)
+    if fed.new and fed.login is not None:
+        tell_begun(fed.login, house.clock.monotonic() - began, "feed-http")
+    return fed
 
 
 @asynccontextmanager
