@@ -84,8 +84,8 @@ def tell(waiting: int, oldest_seconds: float, parked: int) -> None:
 
 
 def row_for(event: Event, signer: Signer | None = None, of_login: bool = True) -> OutboxRow:
-    """Encode an event for its topic; events of the signed kinds need the signer. A notice only names itself as if it
-    were a login: it is in no trace.
+    """Encode an event for its topic; events of the signed kinds need the signer. In no trace is what is no step of a
+    login: a session's end, and a notice, which only names itself as if it were one.
     """
     topic, key, value = topics.topic_of(event).name, topics.key_of(event), codec.encode(event)
     headers = {}

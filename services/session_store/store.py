@@ -82,7 +82,7 @@ class Store:
     async def revoke(self, session: Session, by: str) -> str:
         """Leave the tombstone, then tell the others; gives `now` or `queued`."""
         event = _revoked(session, by, datetime.fromtimestamp(self.clock.now(), UTC))
-        row = row_for(event)
+        row = row_for(event, of_login=False)
         await self._commit([event], [row])
         return await self.outbox.effective([row])
 

@@ -197,10 +197,17 @@ async def test_fed_logins_have_their_traces_by_whichever_road(traced: Traced, pl
 
 
 async def test_what_is_no_login_has_no_trace(traced: Traced):
-    """The one by fallback was told to its user by a notice, which names itself as if it were a login."""
+    """A session's end; and the sign-in by fallback was told by a notice, which names itself as if it were a login."""
+    status, answer = await traced.story.sign_in("linus")
+    assert status == 200
+    await traced.story.becomes(answer["token"], True)
+    await traced.story.api.expect(200, "session_store", "POST", "/v1/revoke", data={"token": answer["token"]})
+    await traced.collector.trace(await traced.plainly(), "login", "publish", "session")
+    ended = traced.collector.of(UUID(answer["login_id"]))
+    assert sorted(span.name for span in ended) == ["login", "publish", "session"]
     whole = {span.trace for span in traced.collector.spans if span.name == "login"}
     assert [span for span in traced.collector.spans if span.trace not in whole] == []
-    assert len(whole) == 4
+    assert len(whole) == 6
 
 
 def feeder(story: Story) -> dict[str, Any]:
