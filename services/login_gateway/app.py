@@ -59,7 +59,7 @@ from services.platform.topics import tell_lacks
 from services.platform.tracing import TRACES
 from services.platform.ui.docs import pages as docs
 from services.platform.ui.forgery import FormTokens
-from services.platform.work import or_stop
+from services.platform.work import ended, or_stop
 
 log = structlog.get_logger()
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -101,7 +101,7 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
         try:
             yield build_app(house, ground, rings, store, _session_calls(settings, session))
         finally:
-            await _end(tasks)
+            await ended(tasks)
             await ground.outbox.drain()
             house.passwords.close()
             await producer.stop()
@@ -160,12 +160,6 @@ def _administration(house: House, ground: Ground, directory: clients.ClientDirec
         notices=(Rule(limits.sends_per_hour, 3600), Rule(limits.sends_per_day, DAY)),
         forget_client=directory.forget,
     )
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _store(settings: GatewaySettings, session: aiohttp.ClientSession) -> SessionStore | None:
