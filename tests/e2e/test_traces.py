@@ -76,7 +76,7 @@ async def traced(story: Story, stack: Stack) -> AsyncIterator[Traced]:
             "GATEPOST_SENDS_PER_DAY": "100",
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}",
             "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
-            "OTEL_EXPORTER_OTLP_TIMEOUT": "2",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
         }
         await stack.run(*(replace(each, environment={**each.environment, **more}) for each in usual))
         try:
