@@ -39,8 +39,8 @@ async def or_stop(name: str, work: Coroutine[Any, Any, None]) -> None:
 
 
 async def ended(tasks: Collection["asyncio.Task[None]"], again: float = CLOSING_SECONDS) -> None:
-    """Cancel them all and wait for it. A cancellation that comes while aiokafka closes a client is swallowed there, and the
-    work goes on: so it is said again.
+    """Cancel them all and wait for it. A cancellation that comes while aiokafka closes a client is swallowed there, and
+    the work goes on: so it is said again.
     """
     left = set(tasks)
     while left:
