@@ -14,7 +14,7 @@ from services.delivery.house import build
 from services.delivery.postgres.instance import InstanceTaken
 from services.delivery.settings import DeliverySettings
 from services.delivery.watchdog import Agents
-from services.platform import log
+from services.platform import log, tracing
 from services.platform.settings import load_or_exit, worker_number
 
 
@@ -47,7 +47,8 @@ def serve(settings: DeliverySettings) -> None:
         agents = Agents()
         app = build_app(settings, house.ingest, datadir, agents)
         beside = Beside(lambda: house.start(agents, lambda: seen(app)), house.stop)
-        Worker(app, beside, house.leave, loop=loop).execute_from_commandline()
+        with tracing.running("delivery", settings.traces):
+            Worker(app, beside, house.leave, loop=loop).execute_from_commandline()
 
 
 def main() -> None:

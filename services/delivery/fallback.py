@@ -18,3 +18,8 @@ def fallback_due(sms: Job, state: State, login: LoginNow, email: str | None, now
 
 def cause_after(cause: str) -> str:
     return f"fallback:{cause}"
+
+
+def kind_of(cause: str) -> str:
+    """Without what follows: a replay's id is whatever its client chose."""
+    return cause.partition(":")[0]

@@ -1,6 +1,7 @@
 """From raw records to durable rows: decode, check, write, go on. A record that nobody can use becomes a dead letter."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -18,6 +19,7 @@ from schemas.events import (
 )
 from services.delivery.challenges import Sealed, bound_of, row_of
 from services.delivery.compose import Secrets
+from services.delivery.fallback import kind_of
 from services.delivery.intake import (
     BadRecord,
     Bin,
@@ -37,6 +39,7 @@ from services.platform.keys.contacts import Bound, LoginSecrets, SealBroken, ope
 from services.platform.keys.grants import BadSignature, Verifier
 from services.platform.keys.keyring import UnknownKey
 from services.platform.postgres import until_it_works
+from services.platform.tracing import TRACES
 
 log = structlog.get_logger()
 
@@ -51,10 +54,11 @@ class Ingest:
         self._secrets, self._verifier, self._clock = secrets, verifier, clock
 
     async def challenges(self, records: Sequence[Record]) -> int:
-        return await self._take(records, self._challenge, self._write_challenges)
+        write = partial(self._write_challenges, self._clock.monotonic())
+        return await self._take(records, self._challenge, write)
 
     async def emails(self, records: Sequence[Record]) -> int:
-        return await self._take(records, self._email, self._write_emails)
+        return await self._take(records, self._email, partial(self._write_emails, self._clock.monotonic()))
 
     async def sessions(self, records: Sequence[Record]) -> int:
         return await self._take(records, self._session, self._write_closings)
@@ -112,16 +116,24 @@ class Ingest:
             return sum([await self._write([one], write) for one in good])
         return 0
 
-    async def _write_challenges(self, found: Sequence[Challenge]) -> None:
+    async def _write_challenges(self, began: float, found: Sequence[Challenge]) -> None:
         with self._slots.hold(len(found)) as held:
             jobs = await self._intake.challenges(found, held)
             self._slots.start(jobs, held)
         if len(jobs) < len(found):
             self._slots.wake()
+        for one in found:
+            if one.sealed_event == LoginChallenged.__name__:
+                self._tell(one.login_id, began, topics.LOGIN_CHALLENGES.name, one.cause)
 
-    async def _write_emails(self, found: Sequence[tuple[UUID, str]]) -> None:
+    async def _write_emails(self, began: float, found: Sequence[tuple[UUID, str]]) -> None:
         with self._slots.hold(len(found)) as held:
             self._slots.start(await self._intake.emails(found, held), held)
+        for login_id, cause in found:
+            self._tell(login_id, began, topics.EMAIL_FALLBACKS.name, cause)
+
+    def _tell(self, login_id: UUID, began: float, topic: str, cause: str) -> None:
+        TRACES.tell("take", login_id, self._clock.monotonic() - began, topic=topic, cause=kind_of(cause))
 
     async def _write_closings(self, found: Sequence[Closing | Floor]) -> None:
         closed = [one for one in found if isinstance(one, Closing)]

@@ -6,12 +6,15 @@ from typing import Final
 
 import structlog
 
+from services.delivery.fallback import kind_of
+from services.delivery.notices import is_notice
 from services.delivery.ports import Job, Result
 from services.delivery.states import State
 from services.delivery.vendor_errors import RECIPIENTS_OWN, word_of
 from services.platform import metrics
 from services.platform.clock import Clock
 from services.platform.metering import country
+from services.platform.tracing import TRACES, About
 
 log = structlog.get_logger()
 
@@ -26,12 +29,18 @@ class Look:
         self.provider: str | None = None
         self.counted = False
         self._called: float | None = None
+        self._ended: float | None = None
 
     def call(self, provider: str) -> None:
         self.provider, self._called = provider, self._clock.monotonic()
 
     def call_ms(self) -> int | None:
-        return None if self._called is None else round((self._clock.monotonic() - self._called) * 1000)
+        """Of a call that is over just now."""
+        self._ended = self._clock.monotonic()
+        return None if self._called is None else round((self._ended - self._called) * 1000)
+
+    def since_call(self) -> float:
+        return 0.0 if self._ended is None else self._clock.monotonic() - self._ended
 
     def seconds(self) -> float:
         return self._clock.monotonic() - self._since
@@ -45,7 +54,7 @@ def told_if_crashed(job: Job, task: "asyncio.Task[None]") -> None:
         log.error("delivery_crashed", login_id=str(job.login_id), exc_info=error)
 
 
-def tell(job: Job, result: Result, now: datetime, held: bool) -> None:
+def tell(job: Job, result: Result, look: Look, now: datetime, held: bool) -> None:
     """One line and one count for each look at a row that ended at `now`; never who it was sent to."""
     provider = result.provider or "none"
     log.info(
@@ -61,6 +70,8 @@ def tell(job: Job, result: Result, now: datetime, held: bool) -> None:
     )
     if result.ms is not None:
         _measure_call(job, result, result.ms / 1000, now)
+        if TRACES.on and not is_notice(job):
+            _trace_call(job, result, result.ms / 1000, look.since_call())
     elif job.state == State.SENT and result.log is None:  # no receipt came
         metrics.RECEIPTS.labels(job.channel, provider, country(job.country), State.UNKNOWN.value).inc()
 
@@ -76,3 +87,17 @@ def _measure_call(job: Job, result: Result, seconds: float, now: datetime) -> No
     metrics.SEND_SECONDS.labels(job.channel, provider).observe(seconds)
     if result.state == State.SENT and job.cause in FIRST_CODES:
         metrics.LOGIN_TO_CODE_SECONDS.labels(job.channel).observe((now - job.begun_at).total_seconds())
+
+
+def _trace_call(job: Job, result: Result, seconds: float, ago: float) -> None:
+    about: About = {
+        "cause": kind_of(job.cause),
+        "channel": job.channel,
+        "country": country(job.country),
+        "provider": result.provider or "none",
+        "result": _outcome(result),
+        "tries": job.tries,
+    }
+    if result.reason is not None:
+        about["reason"] = word_of(result.reason)
+    TRACES.tell("send", job.login_id, seconds, ago=ago, failed=result.state != State.SENT, **about)

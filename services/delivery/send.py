@@ -242,7 +242,7 @@ class Sender:
             return await self._ledger.settle(job, result, then)
 
         held = await until_it_works(write, "result_not_written_yet")
-        tell(job, result, ended, held)
+        tell(job, result, look, ended, held)
         if result.pause is not None and result.state == State.QUEUED:
             asyncio.get_running_loop().call_later(result.pause, self._wake.set)
 

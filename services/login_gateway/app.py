@@ -57,9 +57,10 @@ from services.platform.metering import Measure
 from services.platform.outbox import Outbox
 from services.platform.postgres import connect_when_up
 from services.platform.topics import tell_lacks
+from services.platform.tracing import TRACES
 from services.platform.ui.docs import pages as docs
 from services.platform.ui.forgery import FormTokens
-from services.platform.work import or_stop
+from services.platform.work import ended, or_stop
 
 log = structlog.get_logger()
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -101,7 +102,7 @@ async def built(settings: GatewaySettings) -> AsyncIterator[web.Application]:
         try:
             yield build_app(house, ground, rings, store, _session_calls(settings, session))
         finally:
-            await _end(tasks)
+            await ended(tasks)
             await ground.outbox.drain()
             house.passwords.close()
             await producer.stop()
@@ -122,7 +123,7 @@ def build_app(
             migrations = await migrate.missing(connection, "gateway")
         return {"keys": rings.report(), "outbox": standing, "migrations": migrations}
 
-    app = http.base_app("gateway", ready, DOCUMENT)
+    app = http.base_app("gateway", ready, DOCUMENT, *((logins.linked,) if TRACES.on else ()))
     app[http.MEASURE] = Measure(metrics.CLOSED, metrics.DATABASE_UP, lambda: outbox.measure(pool))
     app[HOUSE] = house
     directory = clients.ClientDirectory(pool)
@@ -160,12 +161,6 @@ def _administration(house: House, ground: Ground, directory: clients.ClientDirec
         notices=(Rule(limits.sends_per_hour, 3600), Rule(limits.sends_per_day, DAY)),
         forget_client=directory.forget,
     )
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _store(settings: GatewaySettings, session: aiohttp.ClientSession) -> SessionStore | None:

@@ -66,7 +66,7 @@ def rows(
     contacts: Contacts, user: Mapping[str, Any], notice: Notice, told: Sequence[Told], now: datetime
 ) -> list[OutboxRow]:
     """One event for each contact, for the outbox of the transaction that they tell of."""
-    return [row_for(_requested(contacts, user, notice, one, now)) for one in told]
+    return [row_for(_requested(contacts, user, notice, one, now), of_login=False) for one in told]
 
 
 def _requested(

@@ -4,7 +4,7 @@ import hmac
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Unpack
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,7 @@ from services.platform.http import Problem, too_many, unavailable
 from services.platform.keys.codes import matches
 from services.platform.keys.keyring import UnknownKey
 from services.platform.outbox import OutboxRow, row_for
+from services.platform.tracing import TRACES, About
 
 FORGIVEN: Final = re.compile(r"[\s\-\u2010-\u2015]+")
 WEAKER_FIRST: Final = ("email", "sms")
@@ -48,22 +49,23 @@ class SignedIn(msgspec.Struct, frozen=True):
 
 async def verify_code(house: House, login_id: UUID, given: str, key: str | None) -> SignedIn:
     """Raises 400 for what is no code, 401 `wrong-code`, 410 `login-closed`, 429 `too-many-attempts`."""
+    began = house.clock.monotonic()
     code = FORGIVEN.sub("", given)
     if not (code.isascii() and code.isdigit() and 6 <= len(code) <= 10):
         raise await _no_code(house, login_id)
     check_key(key)
     tried = await house.logins.try_code(login_id, _limits(house), lambda login: judged(house, login, code, key))
     if tried is None:
-        return await _not_open(house, login_id, code, key)
+        return await _not_open(house, login_id, code, key, began)
     if isinstance(tried.judged, Right):
         failpoints.reached("gateway.after-verify")
     house.outbox.publish_soon(tried.rows)
     if tried.feed_stopped:
         feed_stopped(tried.login["fed_by"])
     if isinstance(tried.judged, Wrong):
-        _wrong(house, tried.login, tried.judged)
+        _wrong(house, tried.login, tried.judged, began)
     right = tried.judged
-    _tell_right(tried.login, right)
+    _tell_right(house, tried.login, right, began)
     return _signed_in(house, tried.login, right.issued_at, right.mint_key_id, right.channel)
 
 
@@ -132,15 +134,20 @@ def _expected(house: House, login: Row, channel: str) -> str:
         raise unavailable("code-key-unavailable", "The key of this login's code is not here.") from None
 
 
-def _tell_right(login: Row, right: Right) -> None:
-    metrics.VERIFICATIONS.labels("right").inc()
+def _tell(house: House, login_id: UUID, began: float, **about: Unpack[About]) -> None:
+    metrics.VERIFICATIONS.labels(about["result"]).inc()
+    TRACES.tell("verify", login_id, house.clock.monotonic() - began, **about)
+
+
+def _tell_right(house: House, login: Row, right: Right, began: float) -> None:
+    _tell(house, login["login_id"], began, result="right", channel=right.channel)
     took: timedelta = login["counted_at"] - login["created_at"]
     metrics.LOGIN_TO_VERIFIED_SECONDS.labels(right.channel).observe(took.total_seconds())
 
 
-def _wrong(house: House, login: Row, judged: Wrong) -> NoReturn:
+def _wrong(house: House, login: Row, judged: Wrong, began: float) -> NoReturn:
     """A user is locked by one try: who is locked has no other counted."""
-    metrics.VERIFICATIONS.labels("wrong").inc()
+    _tell(house, login["login_id"], began, result="wrong")
     if judged.locked is not None:
         metrics.USERS_LOCKED.inc()
     left = max(0, house.settings.tries_per_login - login["attempts"])
@@ -149,7 +156,7 @@ def _wrong(house: House, login: Row, judged: Wrong) -> NoReturn:
     raise Problem(401, "wrong-code", f"The code is wrong. Tries left: {left}.", attempts_left=left)
 
 
-async def _not_open(house: House, login_id: UUID, code: str, key: str | None) -> SignedIn:
+async def _not_open(house: House, login_id: UUID, code: str, key: str | None, began: float) -> SignedIn:
     """Why no try was counted; a repetition of the winning call gets its token again."""
     login = await house.logins.get(login_id)
     if login is None:
@@ -158,8 +165,8 @@ async def _not_open(house: House, login_id: UUID, code: str, key: str | None) ->
         if _repeats(house, login, code, key):
             return _signed_in(house, login, login["issued_at"], login["mint_key_id"], login["channel"])
         await house.repetitions.end(login_id)
-    metrics.VERIFICATIONS.labels("refused").inc()
     reason = why_closed(house, login)
+    _tell(house, login_id, began, result="refused", reason=reason or "too-many-attempts")
     if reason is not None:
         raise closed_problem(reason)
     if login["locked_at"] is not None:

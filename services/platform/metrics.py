@@ -261,6 +261,14 @@ PURGED: Final = CLOSED.counter(
     question="working",
     services=EVERY,
 )
+SPANS: Final = CLOSED.counter(
+    "gatepost_spans_total",
+    "Steps of traced logins: `sent` ones the collector took, `lost` ones it did not, or too many waited for it.",
+    {"result": ("sent", "lost")},
+    unit="spans",
+    question="working",
+    services=EVERY,
+)
 DATABASE_UP: Final = CLOSED.gauge(
     "gatepost_database_up",
     "1 while the database answers this process; the gauges that are read from it have no number while it does not.",

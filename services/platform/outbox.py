@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -18,6 +19,7 @@ from services.platform import metrics
 from services.platform.kafka import BrokerAway, Producer, Refused
 from services.platform.keys.grants import Signer
 from services.platform.postgres import AWAY
+from services.platform.tracing import HEADER, TRACES, About, place_in
 
 log = structlog.get_logger()
 
@@ -81,8 +83,10 @@ def tell(waiting: int, oldest_seconds: float, parked: int) -> None:
     metrics.OUTBOX_PARKED.set(parked)
 
 
-def row_for(event: Event, signer: Signer | None = None) -> OutboxRow:
-    """Encode an event for its topic; events of the signed kinds need the signer."""
+def row_for(event: Event, signer: Signer | None = None, of_login: bool = True) -> OutboxRow:
+    """Encode an event for its topic; events of the signed kinds need the signer. In no trace is what is no step of a
+    login: a session's end, and a notice, which only names itself as if it were one.
+    """
     topic, key, value = topics.topic_of(event).name, topics.key_of(event), codec.encode(event)
     headers = {}
     if topics.is_signed(event):
@@ -90,6 +94,8 @@ def row_for(event: Event, signer: Signer | None = None) -> OutboxRow:
             raise TypeError(f"{type(event).__name__} must be signed")
         signature = signer.sign(topic, key, value)
         headers[topics.SIGNATURE_HEADER] = base64.urlsafe_b64encode(signature).decode()
+    if TRACES.on and of_login and event.login_id and (parent := TRACES.header(UUID(event.login_id))):
+        headers[HEADER] = base64.urlsafe_b64encode(parent).decode()
     return OutboxRow(UUID(event.id), topic, key, value, headers)
 
 
@@ -158,20 +164,24 @@ class Outbox:
         return took or await first
 
     async def _send(self, row: OutboxRow) -> bool:
+        began = time.monotonic()
         try:
             await self._producer.send(row.topic, row.key, row.value, row.kafka_headers())
         except Refused as refused:
             self._answered = True  # it was asked and said no: the next row need not wait
+            _tell_sent(row, began, str(refused))
             await self._park(row, str(refused))
             return False
         except BrokerAway as away:
             log.warning("event_not_published", event_id=str(row.id), topic=row.topic, reason=str(away))
             metrics.PUBLISH_FAILED.labels(row.topic).inc()
+            _tell_sent(row, began, str(away))
             return False
         self._done.append(row.id)
         self._answered = True
         self._something_done.set()
         metrics.PUBLISHED.labels(row.topic).inc()
+        _tell_sent(row, began)
         return True
 
     async def _park(self, row: OutboxRow, reason: str) -> None:
@@ -225,3 +235,14 @@ class Outbox:
         if left := [row.id for row, took in zip(rows, taken, strict=True) if not took]:
             await self._pool.execute(GIVE_BACK, left)
         return taken
+
+
+def _tell_sent(row: OutboxRow, began: float, trouble: str | None = None) -> None:
+    """In the trace that the row names, which another process may have written."""
+    if not TRACES.on or HEADER not in row.headers:
+        return
+    place = place_in(base64.urlsafe_b64decode(row.headers[HEADER]).decode())
+    if place is None:
+        return
+    about: About = {"topic": row.topic} if trouble is None else {"topic": row.topic, "reason": trouble}
+    TRACES.tell("publish", UUID(int=place.trace), time.monotonic() - began, failed=trouble is not None, **about)

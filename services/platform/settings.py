@@ -13,7 +13,7 @@ import structlog
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from services.platform import failpoints
+from services.platform import failpoints, otlp
 from services.platform.worker import Place
 
 log = structlog.get_logger()
@@ -82,6 +82,7 @@ class ServiceSettings(KafkaSettings):
     stop_grace_seconds: float = Field(
         default=2, ge=0, le=60, description="then: how long a connection is kept for its last answer"
     )
+    traces: float = Field(default=0, ge=0, le=1, description="share of logins whose steps go to a trace collector")
     worker: Annotated[Place | None, NoDecode] = Field(default=None, description="what a supervisor tells its workers")
     fail_at: Annotated[failpoints.FailAt | None, NoDecode] = Field(default=None, description="tests only: where to die")
 
@@ -132,6 +133,8 @@ class BadSettings(Exception):
 def load(kind: type[S]) -> S:
     """Read and check the settings; raises `BadSettings` naming every variable that is missing or wrong."""
     settings = parsed(kind)
+    if settings.traces and (wrong := otlp.faults(os.environ)):
+        raise BadSettings("\n".join(wrong))
     if unknown := settings.allow_insecure - _EXPLAINED.keys():
         known = ", ".join(sorted(_EXPLAINED))
         raise BadSettings(f"{PREFIX}ALLOW_INSECURE: {', '.join(sorted(unknown))} is none of {known}")
@@ -223,6 +226,9 @@ def insecurities(settings: ServiceSettings) -> set[str]:
     store = urlsplit(settings.session_store_url or "")
     if store.scheme == "http" and not is_loopback(store.hostname or ""):
         found.add("plain-http")
+    collector = urlsplit(otlp.endpoint(os.environ))
+    if settings.traces and collector.scheme == "http" and not is_loopback(collector.hostname or ""):
+        found.add("traces-http")
     if reaches_beyond(settings) and urlsplit(settings.public_url).scheme != "https":
         found.add("public-http")
     return found
@@ -255,6 +261,7 @@ _EXPLAINED = {
     "database-tls": "GATEPOST_DATABASE: Postgres beyond loopback needs sslmode=verify-full "
     "(or GATEPOST_ALLOW_INSECURE=database-tls)",
     "plain-http": "GATEPOST_SESSION_STORE_URL: another host needs https (or GATEPOST_ALLOW_INSECURE=plain-http)",
+    "traces-http": "OTEL_EXPORTER_OTLP_ENDPOINT: another host needs https (or GATEPOST_ALLOW_INSECURE=traces-http)",
     "public-http": "GATEPOST_PUBLIC_URL: a listener beyond loopback needs an https public URL "
     "(or GATEPOST_ALLOW_INSECURE=public-http)",
     "provider-loopback": "provider URL: a provider on loopback or a private address "

@@ -4,13 +4,16 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 log = structlog.get_logger()
+
+CLOSING_SECONDS: Final = 6.0
+"""Longer than any client of Kafka is given to close."""
 
 
 def spare_the_collector() -> None:
@@ -33,6 +36,18 @@ async def or_stop(name: str, work: Coroutine[Any, Any, None]) -> None:
             raise
         log.critical("stopped", work=name, exc_info=error)
         stop_this_process()
+
+
+async def ended(tasks: Collection["asyncio.Task[None]"], again: float = CLOSING_SECONDS) -> None:
+    """Cancel them all and wait for it. A cancellation that comes while aiokafka closes a client is swallowed there, and
+    the work goes on: so it is said again.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=again)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def stop_signal() -> asyncio.Event:

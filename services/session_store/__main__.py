@@ -2,7 +2,7 @@
 
 import uvloop
 
-from services.platform import log
+from services.platform import log, tracing
 from services.platform.serving import serve as serve_http
 from services.platform.settings import load_or_exit, worker_number
 from services.session_store.app import built
@@ -11,8 +11,9 @@ from services.session_store.settings import SessionStoreSettings
 
 async def serve(settings: SessionStoreSettings) -> None:
     """Run until SIGTERM or SIGINT."""
-    async with built(settings) as app:
-        await serve_http(app, settings)
+    with tracing.running("session-store", settings.traces):
+        async with built(settings) as app:
+            await serve_http(app, settings)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from services.platform.postgres import AWAY, connect_when_up
 from services.platform.topics import tell_lacks
 from services.platform.ui import pages
 from services.platform.ui.docs import pages as docs
-from services.platform.work import or_stop
+from services.platform.work import ended, or_stop
 from services.session_store.clock import DatabaseClock
 from services.session_store.neighbours import Neighbours
 from services.session_store.purge import chores
@@ -71,9 +71,7 @@ async def built(settings: SessionStoreSettings) -> AsyncIterator[web.Application
     try:
         yield build_app(store, directory, rings, await migrate.missing(pool, NAME))
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(tasks)
         await published.drain()
         await producer.stop()
         await pool.close()

@@ -13,6 +13,7 @@ from schemas.events import ExpireAll, SessionPolicyChanged, SessionRevoked, Veri
 from services.platform import metrics
 from services.platform.clock import is_ahead
 from services.platform.keys.grants import Verifier
+from services.platform.tracing import TRACES
 from services.session_store.memory import Change, SessionEvent, Stop
 
 log = structlog.get_logger()
@@ -102,6 +103,15 @@ async def write(connection: Any, changes: Sequence[Change]) -> None:
                 await connection.execute(STOP, change.account_id, change.event_type)
             case _:
                 assert_never(change)
+
+
+def tell(changes: Sequence[Change], seconds: float, road: str) -> None:
+    """The sessions that stand in Postgres now, each in the trace of its login."""
+    if not TRACES.on:
+        return
+    for change in changes:
+        if isinstance(change, Verified) and change.login_id is not None:
+            TRACES.tell("session", UUID(change.login_id), seconds, road=road)
 
 
 async def _expire(connection: Any, change: ExpireAll) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,7 +82,7 @@ class Store:
     async def revoke(self, session: Session, by: str) -> str:
         """Leave the tombstone, then tell the others; gives `now` or `queued`."""
         event = _revoked(session, by, datetime.fromtimestamp(self.clock.now(), UTC))
-        row = row_for(event)
+        row = row_for(event, of_login=False)
         await self._commit([event], [row])
         return await self.outbox.effective([row])
 
@@ -94,10 +95,12 @@ class Store:
 
         What ends sessions goes on to the topic from here: the gateway may be cut off from Kafka, the other stores not.
         """
+        began = time.monotonic()
         changes = [self._checked(each) for each in sent]
         ends = [relayed(each) for each, change in zip(sent, changes, strict=True) if not isinstance(change, Verified)]
         await self._commit(changes, ends)
         self.outbox.publish_soon(ends)
+        apply.tell(changes, time.monotonic() - began, "second")
         return len(changes)
 
     async def _commit(self, changes: Sequence[Change], rows: Sequence[OutboxRow]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -108,6 +109,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
         """All of it or nothing."""
         if not batches:
             return
+        began = time.monotonic()
         changes = [change for records in batches.values() for change in await self._read(records)]
         moves = [(tp.partition, records[0].offset, records[-1].offset + 1) for tp, records in batches.items()]
         async with self._pool.acquire() as connection, connection.transaction():
@@ -118,6 +120,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
                 raise Moved
             await apply.write(connection, changes)
             failpoints.reached("session-store.in-batch")
+        apply.tell(changes, time.monotonic() - began, "kafka")
 
     async def _read(self, records: list[Any]) -> list[Change]:
         changes: list[Change] = []

@@ -22,6 +22,7 @@ GOOD = {
     "GATEPOST_HTTP_PORT": "0",
 }
 BEYOND = {"GATEPOST_KAFKA": "127.0.0.1:9092,kafka.example.com:9093"}
+TRACED = {"GATEPOST_TRACES": "0.5"}
 PERSON = {"GATEPOST_KAFKA_USERNAME": "gateway", "GATEPOST_KAFKA_PASSWORD": "secret"}
 
 
@@ -57,6 +58,11 @@ def pair(tmp_path: Path) -> dict[str, str]:
         ({"GATEPOST_COOKIE_DOMAIN": ".example.com"}, ["GATEPOST_COOKIE_DOMAIN"]),
         ({"GATEPOST_COOKIE_DOMAIN": "com"}, ["GATEPOST_COOKIE_DOMAIN"]),
         ({"GATEPOST_COOKIE_DOMAIN": "192.0.2.1"}, ["GATEPOST_COOKIE_DOMAIN"]),
+        ({"GATEPOST_TRACES": "1.5"}, ["GATEPOST_TRACES"]),
+        ({"GATEPOST_TRACES": "nan"}, ["GATEPOST_TRACES"]),
+        (TRACED | {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, ["OTEL_EXPORTER_OTLP_PROTOCOL", "4318"]),
+        (TRACED | {"OTEL_EXPORTER_OTLP_HEADERS": "secret"}, ["OTEL_EXPORTER_OTLP_HEADERS"]),
+        (TRACED | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, ["traces-http", "ENDPOINT"]),
         ({"GATEPOST_ALLOW_INSECURE": "kafka-plain"}, ["GATEPOST_ALLOW_INSECURE: kafka-plain", "kafka-plaintext"]),
     ],
 )
@@ -76,6 +82,20 @@ def test_what_is_unsafe_or_half_given_stops_the_start_by_its_name(told: Any, mor
 )
 def test_on_loopback_or_with_a_principal_it_starts(told: Any, more: dict[str, str]):
     assert told(**more).kafka_tls() is not None
+
+
+@pytest.mark.parametrize(
+    ("more", "share"),
+    [
+        (TRACED, 0.5),
+        (TRACED | {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example:4318"}, 0.5),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}, 0),
+    ],
+)
+def test_what_other_programs_are_told_of_traces_matters_only_where_there_are_some(
+    told: Any, more: dict[str, str], share: float
+):
+    assert told(**more).traces == share
 
 
 def test_a_certificate_and_its_key_are_a_principal(told: Any, pair: dict[str, str]):

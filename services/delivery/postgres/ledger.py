@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from services.delivery.notices import is_notice
 from services.delivery.ports import Consequences, Job, LoginNow, Result
 from services.delivery.postgres.groups import Group
 from services.delivery.postgres.results import Results, Settled
@@ -133,7 +134,8 @@ class PostgresLedger:
 
     async def try_settle(self, job: Job, result: Result, then: Consequences) -> bool:
         """State, log line, events and the fallback's e-mail in one transaction; False when the row is another's now."""
-        settled = Settled(job, result, [outbox.row_for(event) for event in then.events], then.email)
+        rows = [outbox.row_for(event, of_login=not is_notice(job)) for event in then.events]
+        settled = Settled(job, result, rows, then.email)
         held = await self._results.write(settled)
         if held:
             self._publisher.publish_soon(settled.rows)

@@ -11,6 +11,7 @@ import asyncpg
 
 from services.login_gateway.feed import Fed, FedLogin, feed
 from services.login_gateway.house import House
+from services.login_gateway.login import tell_begun
 from services.login_gateway.ports import Contended
 from services.login_gateway.postgres.feed_transaction import published, yielding
 
@@ -58,7 +59,11 @@ class PostgresFeedCalls:
         return fed
 
     async def _take(self, client_id: str, account_id: UUID, items: Sequence[FedLogin]) -> list[Fed]:
+        began = time.monotonic()
         async with yielding(self._pool, self._house) as (_, house, held):
             taken = [await feed(house, client_id, account_id, item) for item in items]
+        for fed in taken:
+            if fed.new and fed.login is not None:
+                tell_begun(fed.login, time.monotonic() - began, "feed-http")
         await published(self._house, held)
         return taken

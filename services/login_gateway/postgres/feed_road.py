@@ -15,6 +15,7 @@ import structlog
 from services.login_gateway.feed import Fed, feed, outcome, refuse
 from services.login_gateway.feed_records import FedRecord, Sender, kept, waited
 from services.login_gateway.house import House
+from services.login_gateway.login import tell_begun
 from services.login_gateway.ports import Contended, Move, Moved
 from services.login_gateway.postgres import budgets
 from services.login_gateway.postgres.feed_transaction import Held, published, yielding
@@ -100,12 +101,14 @@ class PostgresFeedRoad:
 
         Raises `Moved`, `Contended`, `NotStorable`.
         """
+        began = time.monotonic()
         async with yielding(self._pool, self._house) as (connection, house, held):
             await _move(connection, cluster, moves)
             taken = await _each(connection, house, records)
             failpoints.reached("gateway.in-feed")
         failpoints.reached("gateway.after-feed")
-        await self._after(held, [(each.sender.client_id, fed) for each, fed in zip(records, taken, strict=True)])
+        whose = [each.sender.client_id for each in records]
+        await self._after(held, list(zip(whose, taken, strict=True)), began)
         return taken
 
     async def take_waiting(self) -> int:
@@ -127,6 +130,7 @@ class PostgresFeedRoad:
         return 1
 
     async def _turn(self, account_id: UUID, most: int) -> int:
+        began = time.monotonic()
         async with yielding(self._pool, self._house) as (connection, house, held):
             if not await connection.fetchval(ALONE, str(account_id)):
                 return 0
@@ -134,11 +138,14 @@ class PostgresFeedRoad:
             senders = await _senders(connection, {row["client_id"] for row in rows})
             records = [_waited(account_id, row, senders) for row in rows]
             taken = [await _one(connection, house, record, waits=False) for record in records]
-        await self._after(held, list(zip((row["client_id"] for row in rows), taken, strict=True)))
+        await self._after(held, list(zip((row["client_id"] for row in rows), taken, strict=True)), began)
         return len(rows)
 
-    async def _after(self, held: Held, taken: Sequence[tuple[str, Fed]]) -> None:
+    async def _after(self, held: Held, taken: Sequence[tuple[str, Fed]], began: float) -> None:
         """What stands already is published, a few at a time, and counted; a count that is lost is no login lost."""
+        for _, fed in taken:
+            if fed.new and fed.login is not None:
+                tell_begun(fed.login, time.monotonic() - began, "feed-topic")
         await published(self._house, held)
         new = Counter(client_id for client_id, fed in taken if fed.new)
         try:

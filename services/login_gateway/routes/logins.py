@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from services.login_gateway import events, login, status
 from services.login_gateway.house import HOUSE, House
@@ -20,6 +21,8 @@ from services.platform import metrics
 from services.platform.auth import Client, authenticate
 from services.platform.http import Problem, body, json_response
 from services.platform.keys.tokens import BadToken
+from services.platform.tracing import HEADER as TRACE_HEADER
+from services.platform.tracing import called_by
 
 log = structlog.get_logger()
 
@@ -37,6 +40,13 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/v1/logins/{login}/events", stream)
     app.router.add_post("/v1/logins/{login}/verify", verify)
     app.router.add_post("/v1/logins/{login}/resend", resend)
+
+
+@web.middleware
+async def linked(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The trace of a login names the one that it was called from."""
+    called_by(request.headers.get(TRACE_HEADER))
+    return await handler(request)
 
 
 async def sign_in(request: web.Request) -> web.Response:

@@ -171,7 +171,7 @@ async def claim_waits(house: House, stack: Stack) -> Any:
     try:
         age = await connection.fetchval(
             "SELECT extract(epoch FROM clock_timestamp() - query_start)::float FROM pg_stat_activity"
-            " WHERE wait_event_type = 'Lock' AND datname LIKE 'ledger_%' AND query LIKE '%UPDATE deliveries d%'"
+            " WHERE wait_event_type = 'Lock' AND datname LIKE 'own_%' AND query LIKE '%UPDATE deliveries d%'"
         )
     finally:
         await connection.close()

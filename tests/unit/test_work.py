@@ -1,0 +1,28 @@
+"""What runs beside the requests ends when it is told to, also where a library swallows that once."""
+
+import asyncio
+
+from services.platform.work import ended
+
+
+async def test_work_that_swallows_a_cancellation_is_told_again():
+    begun, swallowed = asyncio.Event(), asyncio.Event()
+
+    async def follows() -> None:
+        while True:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if swallowed.is_set():
+                    raise
+                swallowed.set()
+
+    async def fails() -> None:
+        raise ValueError
+
+    tasks = [asyncio.create_task(follows()), asyncio.create_task(fails())]
+    await begun.wait()
+    await asyncio.wait_for(ended(tasks, again=0.01), 10)
+    assert swallowed.is_set()
+    assert [task.done() for task in tasks] == [True, True]
