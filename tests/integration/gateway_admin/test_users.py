@@ -9,7 +9,7 @@ from services.platform.clock import new_id
 from tests.integration.gateway_admin.conftest import PASSWORD
 from tests.integration.gateway_login.world import eventually
 
-PHONE = "+442079460101"
+PHONE = "+442079460191"
 EMAIL = "ada@example.com"
 SMS_ON = {"phone": PHONE, "two_factor": {"sms": True}}
 
