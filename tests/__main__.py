@@ -1,8 +1,8 @@
 """`make test`: the whole suite, in four parts side by side, each with a running system of its own.
 
 All of them mostly wait; more parts would spend the two cores on brokers that idle. The faults break the services under
-everybody, so they have theirs for themselves; described calls are made at random, so they come last in theirs. Those
-that feed everything end with a search through what they wrote.
+everybody, so they have theirs for themselves; described calls are made at random, so they come last in theirs. Two end
+with a search for secrets through all that was written: one where services crashed, one where they did not.
 """
 
 import codecs
@@ -19,14 +19,26 @@ from rich.console import Console
 
 from deploy.local import servers
 
-DELIVERY: Final = ("tests/integration/delivery", "tests/integration/adapters", "tests/races/test_replay_and_resend.py")
-PAGES: Final = ("tests/contract", "tests/integration/session_store", "tests/browser", "tests/api")
+DELIVERY: Final = (
+    "tests/integration/delivery",
+    "tests/integration/adapters",
+    "tests/races/test_replay_and_resend.py",
+    *(f"tests/e2e/test_{name}.py" for name in ("commands", "guard", "reach", "recovery", "seeing", "wordings")),
+)
+PAGES: Final = (
+    "tests/contract",
+    "tests/integration/session_store",
+    "tests/integration/gateway_login",
+    "tests/integration/gateway_admin",
+    "tests/browser",
+    "tests/api",
+)
 OTHERS: Final = ("tests/faults", *PAGES, *DELIVERY)
 PARTS: Final = {
     "everything else": ["--system=test", *(f"--ignore={path}" for path in OTHERS), "clients/python/tests", "tests"],
     "faults": ["--system=test-faults", "tests/faults", "tests/secrecy"],
     "pages and calls": ["--system=test-pages", *PAGES],
-    "delivery": ["--system=test-delivery", *DELIVERY, "tests/secrecy"],
+    "delivery": ["--system=test-delivery", *DELIVERY],
 }
 QUICK_STARTS: Final = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
 """A broker that lives for minutes is compiled once, not twice."""
