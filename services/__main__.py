@@ -100,7 +100,7 @@ def migrate(
 ) -> None:
     """Bring a service's database up to date. Needs GATEPOST_DATABASE (or _FILE) with the owner's rights."""
     from services.platform import migrate as migrations
-    from services.platform.settings import secret_of
+    from services.platform.environment import secret_of
 
     dsn = secret_of("DATABASE")
     if check:

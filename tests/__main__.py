@@ -22,8 +22,8 @@ from deploy.local import servers
 DELIVERY: Final = (
     "tests/integration/delivery",
     "tests/integration/adapters",
-    "tests/races/test_replay_and_resend.py",
     *(f"tests/e2e/test_{name}.py" for name in ("commands", "guard", "reach", "recovery", "seeing", "wordings")),
+    "tests/races/test_replay_and_resend.py",
 )
 PAGES: Final = (
     "tests/contract",

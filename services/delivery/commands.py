@@ -6,8 +6,6 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from services.delivery.channels import catalogue
-from services.delivery.channels.webhooks import judging
 from services.delivery.commands_deliveries import deliveries
 from services.delivery.commands_doctor import doctor
 from services.delivery.commands_guard import guard
@@ -64,6 +62,9 @@ def _told(row: dict[str, Any]) -> dict[str, Any]:
 @providers.command("errors")
 def list_errors(provider: Provider = None, webhooks: Webhooks = None, as_json: Json = False) -> None:
     """What the codes of providers mean, and what to do."""
+    from services.delivery.channels import catalogue
+    from services.delivery.channels.webhooks import judging
+
     own = [row for row in catalogue.rows_of(judging.load(webhooks, local=True)) if provider in (None, row["provider"])]
     show([*catalogue.rows(provider), *own], as_json, ERRORS)
 
@@ -71,6 +72,8 @@ def list_errors(provider: Provider = None, webhooks: Webhooks = None, as_json: J
 @providers.command("check")
 def check_webhooks(folder: WebhookFolder, local: LocalAddresses = False, as_json: Json = False) -> None:
     """Judge webhooks as delivery does when it starts: every fault with file, line and what to do."""
+    from services.delivery.channels.webhooks import judging
+
     found = judging.load(folder, local or "provider-loopback" in os.environ.get("GATEPOST_ALLOW_INSECURE", ""))
     rows = [
         {"name": one.name, "channel": one.source.webhook.channel, "receipts": one.source.receipts is not None}

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import typer
 
-from services.delivery.channels.webhooks import judging
 from services.delivery.commands_options import (
     Account,
     ChannelOption,
@@ -24,7 +23,7 @@ from services.delivery.commands_options import (
     Yes,
     without_none,
 )
-from services.delivery.deliveries import CauseKind
+from services.delivery.states import CauseKind
 from services.platform.cli import account_id, call, fail, part, show
 
 SERVICE: Final = "delivery"
@@ -130,6 +129,7 @@ def show_login(login_id: str, webhooks: Webhooks = None, as_json: Json = False) 
         return show(found, as_json)
     from rich.console import Console
 
+    from services.delivery.channels.webhooks import judging
     from services.delivery.terminal.timeline import picture
 
     drawn, out = picture(found, judging.load(webhooks, local=True)), Console()

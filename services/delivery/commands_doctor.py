@@ -12,7 +12,7 @@ from services.delivery.terminal import doctor as rules
 from services.delivery.terminal.doctor import Answer, Heard
 from services.delivery.terminal.findings import GUIDE, Line, Status, worst
 from services.platform import cli
-from services.platform.settings import BadSettings
+from services.platform.environment import BadSettings
 
 if TYPE_CHECKING:
     import aiohttp

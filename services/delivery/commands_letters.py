@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from services.delivery.commands_options import Json, Since, Until, Yes, without_none
-from services.delivery.dead_letters import LetterState
+from services.delivery.states import LetterState
 from services.platform.cli import call, call_as, fail, part, saved, show
 from services.platform.plurals import plural
 

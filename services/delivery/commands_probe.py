@@ -8,7 +8,7 @@ import typer
 
 from services.delivery.terminal import probing
 from services.platform import cli
-from services.platform.settings import secret_of
+from services.platform.environment import secret_of
 
 PASSWORD: Final = "PROBE_PASSWORD"  # noqa: S105 - a setting's name
 

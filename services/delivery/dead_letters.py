@@ -4,7 +4,7 @@ import base64
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,7 @@ from services.delivery.deliveries import Instant, Word, check_span
 from services.delivery.ingest import Ingest
 from services.delivery.intake import Record
 from services.delivery.letter_view import Content, content_of
+from services.delivery.states import LetterState
 from services.platform.dead_letters import unpacked
 from services.platform.keys.contacts import SealBroken
 from services.platform.keys.deadletters import DeadLetterOpener
@@ -28,7 +29,6 @@ PUBLISHED: Final = frozenset(topic.name for topic in topics.TOPICS if OURS in to
 TAKEN: Final = (topics.LOGIN_CHALLENGES, topics.EMAIL_FALLBACKS, topics.SESSION_EVENTS, topics.LOGIN_OUTCOMES)
 READ: Final = frozenset(topic.name for topic in TAKEN)
 
-LetterState = Literal["open", "replayed", "discarded"]
 Publish = Callable[[str, bytes, bytes, list[tuple[str, bytes]]], Awaitable[None]]
 
 

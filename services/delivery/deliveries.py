@@ -5,13 +5,13 @@ import binascii
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Final, Literal, NamedTuple, Protocol
+from typing import Annotated, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
 
 from schemas.events import Country
-from services.delivery.states import State
+from services.delivery.states import CauseKind, State
 from services.platform.auth import Who, own_account
 from services.platform.clock import in_utc
 
@@ -102,7 +102,6 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         check_span(self.since, self.until)
 
 
-CauseKind = Literal["login", "resend", "fallback", "replay", "notice"]
 ReplayName = Annotated[str, msgspec.Meta(pattern=r"^(\*:)?[A-Za-z0-9_-]{1,64}$")]
 
 

@@ -1,7 +1,10 @@
 """The ledger's closed sets: states, the moves between them, reasons that delivery itself gives."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
+
+CauseKind = Literal["login", "resend", "fallback", "replay", "notice"]
+LetterState = Literal["open", "replayed", "discarded"]
 
 
 class State(StrEnum):

@@ -24,6 +24,7 @@ from services.login_gateway.who import COMMAND_LINE
 from services.platform import cli
 from services.platform.auth import CHECK_CLIENT, Client
 from services.platform.clock import SystemClock
+from services.platform.environment import secret_of
 from services.platform.http import problems
 from services.platform.kafka import Connection, Producer
 from services.platform.keys.contacts import Contacts
@@ -31,7 +32,7 @@ from services.platform.keys.grants import Signer
 from services.platform.keys.keyring import Keyrings
 from services.platform.outbox import Outbox
 from services.platform.postgres import connect
-from services.platform.settings import KafkaSettings, parsed, secret_of
+from services.platform.settings import KafkaSettings, parsed
 
 OWN_KEYS: Final = ("grants", "contacts", "search")
 

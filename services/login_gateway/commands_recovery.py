@@ -97,7 +97,7 @@ async def _with_administration(work: Work, tell: "Tell") -> Counter[str]:
     import asyncpg
 
     from services.login_gateway.commands_database import administration, kafka_of_environment
-    from services.platform.settings import secret_of
+    from services.platform.environment import secret_of
 
     try:
         async with AsyncExitStack() as stack:

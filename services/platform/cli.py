@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from services.platform.clock import to_the_second
-from services.platform.settings import BadSettings
+from services.platform.environment import BadSettings
 
 HOME: Final = "GATEPOST_HOME"
 CLIENT_FILE: Final = "GATEPOST_CLIENT_FILE"

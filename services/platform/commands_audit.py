@@ -26,7 +26,7 @@ def purge(
     """Delete the audit's lines that are older than so many days. Needs GATEPOST_DATABASE (or _FILE) with the owner's
     rights: no service may do it.
     """
-    from services.platform.settings import secret_of
+    from services.platform.environment import secret_of
 
     if not yes:
         typer.confirm(f"Delete the audit beyond {older_than} days for good?", abort=True, err=True)

@@ -12,9 +12,9 @@ def explained(error: Exception) -> EXIT | None:
 
 def _ours(error: Exception) -> EXIT | None:
     from services.platform.cli import Away, Refused
+    from services.platform.environment import BadSettings
     from services.platform.keys.keyring import KeyringError
     from services.platform.migrate import MigrationError
-    from services.platform.settings import BadSettings
 
     if isinstance(error, BadSettings | KeyringError):
         return str(error), 2

@@ -14,11 +14,11 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.platform import failpoints, otlp
+from services.platform.environment import PREFIX, BadSettings, content_of
 from services.platform.worker import Place
 
 log = structlog.get_logger()
 
-PREFIX = "GATEPOST_"
 _NAME = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_NAME}(?:\.{_NAME})*\.[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
 
@@ -126,10 +126,6 @@ S = TypeVar("S", bound=ServiceSettings)
 K = TypeVar("K", bound=KafkaSettings)
 
 
-class BadSettings(Exception):
-    """Settings that stop the start: one line each, by the variable's name."""
-
-
 def load(kind: type[S]) -> S:
     """Read and check the settings; raises `BadSettings` naming every variable that is missing or wrong."""
     settings = parsed(kind)
@@ -165,15 +161,6 @@ def worker_number() -> int | None:
     return None if place is None else Place.parsed(place).number
 
 
-def secret_of(name: str) -> str:
-    """`GATEPOST_<NAME>` or the content of `GATEPOST_<NAME>_FILE`; for commands that need nothing else."""
-    if path := os.environ.get(f"{PREFIX}{name}_FILE"):
-        return _content(f"{PREFIX}{name}_FILE", path)
-    if value := os.environ.get(f"{PREFIX}{name}"):
-        return value
-    raise BadSettings(f"{PREFIX}{name} (or {PREFIX}{name}_FILE): not set")
-
-
 def load_or_exit(kind: type[S]) -> S:
     try:
         return load(kind)
@@ -187,17 +174,8 @@ def _from_files(kind: type[KafkaSettings]) -> dict[str, Any]:
     for name in kind.model_fields:
         variable = f"{PREFIX}{name.upper()}_FILE"
         if variable in os.environ and not name.endswith("_file"):
-            found[name] = _content(variable, os.environ[variable])
+            found[name] = content_of(variable, os.environ[variable])
     return found
-
-
-def _content(variable: str, path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError as bad:
-        raise BadSettings(f"{variable}: {path}: {bad.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadSettings(f"{variable}: {path}: not text") from None
 
 
 def is_loopback(host: str) -> bool:

@@ -7,7 +7,8 @@ from typing import Annotated, Final
 import typer
 
 from services.platform import cli
-from services.platform.settings import KafkaSettings, parsed, secret_of
+from services.platform.environment import secret_of
+from services.platform.settings import KafkaSettings, parsed
 
 app = typer.Typer(no_args_is_help=True)
 recover = typer.Typer(no_args_is_help=True)

@@ -235,6 +235,7 @@ async def test_a_provider_is_switched_off_and_on_for_every_worker(site: Site, co
     await card.get_by_label("Position").fill("0")
     await card.get_by_label("Calls a second").fill("500")
     await card.get_by_role("button", name="Save").click()
+    await expect(card.get_by_label("Position")).to_be_hidden()  # the page that follows
     _, found = await site.api.call("delivery", "GET", "/v1/providers")
     assert {row["name"]: row["per_second"] for row in found["providers"]}["smtp"] == 500
     await card.get_by_text("Place and limits").click()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from services.platform import failpoints
-from services.platform.settings import BadSettings, ServiceSettings, load
+from services.platform.environment import BadSettings
+from services.platform.settings import ServiceSettings, load
 
 RUN = """
 import sys

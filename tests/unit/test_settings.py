@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from deploy.simulator import certificate
 from services.delivery.app import _credentials
+from services.platform.environment import BadSettings
 from services.platform.kafka import BrokerAway, Connection, Producer
-from services.platform.settings import BadSettings, KafkaSettings, ServiceSettings, load, parsed
+from services.platform.settings import KafkaSettings, ServiceSettings, load, parsed
 
 GOOD = {
     "GATEPOST_KAFKA": "127.0.0.1:9092",

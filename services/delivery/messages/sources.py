@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, get_args
 
 from schemas.events import Notice
 from services.delivery.messages.locales import TAG, folded
-from services.platform.settings import BadSettings
+from services.platform.environment import BadSettings
 
 CODE: Final = "code"
 NAMES: Final[tuple[str, ...]] = (CODE, *get_args(Notice))

@@ -16,8 +16,9 @@ from services.delivery.routes.api import HANDLERS
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
 from services.platform.auth import SCOPES, Client, Right, User, Who, allow
+from services.platform.environment import BadSettings
 from services.platform.http import Problem
-from services.platform.settings import BadSettings, load
+from services.platform.settings import load
 from tests.unit.delivery.jobs import NOW
 
 OWN, FOREIGN = str(UUID(int=1)), str(UUID(int=2))

@@ -12,7 +12,7 @@ from msgspec import Meta
 from services.delivery.channels.webhooks.answers import PATH, Rule, Values
 from services.delivery.channels.webhooks.signing import Secret
 from services.platform.bad_bodies import told
-from services.platform.settings import BadSettings
+from services.platform.environment import BadSettings
 
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
 TAKEN_NAMES: Final = frozenset({"twilio", "vonage", "smtp", "ses"})
