@@ -13,9 +13,10 @@ from services.login_gateway.commands_database import administration
 from services.login_gateway.postgres import clients
 from services.login_gateway.who import COMMAND_LINE
 from services.platform import migrate
-from services.platform.auth import EVERY, Scope
+from services.platform.auth import EVERY
 from services.platform.kafka import Connection
 from services.platform.keys.files import make_keys
+from services.platform.scopes import Scope
 from services.platform.topics import create_topics
 
 PARTITIONS: Final = 12

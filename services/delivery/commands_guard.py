@@ -5,7 +5,6 @@ from typing import Annotated, Any, Final
 import typer
 
 from services.delivery.commands_options import Account, Json, without_none
-from services.delivery.guard_view import countries_in
 from services.platform.cli import account_id, call, part, show
 
 SERVICE: Final = "delivery"
@@ -62,6 +61,8 @@ def set_settings(
     as_json: Json = False,
 ) -> None:
     """Change what is given; the rest stays. Every worker follows within two seconds."""
+    from services.delivery.guard_view import countries_in
+
     wanted = without_none(
         mode=mode,
         countries=countries_in(countries) if countries else None,

@@ -3,15 +3,15 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from services.login_gateway.states import AccountState
 from services.platform.http import Problem
 
-State = Literal["active", "suspended"]
 HOUR: Final = 3600
 DAY: Final = 86_400
 NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -52,7 +52,7 @@ class NewAccount(msgspec.Struct, forbid_unknown_fields=True):
 
 class EditAccount(msgspec.Struct, forbid_unknown_fields=True):
     name: str | UnsetType = UNSET
-    state: State | UnsetType = UNSET
+    state: AccountState | UnsetType = UNSET
     settings: EditSettings = msgspec.field(default_factory=EditSettings)
 
 
@@ -68,7 +68,7 @@ class AccountView(msgspec.Struct, omit_defaults=True):
 
     account_id: UUID
     name: str
-    state: State
+    state: AccountState
     settings: Settings
     created_at: datetime
     effective: str | None = None

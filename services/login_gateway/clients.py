@@ -11,9 +11,10 @@ from msgspec import UNSET, UnsetType
 
 from schemas.events import ClientChanged
 from services.login_gateway.who import COMMAND_LINE, may_grant_operator
-from services.platform.auth import EVERY, Client, Scope, Who, foreign
+from services.platform.auth import EVERY, Client, Who, foreign
 from services.platform.clock import event_id
 from services.platform.http import Problem
+from services.platform.scopes import Scope
 
 INTERNAL: Final = "internal"
 OF_THE_INSTALLATION: Final = "operate"

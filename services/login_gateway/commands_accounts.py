@@ -5,10 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from services.login_gateway.accounts import State
-from services.login_gateway.brands import logo_of
 from services.login_gateway.commands_clients import AsJson
 from services.login_gateway.commands_reach import Api, run
+from services.login_gateway.states import AccountState
 from services.platform import cli
 
 app = typer.Typer(no_args_is_help=True, help="Customer organisations.")
@@ -49,7 +48,7 @@ def show(account: str, as_json: AsJson = False) -> None:
 def change(
     account: str,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
-    state: Annotated[State | None, typer.Option(help="Nobody signs in to a suspended account.")] = None,
+    state: Annotated[AccountState | None, typer.Option(help="Nobody signs in to a suspended account.")] = None,
     session_seconds: SessionSeconds = None,
     code_digits: CodeDigits = None,
     code_seconds: CodeSeconds = None,
@@ -80,6 +79,8 @@ def brand(
 
 
 def _logo(path: Path) -> dict[str, str]:
+    from services.login_gateway.brands import logo_of
+
     kind = "image/svg+xml" if path.suffix.lower() == ".svg" else "image/png"
     return logo_of(kind, path.read_bytes())
 

@@ -10,7 +10,7 @@ import typer
 
 from services.login_gateway.commands_reach import Api, has_database_access, run
 from services.platform import cli
-from services.platform.auth import Scope
+from services.platform.scopes import Scope
 
 app = typer.Typer(no_args_is_help=True, help="Programs that may call Gatepost.")
 

@@ -8,7 +8,8 @@ from typing import Final
 from aiohttp import web
 
 from services.platform import auth
-from services.platform.auth import EVERY, SCOPES, Client, Right, Who, allow, right
+from services.platform.auth import EVERY, Client, Right, Who, allow, right
+from services.platform.scopes import SCOPES
 
 ACCOUNT: Final = "/v1/accounts/{account}"
 USERS: Final = f"{ACCOUNT}/users"

@@ -5,16 +5,13 @@ import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
 from services.platform.http import Problem
+from services.platform.scopes import Scope
 
-Scope = Literal["introspect", "feed", "deliveries:read", "deliveries:replay", "accounts:write", "operate", "internal"]
-SCOPES: Final[frozenset[str]] = frozenset(
-    ("introspect", "feed", "deliveries:read", "deliveries:replay", "accounts:write", "operate", "internal")
-)
 EVERY: Final = "*"
 FRESH: Final = timedelta(minutes=15)
 

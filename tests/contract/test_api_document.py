@@ -16,7 +16,8 @@ from services.login_gateway.csv_rows import COLUMNS
 from services.login_gateway.routes.described import CALLS as GATEWAY_CALLS
 from services.login_gateway.users import NewUser
 from services.login_gateway.who import RIGHTS as GATEWAY
-from services.platform.auth import SCOPES, Right
+from services.platform.auth import Right
+from services.platform.scopes import SCOPES
 from services.session_store.routes.described import CALLS as STORE_CALLS
 from services.session_store.routes.sessions import Sent
 from services.session_store.who import RIGHTS as SESSION_STORE

@@ -27,10 +27,11 @@ from services.login_gateway.users import (
 )
 from services.login_gateway.who import fresh, may_grant_operator
 from services.platform import audit
-from services.platform.auth import SCOPES, Client, Who
+from services.platform.auth import Client, Who
 from services.platform.clock import new_id
 from services.platform.http import Problem
 from services.platform.outbox import OutboxRow
+from services.platform.scopes import SCOPES
 
 INSERT: Final = """
 WITH made AS (

@@ -13,10 +13,10 @@ import pytest_asyncio
 
 from services.delivery.routes.described import RECEIPTS
 from services.delivery.who import RIGHTS
-from services.platform.auth import SCOPES
 from services.platform.clock import new_id
 from services.platform.keys.keyring import Keyrings
 from services.platform.keys.tokens import SessionTokens, secret_hash
+from services.platform.scopes import SCOPES
 from tests.integration.delivery.conftest import Place, client
 from tests.integration.delivery.world import Login, World, until
 

@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 
 from services.login_gateway.who import BRAND, PUBLIC, RIGHTS
-from services.platform.auth import SCOPES
 from services.platform.cli import basic
 from services.platform.clock import new_id
+from services.platform.scopes import SCOPES
 
 ROLES = ("user", "admin", "operator")
 

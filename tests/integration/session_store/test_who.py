@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from services.platform.auth import SCOPES
+from services.platform.scopes import SCOPES
 from services.session_store.store import STORE
 from services.session_store.who import PUBLIC, RIGHTS
 from tests.integration.session_store.world import Made, World, bearer

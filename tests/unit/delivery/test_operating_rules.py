@@ -15,9 +15,10 @@ from services.delivery.providers import channels_of, readers_of
 from services.delivery.routes.api import HANDLERS
 from services.delivery.settings import DeliverySettings
 from services.delivery.who import RIGHTS
-from services.platform.auth import SCOPES, Client, Right, User, Who, allow
+from services.platform.auth import Client, Right, User, Who, allow
 from services.platform.environment import BadSettings
 from services.platform.http import Problem
+from services.platform.scopes import SCOPES
 from services.platform.settings import load
 from tests.unit.delivery.jobs import NOW
 
