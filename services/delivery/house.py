@@ -144,7 +144,7 @@ class House:
         controls = self.controls
         paused = await controls.paused()
         self.routing.update(await controls.providers(), await controls.routes(), paused)
-        await controls.wake_missed(paused)
+        await controls.release_missed(paused)
         self.words.update(await self.wordings.changes())
         await self.gatekeeper.refresh()
 

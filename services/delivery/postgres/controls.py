@@ -46,22 +46,17 @@ WITH parked AS (
 )
 {STEP} SELECT *, 'held', 'paused' FROM parked
 """  # noqa: S608 - made of constants
-RELEASED: Final = f"""
-{STEP} SELECT login_id, id, account_id, channel, cause, 'released', NULL FROM deliveries
-WHERE {MEANT} AND due_at = expires_at AND due_at > now() AND due(account_id, channel, country, expires_at) <= now()
-"""  # noqa: S608
-WAKE: Final = f"""
-UPDATE deliveries SET due_at = due(account_id, channel, country, expires_at) WHERE {MEANT} AND due_at > now()
-"""  # noqa: S608 - made of constants
-# Written while their pause ended: the statement that wrote them still saw it, and the one that woke the others did not
-# see them yet.
-WAKE_MISSED: Final = f"""
-WITH woken AS (
+# What was held back, and by no pause any more.
+RELEASE: Final = f"""
+WITH released AS (
     UPDATE deliveries SET due_at = now()
     WHERE {MEANT} AND due_at = expires_at AND due_at > now() AND due(account_id, channel, country, expires_at) <= now()
     RETURNING login_id, id, account_id, channel, cause
 )
-{STEP} SELECT *, 'released', NULL FROM woken
+{STEP} SELECT *, 'released', NULL FROM released
+"""  # noqa: S608 - made of constants
+WAKE: Final = f"""
+UPDATE deliveries SET due_at = due(account_id, channel, country, expires_at) WHERE {MEANT} AND due_at > now()
 """  # noqa: S608
 
 
@@ -88,16 +83,18 @@ class PostgresControls:
         """Exactly that pause ends; False: there was none. What another one holds back as well goes on waiting."""
         async with self._pool.acquire() as connection, connection.transaction():
             ended = await connection.fetchval(RESUME, *_values(pause)) is not None
-            await connection.execute(RELEASED, *_values(pause)[:3])
+            await connection.execute(RELEASE, *_values(pause)[:3])
             await connection.execute(WAKE, *_values(pause)[:3])
             await audit.record(connection, who, "deliveries.resume", _uuid_or_none(pause.account), *_told(pause))
         self._ended.add(pause)
         return ended
 
-    async def wake_missed(self, in_force: Sequence[Pause]) -> None:
-        """What pauses that are over still hold back goes out."""
+    async def release_missed(self, in_force: Sequence[Pause]) -> None:
+        """What pauses that are over still hold back goes out: the statement that wrote it still saw them, and the one
+        that released the others did not see it yet.
+        """
         for pause in self._ended.to_look_for(in_force):
-            await self._pool.execute(WAKE_MISSED, *_values(pause)[:3])
+            await self._pool.execute(RELEASE, *_values(pause)[:3])
 
     async def paused(self) -> list[Pause]:
         return [Pause(**dict(row)) for row in await self._pool.fetch(PAUSED)]
