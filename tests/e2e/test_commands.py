@@ -1,15 +1,13 @@
 """`gatepost` as a person uses it, against the running system."""
 
-import asyncio
 import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy.local.environment import gatepost
-from deploy.local.paths import ROOT
 from deploy.local.stack import Stack
 from deploy.local.story import Story
+from tests.commands import Command, typed
 
 
 class Terminal:
@@ -18,21 +16,12 @@ class Terminal:
     def __init__(self, home: Path, **more: str) -> None:
         self._environment = {**os.environ, "GATEPOST_HOME": str(home), **more}
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(
-            *gatepost(*arguments),
-            cwd=ROOT,
-            env=self._environment,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            start_new_session=True,
-        )
+    async def start(self, *arguments: str) -> Command:
+        return await typed(*arguments, environment=self._environment)
 
     async def run(self, *arguments: str) -> tuple[int | None, str]:
         process = await self.start(*arguments)
-        out, problems = await process.communicate(b"")
+        out, problems = await process.communicate()
         return process.returncode, (out + problems).decode()
 
 

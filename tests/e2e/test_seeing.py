@@ -18,6 +18,7 @@ from deploy.local.environment import gatepost
 from deploy.local.paths import ROOT
 from deploy.local.stack import Stack
 from deploy.local.story import Story
+from tests.commands import Command
 from tests.e2e.test_commands import Terminal
 from tests.e2e.test_outages import a_phone, frozen, killed, somebody, town
 
@@ -52,7 +53,7 @@ async def until_said(stream: asyncio.StreamReader | None, text: str) -> list[str
     raise AssertionError(f"no {text!r} in {seen}")
 
 
-async def ended(process: asyncio.subprocess.Process) -> int:
+async def ended(process: Command) -> int:
     process.send_signal(signal.SIGINT)
     await asyncio.wait_for(process.communicate(), PATIENCE)
     return int(process.returncode or 0)
@@ -287,7 +288,7 @@ async def test_the_doctor_comes_before_anything_runs(tmp_path: Path, more: dict[
     assert said.startswith("Is anybody waiting?"), said
 
 
-async def probing(terminal: Terminal, town: Story, name: str, *more: str) -> asyncio.subprocess.Process:
+async def probing(terminal: Terminal, town: Story, name: str, *more: str) -> Command:
     process = await terminal.start("probe", "--account", town.account, "--username", name, *more)
     assert process.stdin is not None
     process.stdin.write(town.people[name].password.encode() + b"\n")

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from deploy.local.environment import gatepost
-from deploy.local.paths import ROOT
 from services.delivery.dead_letters import Again
 from services.platform.clock import new_id
+from tests.commands import Command, typed
 from tests.integration.delivery.conftest import SCOPES, Place, client
 from tests.integration.delivery.test_letters import a_reason, bins, record_of, refuse
 from tests.integration.delivery.test_replays import refused
@@ -31,18 +30,8 @@ class Console:
         told = {"GATEPOST_HOME": str(folder), "GATEPOST_DELIVERY_URL": url, "COLUMNS": "120", "TERM": "xterm"}
         self._environment = {**os.environ, **told, "GATEPOST_CLIENT_FILE": str(folder / "client")}
 
-    async def start(self, *arguments: str, terminal: int | None = None) -> asyncio.subprocess.Process:
-        pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(
-            *gatepost(*arguments),
-            cwd=ROOT,
-            env=self._environment,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=terminal or pipe,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+    async def start(self, *arguments: str, terminal: int | None = None) -> Command:
+        return await typed(*arguments, environment=self._environment, terminal=terminal)
 
     async def run(self, *arguments: str, typed: str = "") -> tuple[int | None, str, str]:
         process = await self.start(*arguments)

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import stat
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from services.login_gateway.commands import GROUPS
+from tests.commands import typed
 from tests.unit.login_gateway.test_brands import svg
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -43,12 +43,7 @@ class Ran(NamedTuple):
 async def process(environ: dict[str, str], *arguments: str) -> Ran:
     """The command as a process of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
-    started = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services", *arguments),
-        env={**clean, **environ},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    started = await typed(*arguments, environment={**clean, **environ})
     out, err = await started.communicate()
     return Ran(started.returncode or 0, out.decode(), err.decode())
 

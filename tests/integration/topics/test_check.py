@@ -3,18 +3,17 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
 from structlog.testing import capture_logs
 
-from deploy.local.paths import ROOT
 from schemas.topics import CLIENTS, LOGIN_CHALLENGES, SESSION_EVENTS, TOPICS, Topic
 from services.platform.kafka import Connection
 from services.platform.settings import KafkaSettings, parsed
 from services.platform.topics import tell_lacks
+from tests.commands import typed
 from tests.integration.topics.conftest import Broker
 
 NAMES = [f"--principal={who}=User:CN={who}" for who in ("gateway", "delivery", "session-store")]
@@ -36,11 +35,7 @@ class Ran(NamedTuple):
 
 async def check(environment: Mapping[str, str], *arguments: str) -> Ran:
     usual = {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
-    pipe = asyncio.subprocess.PIPE
-    command = [sys.executable, "-m", "services", "topics", "check", *arguments]
-    ran = await asyncio.create_subprocess_exec(
-        *command, stdout=pipe, stderr=pipe, env={**usual, **environment}, cwd=ROOT
-    )
+    ran = await typed("topics", "check", *arguments, environment={**usual, **environment})
     out, err = await ran.communicate()
     return Ran(ran.returncode or 0, out.decode(), err.decode())
 
