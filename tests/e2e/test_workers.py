@@ -5,11 +5,13 @@ import json
 import os
 import signal
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import asyncpg
 import pytest
+import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.stack import Stack
@@ -20,12 +22,21 @@ async def gone(team: Team, pids: list[int]) -> None:
     await until(lambda: not any(is_alive(pid) for pid in pids), team)
 
 
-async def test_two_share_a_port_and_one_page_tells_of_both(stack: Stack, tmp_path: Path) -> None:
-    async with team_of(stack, "gateway", tmp_path, "--workers", "2") as team:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def pair(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Team]:
+    """Two gateways, for the tests that leave two. Their keys are a link in the folder of the log."""
+    folder = tmp_path_factory.mktemp("pair")
+    keys = folder / "keys"
+    keys.symlink_to(stack.environment.keys / "gateway")
+    async with team_of(stack, "gateway", folder, "--workers", "2", keys=str(keys)) as team:
         await team.until_ready(2)
-        for _ in range(40):
-            assert (await team.ask())[0] == 200
-        _, page = await team.ask("GET", "/metrics")
+        yield team
+
+
+async def test_two_share_a_port_and_one_page_tells_of_both(pair: Team) -> None:
+    for _ in range(40):
+        assert (await pair.ask())[0] == 200
+    _, page = await pair.ask("GET", "/metrics")
     counts, started = Counter[str](), set[str]()
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
@@ -40,19 +51,48 @@ async def test_two_share_a_port_and_one_page_tells_of_both(stack: Stack, tmp_pat
     assert page.count("# TYPE gatepost_http_request_seconds histogram") == 1
 
 
-async def test_who_is_killed_is_started_again_and_whoever_came_meanwhile_is_served(
-    stack: Stack, tmp_path: Path
-) -> None:
-    async with team_of(stack, "gateway", tmp_path, "--workers", "2") as team:
-        await team.until_ready(2)
-        before = team.workers()
-        os.kill(before[1], signal.SIGKILL)
-        answers = await asyncio.gather(*(team.ask() for _ in range(30)))
-        assert [status for status, _ in answers] == [200] * 30
-        await team.until_ready(1, more_than=2)
-        after = team.workers()
+async def test_who_is_killed_is_started_again_and_whoever_came_meanwhile_is_served(pair: Team) -> None:
+    before, listened = pair.workers(), len(pair.listening())
+    os.kill(before[1], signal.SIGKILL)
+    answers = await asyncio.gather(*(pair.ask() for _ in range(30)))
+    assert [status for status, _ in answers] == [200] * 30
+    await pair.until_ready(1, more_than=listened)
+    after = pair.workers()
     assert after[1] != before[1]
     assert after[2] == before[2]
+
+
+async def test_all_are_replaced_and_no_client_notices(pair: Team) -> None:
+    before, asked, over = pair.workers(), Counter[str](), asyncio.Event()
+
+    async def ask(kept: bool) -> None:
+        """POSTs, which no client repeats by itself: whatever is cut off fails here."""
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=not kept)) as http:
+            while not over.is_set():
+                async with http.post(f"{pair.url}/v1/logins", data=b"") as answer:
+                    assert answer.status == 400
+                asked["kept" if kept else "new"] += 1
+                await asyncio.sleep(0.01)
+
+    async with asyncio.TaskGroup() as clients:
+        for number in range(8):
+            clients.create_task(ask(kept=number % 2 == 0))
+        pair.process.send_signal(signal.SIGHUP)
+        await until(lambda: pair.lines("workers_replaced"), pair)
+        over.set()
+    after = pair.workers()
+    assert not set(before.values()) & set(after.values())
+    assert min(asked["kept"], asked["new"]) > 50, asked
+
+
+async def test_who_would_not_work_replaces_nobody(pair: Team, stack: Stack) -> None:
+    before, keys = pair.workers(), pair.log.parent / "keys"
+    keys.unlink()  # a new process finds no keys
+    pair.process.send_signal(signal.SIGHUP)
+    await until(lambda: pair.lines("restart_given_up"), pair)
+    assert all(is_alive(pid) for pid in before.values())
+    assert (await pair.ask())[0] == 200
+    keys.symlink_to(stack.environment.keys / "gateway")
 
 
 async def test_workers_end_with_their_supervisor(stack: Stack, tmp_path: Path) -> None:
@@ -84,44 +124,6 @@ async def test_a_stop_is_announced_and_the_last_answer_says_that_it_is(stack: St
         await gone(team, list(team.workers().values()))
         with pytest.raises(aiohttp.ClientConnectionError):
             await team.ask()
-
-
-async def test_all_are_replaced_and_no_client_notices(stack: Stack, tmp_path: Path) -> None:
-    async with team_of(stack, "gateway", tmp_path, "--workers", "2") as team:
-        await team.until_ready(2)
-        before, asked, over = team.workers(), Counter[str](), asyncio.Event()
-
-        async def ask(kept: bool) -> None:
-            """POSTs, which no client repeats by itself: whatever is cut off fails here."""
-            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=not kept)) as http:
-                while not over.is_set():
-                    async with http.post(f"{team.url}/v1/logins", data=b"") as answer:
-                        assert answer.status == 400
-                    asked["kept" if kept else "new"] += 1
-                    await asyncio.sleep(0.01)
-
-        async with asyncio.TaskGroup() as clients:
-            for number in range(8):
-                clients.create_task(ask(kept=number % 2 == 0))
-            team.process.send_signal(signal.SIGHUP)
-            await until(lambda: team.lines("workers_replaced"), team)
-            over.set()
-        after = team.workers()
-    assert not set(before.values()) & set(after.values())
-    assert min(asked["kept"], asked["new"]) > 50, asked
-
-
-async def test_who_would_not_work_replaces_nobody(stack: Stack, tmp_path: Path) -> None:
-    keys = tmp_path / "keys"
-    keys.symlink_to(stack.environment.keys / "gateway")
-    async with team_of(stack, "gateway", tmp_path, "--workers", "2", keys=str(keys)) as team:
-        await team.until_ready(2)
-        before = team.workers()
-        keys.unlink()  # a new process finds no keys
-        team.process.send_signal(signal.SIGHUP)
-        await until(lambda: team.lines("restart_given_up"), team)
-        assert all(is_alive(pid) for pid in before.values())
-        assert (await team.ask())[0] == 200
 
 
 async def test_wrong_settings_end_it_with_their_code(stack: Stack, tmp_path: Path) -> None:
