@@ -19,8 +19,8 @@ T = TypeVar("T")
 SHORTEST: Final = 8
 LONGEST: Final = 256
 WAITING: Final = 64  # per thread: about two seconds of work, more would only time out
-
 WAITING_FOREIGN: Final = 16
+HASHER: Final = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 class BadPassword(ValueError):
@@ -42,7 +42,7 @@ class Passwords:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="password")
         self._foreign = ThreadPoolExecutor(1, thread_name_prefix="foreign-password")
         self._under_way = {self._pool: 0, self._foreign: 0}
-        self._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+        self._hasher = HASHER
         self._nobody = self._hasher.hash(os.urandom(16))
 
     async def hash(self, password: str) -> str:

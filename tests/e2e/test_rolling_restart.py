@@ -13,16 +13,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
-import argon2
 import pytest_asyncio
 
 from deploy.local.processes import Child
 from deploy.local.stack import SERVICES, Stack
 from deploy.local.story import Story, Unexpected
+from services.login_gateway.passwords import HASHER
 from tests.faults.site import GENEROUS
 
 PASSWORD = "correct horse battery"
-HASH = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(PASSWORD)
+HASH = HASHER.hash(PASSWORD)
 CLIENTS = 6
 REST = 0.3  # between two sign-ins of a client: hashing would have both cores, and the restarts none
 PATIENCE = 180.0

@@ -12,16 +12,16 @@ from typing import Any, Final
 from uuid import UUID
 
 import aiohttp
-import argon2
 import asyncpg
 
 from deploy.local.people import Api
+from services.login_gateway.passwords import HASHER
 from tests.faults.records import Call, Record, What
 from tests.faults.site import Site
 
 PASSWORD: Final = "correct horse battery"
 HASTY_SECONDS: Final = 4  # below what the API allows: set in the table, so that codes expire while a fault lasts
-HASH: Final = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(PASSWORD)
+HASH: Final = HASHER.hash(PASSWORD)
 CALL_SECONDS: Final = 15.0
 Factors = dict[str, bool]
 

@@ -39,11 +39,16 @@ SELECT (SELECT count(*) FROM unnest(hits) h WHERE h > now() - make_interval(secs
    AND EXISTS (SELECT FROM unnest(under_way) u WHERE u > now() - interval '10 seconds')
 FROM counters WHERE name = $1
 """
+# Rows are locked in one order first: an update by itself locks them as they lie on the disk, and two wait crosswise.
 # The array is hidden from the planner, which else plans anew for each: that took as long as the update.
 END: Final = """
-WITH ended AS (
+WITH counted AS MATERIALIZED (
+    SELECT FROM counters WHERE name = ANY((SELECT $1::bytea[])::bytea[]) AND cardinality(under_way) > 0
+    ORDER BY name FOR UPDATE
+), ended AS (
     UPDATE counters SET under_way = trim_array(under_way, 1), hits = CASE WHEN $2 THEN hits || now() ELSE hits END
     WHERE name = ANY((SELECT $1::bytea[])::bytea[]) AND cardinality(under_way) > 0
+    AND (SELECT count(*) FROM counted) > 0
 )
 SELECT clock_timestamp()
 """

@@ -107,3 +107,16 @@ async def test_a_guess_waits_for_those_under_way_and_not_for_ever(case: Case, mo
         await case.counters.begin(case.one, single)
     await case.counters.end([case.one], wrong=True)
     assert not await case.counters.begin(case.one, single)
+
+
+async def test_many_end_at_once_and_none_stands_in_anothers_way(case: Case) -> None:
+    """A right password ends two counts, and many of one user from one address end the same two."""
+    many = Rule(10_000, 3600)
+
+    async def come() -> None:
+        for _ in range(20):
+            assert await case.counters.begin(case.one, many)
+            assert await case.counters.begin(case.other, many)
+            await case.counters.end([case.one, case.other], wrong=False)
+
+    await asyncio.gather(*(come() for _ in range(40)))
