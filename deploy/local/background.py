@@ -29,6 +29,7 @@ PROGRESS: Final = FOLDER / "logs" / "supervisor.log"
 CREDENTIALS: Final = FOLDER / "credentials.json"
 START_SECONDS: Final = 300
 SERVICES: Final = {"gateway": "gateway", "delivery": "delivery", "session_store": "session store"}
+HANDED_ON: Final = ("GATEPOST_TRACES", "GATEPOST_WORKERS")
 USUAL: Final = {name: f"http://127.0.0.1:{getattr(local_ports.Ports(), name)}" for name in SERVICES}
 
 
@@ -52,7 +53,7 @@ async def supervise() -> None:
     from deploy.local.stack import Stack
 
     _end_on_signal()
-    stack = Stack(FOLDER, local_ports.from_environment(), Console(force_terminal=False))
+    stack = Stack(FOLDER, local_ports.from_environment(), Console(force_terminal=False), handed_on())
     try:
         with suppress(asyncio.CancelledError):
             async with stack:
@@ -60,6 +61,11 @@ async def supervise() -> None:
                 await _report(stack)
     finally:
         READY.unlink(missing_ok=True)
+
+
+def handed_on() -> dict[str, str]:
+    """What every service is told of our own environment; the rest of it may be meant for commands."""
+    return {name: os.environ[name] for name in HANDED_ON if name in os.environ}
 
 
 def _end_on_signal() -> None:

@@ -46,6 +46,7 @@ class Child:
         self.since = datetime.now(UTC)
         self.process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._said_before = 0
         self._stopping = False
 
     async def start(self, timeout: float = START_SECONDS) -> None:
@@ -76,7 +77,9 @@ class Child:
                 await self.process.wait()
 
     def tail(self, lines: int = 15) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        """The end of what it has said since it was started."""
+        said = self.log.read_bytes()[self._said_before :].decode(errors="replace")
+        return "\n".join(said.splitlines()[-lines:])
 
     def _note(self, event: str, **more: object) -> None:
         """A line like those that the services log."""
@@ -91,6 +94,7 @@ class Child:
     async def _spawn(self) -> None:
         self.since = datetime.now(UTC)
         with self.log.open("ab") as log:
+            self._said_before = log.tell()
             self.process = await asyncio.create_subprocess_exec(
                 *self.program.command,
                 stdin=asyncio.subprocess.DEVNULL,

@@ -19,7 +19,8 @@ Made by `python -m deploy.monitoring` from `services/platform/metrics.py`, which
 service shows its own at `/metrics` in Prometheus' text format, without credentials, beside those of its process
 (`process_…`, `python_…`). No label holds an id, a contact or a username.
 
-**Several processes.** Scrape each of them. Counters and histograms count what that process did: add up their rates.
+**Several processes.** Scrape each of them; of [workers on one port](operations.md#several-processes) whichever answers
+tells of all, each by the label `worker`. Counters and histograms count what that process did: add up their rates.
 What is read from the database is the same in each process of a service: take the max, or you count it twice. Such a
 gauge is read when somebody scrapes, at most every two seconds, by a statement that stops at 10,000 rows; while the
 database is away it has no number (`NaN`), and `gatepost_database_up` is 0.

@@ -16,7 +16,10 @@ TOPICS: Final = tuple(topic.name for topic in topics.TOPICS)
 CHANNELS: Final = ("sms", "email")
 CONSUMERS: Final = ("delivery", "gateway-feed", "gateway-outcomes", "session-store-reader", "session-store-writer")
 PROVIDER: Final = "a provider of the configuration, or `none`"
-COUNTRY: Final = "whose the user's phone number is (ISO 3166-1), `none` without one, `other` for what is no country"
+COUNTRY: Final = (
+    "whose the user's phone number is (ISO 3166-1), `none` without one and for the e-mail in an SMS's place, "
+    "`other` for what is no country"
+)
 LETTER: Final = "why, one word of a closed set, as `gatepost dead-letters list` has it"
 REASON: Final = "one word of a closed set: [operations](operations.md#why-a-message-did-not-arrive)"
 EVERY: Final = ("gateway", "delivery", "session-store")

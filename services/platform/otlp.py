@@ -37,7 +37,7 @@ def _packages() -> Iterator[str]:
     except ModuleNotFoundError:
         is_there = False
     if not is_there:
-        yield "GATEPOST_TRACES: traces need more packages: pip install 'gatepost[traces]'"
+        yield "GATEPOST_TRACES: traces need more packages: pip install '.[traces]' in Gatepost's checkout"
 
 
 def _address(environ: Mapping[str, str]) -> Iterator[str]:

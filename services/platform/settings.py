@@ -4,6 +4,7 @@ import os
 import re
 import ssl
 import sys
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -68,7 +69,7 @@ class ServiceSettings(KafkaSettings):
     database_pool: int = Field(default=12, ge=2, le=200)
     keys: Path = Field(description="folder with this service's keyring files")
     http_host: str = "127.0.0.1"
-    http_port: int = Field(ge=0, le=65535)
+    http_port: int = Field(ge=0, le=65535, description="where this service listens")
     public_url: str = Field(default="http://127.0.0.1", description="where users and providers reach this service")
     session_store_url: str | None = None
     client: SecretStr | None = Field(default=None, description="this service's own client, client_id:secret")
@@ -146,13 +147,16 @@ def parsed(kind: type[K]) -> K:
     try:
         return kind(**_from_files(kind))
     except ValidationError as bad:
-        raise BadSettings("\n".join(_line(each["loc"], each["msg"]) for each in bad.errors())) from None
+        raise BadSettings("\n".join(_line(kind, each) for each in bad.errors())) from None
 
 
-def _line(place: tuple[int | str, ...], message: str) -> str:
+def _line(kind: type[KafkaSettings], fault: Mapping[str, Any]) -> str:
     """By the variable's name; what concerns several of them names them itself."""
-    name = "_".join(str(part) for part in place).upper()
-    return f"{PREFIX}{name}: {message}" if name else message.removeprefix("Value error, ")
+    name, message = "_".join(str(part) for part in fault["loc"]), fault["msg"]
+    if fault["type"] == "missing":
+        meant = kind.model_fields[name].description
+        message = f"not set ({meant})" if meant else "not set"
+    return f"{PREFIX}{name.upper()}: {message}" if name else message.removeprefix("Value error, ")
 
 
 def worker_number() -> int | None:

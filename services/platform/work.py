@@ -42,6 +42,7 @@ async def ended(tasks: Collection["asyncio.Task[None]"], again: float = CLOSING_
     """Cancel them all and wait for it. A cancellation that comes while aiokafka closes a client is swallowed there, and
     the work goes on: so it is said again.
     """
+    await asyncio.sleep(0)  # what has not begun yet would complain that nobody awaits it
     left = set(tasks)
     while left:
         for task in left:

@@ -90,6 +90,17 @@ async def test_where_the_services_are_is_written_at_each_start(tmp_path: Path, m
     assert known["users"] == {"ada": 1}
 
 
+async def test_services_are_told_of_workers_and_traces_and_of_nothing_that_is_meant_for_commands(
+    servers: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"WORKERS": "2", "TRACES": "1", "KEYS": "mine", "CLIENT_FILE": "mine"}.items():
+        monkeypatch.setenv(f"GATEPOST_{name}", value)
+    told = Environment(tmp_path, servers.ports, servers.postgres, background.handed_on()).of_service("gateway")
+    assert (told["GATEPOST_WORKERS"], told["GATEPOST_TRACES"]) == ("2", "1")
+    assert told["GATEPOST_KEYS"] == str(tmp_path / "keys" / "gateway")
+    assert "GATEPOST_CLIENT_FILE" not in told
+
+
 def test_when_the_database_is_gone_its_clients_and_events_go_too(tmp_path: Path) -> None:
     home = tmp_path / "elsewhere"
     (home / "data").mkdir(parents=True)
@@ -131,12 +142,13 @@ def test_no_process_list_shows_a_password(servers: Stack) -> None:
             assert not any(secret in text for secret in secrets)
 
 
-async def test_a_program_that_ends_at_once_is_reported_with_its_last_words(tmp_path: Path) -> None:
+async def test_a_program_that_ends_at_once_is_reported_with_what_it_said_this_time(tmp_path: Path) -> None:
     async def never() -> bool:
         return False
 
     child = Child(Program("broken", ["sh", "-c", "echo no such disk; exit 3"], never), tmp_path)
-    with pytest.raises(Trouble, match=r"(?s)broken ended with 3.*no such disk"):
+    child.log.write_text("of an earlier start\n")
+    with pytest.raises(Trouble, match=r"^broken ended with 3:\nno such disk$"):
         await child.start()
 
 

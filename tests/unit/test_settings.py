@@ -74,6 +74,12 @@ def test_what_is_unsafe_or_half_given_stops_the_start_by_its_name(told: Any, mor
     assert "secret" not in str(bad.value)
 
 
+def test_what_is_missing_is_named_with_what_belongs_there(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("GATEPOST_KAFKA", raising=False)
+    with pytest.raises(BadSettings, match=r"^GATEPOST_KAFKA: not set \(bootstrap servers, host:port.*\)$"):
+        parsed(KafkaSettings)
+
+
 @pytest.mark.parametrize(
     "more",
     [

@@ -205,7 +205,9 @@ def test_a_variable_that_nothing_can_be_sent_with_is_named_and_no_secret_is(envi
 
 def test_without_its_packages_the_start_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(otlp, "PACKAGE", "no_such_package.opentelemetry")
-    assert otlp.faults({}) == ["GATEPOST_TRACES: traces need more packages: pip install 'gatepost[traces]'"]
+    assert otlp.faults({}) == [
+        "GATEPOST_TRACES: traces need more packages: pip install '.[traces]' in Gatepost's checkout"
+    ]
 
 
 def test_the_header_is_the_one_of_the_standard():

@@ -1,8 +1,11 @@
 """What runs beside the requests ends when it is told to, also where a library swallows that once."""
 
 import asyncio
+import gc
 
-from services.platform.work import ended
+import pytest
+
+from services.platform.work import ended, or_stop
 
 
 async def test_work_that_swallows_a_cancellation_is_told_again():
@@ -26,3 +29,13 @@ async def test_work_that_swallows_a_cancellation_is_told_again():
     await asyncio.wait_for(ended(tasks, again=0.01), 10)
     assert swallowed.is_set()
     assert [task.done() for task in tasks] == [True, True]
+
+
+async def test_work_that_had_not_begun_ends_without_a_word(recwarn: pytest.WarningsRecorder):
+    async def follows() -> None:
+        await asyncio.Event().wait()
+
+    await ended([asyncio.create_task(or_stop("follow", follows()))])
+    await asyncio.sleep(0)  # the loop holds its last steps until the next one
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []

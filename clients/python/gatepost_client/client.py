@@ -4,16 +4,15 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-import aiohttp
-
 from gatepost_client.feeding import Feed
-from gatepost_client.introspection import LONGEST, Sessions
+from gatepost_client.introspection import Sessions
 from gatepost_client.logins import Logins
-from gatepost_client.transport import Credentials, Pause, Transport, checked
+from gatepost_client.transport import Connections, Credentials, Pause, Transport, checked
 
 
 class Gatepost:
-    """Open it with `async with`, once for the life of your program; it is safe to share between tasks.
+    """Open it with `async with`, once for the life of your program; it is safe to share between tasks. It may be made
+    before there is a loop, and its `logins`, `feed` and `sessions` handed on: they work while it is open.
 
     `url` is where all services are; `session_store` where that one is elsewhere. `client` is `(client_id, secret)`,
     needed to feed and to introspect. `insecure=True` allows plain HTTP beyond this machine.
@@ -31,39 +30,23 @@ class Gatepost:
         insecure: bool = False,
         pause: Pause = asyncio.sleep,
     ) -> None:
-        self._gateway = checked(url, insecure)
-        self._store = checked(session_store or url, insecure)
-        self._credentials = Credentials(*client) if client is not None else None
-        self._remember = remember
-        self._patience = patience
-        self._timeout = timeout
-        self._pause = pause
-        if not 0 <= remember <= LONGEST:
-            raise ValueError(f"remember is 0 to {LONGEST:g} seconds")
+        self._connections = Connections()
+        credentials = Credentials(*client) if client is not None else None
+
+        def transport(base: str) -> Transport:
+            where = checked(base, insecure)
+            return Transport(self._connections, where, credentials, patience=patience, timeout=timeout, pause=pause)
+
+        gateway, store = transport(url), transport(session_store or url)
+        self.logins = Logins(gateway, pause)
+        self.feed = Feed(gateway, pause)
+        self.sessions = Sessions(store, remember=remember)
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        unbounded = aiohttp.TCPConnector(limit=0)  # who is followed holds a connection, and nobody else up
-        self._streams = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=unbounded)
-        gateway, store = self._transport(self._gateway), self._transport(self._store)
-        self.logins = Logins(gateway, self._pause)
-        self.feed = Feed(gateway, self._pause)
-        self.sessions = Sessions(store, remember=self._remember)
+        await self._connections.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.close()
-        await self._streams.close()
-
-    def _transport(self, base: str) -> Transport:
-        return Transport(
-            self._http,
-            base,
-            self._credentials,
-            streams=self._streams,
-            patience=self._patience,
-            timeout=self._timeout,
-            pause=self._pause,
-        )
+        await self._connections.__aexit__()

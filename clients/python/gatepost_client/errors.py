@@ -32,7 +32,7 @@ class BadClient(GatepostError):
 class WrongAddress(GatepostError):
     """What answers at this address is another service."""
 
-    do = "Say where the session store is: `Gatepost(url, session_store=…)`."
+    do = "Say where the gateway and the session store are: `Gatepost(url, session_store=…)`."
 
 
 class Forbidden(GatepostError):

@@ -70,7 +70,11 @@ class TopicFeed:
 
     async def __aenter__(self) -> Self:
         """Raises `Unavailable`, `KafkaRefuses`."""
-        await self._producer()
+        try:
+            await self._producer()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(

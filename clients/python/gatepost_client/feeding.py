@@ -12,7 +12,7 @@ from gatepost_client.answers import Channel, Fed, FedLogin, Login, SignedIn, fed
 from gatepost_client.budget import Budget, Pace
 from gatepost_client.errors import TooMany
 from gatepost_client.flow import each, in_order
-from gatepost_client.logins import key, login_state, signed_in, understood
+from gatepost_client.logins import at_the_gateway, key, login_state, signed_in, understood
 from gatepost_client.transport import LONGEST_PAUSE, Pause, Transport
 
 PATH: Final = "/v1/feed/logins"
@@ -81,9 +81,10 @@ class Feed:
             if wait > 0:
                 await self._pause(wait)
             headers = {"Content-Type": "application/json"}
-            return await self._gateway.call(
-                "POST", PATH, data=body, headers=headers, heard=lambda said: self._pace.told(said, _now())
-            )
+            with at_the_gateway():
+                return await self._gateway.call(
+                    "POST", PATH, data=body, headers=headers, heard=lambda said: self._pace.told(said, _now())
+                )
         finally:
             self._pace.answered(logins)
 

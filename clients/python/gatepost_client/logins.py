@@ -1,15 +1,15 @@
 """Sign a person in: start, follow the code, send it again, verify."""
 
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar
 
 import msgspec
 
 from gatepost_client import sse
 from gatepost_client.answers import Channel, Context, Login, SignedIn, login_or_signed_in
-from gatepost_client.errors import FollowedElsewhere, Unavailable, Unexpected
+from gatepost_client.errors import FollowedElsewhere, NotFound, Unavailable, Unexpected, WrongAddress
 from gatepost_client.transport import Pause, Transport
 
 PATH = "/v1/logins"
@@ -42,7 +42,8 @@ class Logins:
         body: dict[str, Any] = {"username": username, "password": password}
         body |= {} if account is None else {"account": account}
         body |= {} if context is None else {"context": msgspec.to_builtins(context)}
-        answer = await self._gateway.call("POST", PATH, json=body, headers=key(idempotency_key))
+        with at_the_gateway():
+            answer = await self._gateway.call("POST", PATH, json=body, headers=key(idempotency_key))
         return understood(login_or_signed_in, answer)
 
     async def verify(self, login: Login | str, code: str, *, idempotency_key: str | None = None) -> SignedIn:
@@ -87,6 +88,15 @@ class Logins:
                     raise FollowedElsewhere("elsewhere", "Two newer streams follow this login.")
                 yield understood(login_state, word.data)
         raise Unavailable("stream-ended", "The stream ended before the login did.", 0)
+
+
+@contextmanager
+def at_the_gateway() -> Iterator[None]:
+    """Around calls that every gateway has: where there is nothing of the kind, there is another service."""
+    try:
+        yield
+    except NotFound as missing:
+        raise WrongAddress("no-gateway", "There is no gateway at this address.", 404) from missing
 
 
 def understood(read: Callable[[A], T], answer: A) -> T:

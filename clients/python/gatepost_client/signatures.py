@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gatepost_client.errors import GatepostError
 
 LENGTH: Final = 65
+PURPOSE: Final = "grants.pub"
 
 
 class BadSignature(GatepostError):
@@ -58,6 +59,8 @@ class PublicKeys:
         try:
             self._stamp = self._stamp_now()
             raw = json.loads(self._path.read_text())
+            if raw["purpose"] != PURPOSE:
+                raise BadKeys("bad-keys", f"{self._path}: the keys of {raw['purpose']}.")
             self._keys = {key["id"]: _public(key["secret"]) for key in raw["keys"]}
         except (OSError, ValueError, KeyError, TypeError) as bad:
             raise BadKeys("bad-keys", f"{self._path}: {type(bad).__name__}.") from None

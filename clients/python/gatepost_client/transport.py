@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -32,24 +32,56 @@ class Credentials:
         return "Basic " + base64.b64encode(f"{self.client_id}:{self.secret}".encode()).decode()
 
 
+class Connections:
+    """Those of one program. Streams have their own: who is followed holds one, and nobody else up."""
+
+    def __init__(self) -> None:
+        self._calls: aiohttp.ClientSession | None = None
+        self._streams: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._calls = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        unbounded = aiohttp.TCPConnector(limit=0)
+        self._streams = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=unbounded)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        calls, streams = self.calls, self.streams
+        self._calls = self._streams = None
+        await calls.close()
+        await streams.close()
+
+    @property
+    def calls(self) -> aiohttp.ClientSession:
+        return _opened(self._calls)
+
+    @property
+    def streams(self) -> aiohttp.ClientSession:
+        return _opened(self._streams)
+
+
+def _opened(session: aiohttp.ClientSession | None) -> aiohttp.ClientSession:
+    if session is None:
+        raise RuntimeError("Gatepost is not open: use it inside `async with gatepost:`")
+    return session
+
+
 class Transport:
     """Calls of one service. `patience`: for how many seconds a call that may be repeated is repeated while Gatepost
-    cannot answer; `timeout`: of each single call; `streams`: what streams go over, which may be many at once.
+    cannot answer; `timeout`: of each single call.
     """
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        connections: Connections,
         base: str,
         credentials: Credentials | None,
         *,
-        streams: aiohttp.ClientSession | None = None,
         patience: float = 10.0,
         timeout: float = 10.0,
         pause: Pause = asyncio.sleep,
     ) -> None:
-        self._session = session
-        self._streams = streams or session
+        self._connections = connections
         self._base = base.rstrip("/")
         self._credentials = credentials
         self._patience = patience
@@ -85,7 +117,7 @@ class Transport:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout.total)
         wanted = self._headers(headers) | {"Accept": "text/event-stream"}
         with _translated():
-            async with self._streams.get(
+            async with self._connections.streams.get(
                 self._base + path, headers=wanted, timeout=timeout, allow_redirects=False
             ) as answer:
                 if answer.status != 200:
@@ -96,7 +128,7 @@ class Transport:
         self, method: str, path: str, headers: Mapping[str, str], body: dict[str, Any], heard: Heard | None
     ) -> dict[str, Any]:
         with _translated():
-            async with self._session.request(
+            async with self._connections.calls.request(
                 method,
                 self._base + path,
                 headers=self._headers(headers),
@@ -145,7 +177,7 @@ class _translated:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         match error:
             case aiohttp.ClientConnectorError():
-                raise Unavailable("not-connected", "The service cannot be reached.", 0) from error
+                raise Unavailable("not-connected", f"{error.host}:{error.port} cannot be reached.", 0) from error
             case aiohttp.ClientError() | TimeoutError():
                 raise Unavailable("no-answer", f"The service did not answer ({type(error).__name__}).", 0) from error
 

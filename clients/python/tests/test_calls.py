@@ -7,6 +7,7 @@ import json
 import pytest
 from aiohttp import web
 from scripted import Asked, Pauses, client, in_turn, problem, serving
+from test_feeding import logins
 
 import gatepost_client as gp
 from gatepost_client import errors
@@ -209,6 +210,14 @@ async def test_a_program_that_gave_no_client_is_told_so():
     async with serving(in_turn(problem(401, "unauthenticated"))) as server, client(server) as gatepost:
         with pytest.raises(gp.BadClient, match="clients list"):
             await gatepost.sessions.introspect("gp_x")
+
+
+async def test_an_address_without_a_gateway_is_told_so():
+    async with serving(in_turn(problem(404, "not-found"))) as server, client(server) as gatepost:
+        with pytest.raises(gp.WrongAddress, match="no gateway"):
+            await gatepost.logins.start("ada", "secret")
+        with pytest.raises(gp.WrongAddress, match="no gateway"):
+            await anext(gatepost.feed.send(logins(1)))
 
 
 async def test_an_address_without_a_session_store_is_told_so():

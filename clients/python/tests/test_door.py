@@ -119,6 +119,18 @@ async def test_whom_the_door_lets_in(app: Any, path: str, headers: dict[str, str
             assert answer.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("app", [aiohttp_app, asgi_app])
+async def test_an_application_may_be_made_before_the_client_is_open(app: Any):
+    async with serving(store) as server:
+        gatepost = client(server, patience=0)
+        async with app(gatepost.sessions, STRICT) as url, aiohttp.ClientSession() as browser:
+            headers = {"Authorization": "Bearer gp_admin"}
+            async with gatepost, browser.get(url, headers=headers) as answer:
+                assert (answer.status, await answer.text()) == (200, "admin")
+            with pytest.raises(RuntimeError, match="async with"):
+                await gatepost.sessions.introspect("gp_ada")
+
+
 async def test_a_websocket_of_nobody_is_closed_before_it_opens():
     said = list[Any]()
 

@@ -1,5 +1,6 @@
 """The second road where there is no Kafka; with it, `tests/e2e/client` of Gatepost's repository."""
 
+import asyncio
 import socket
 from typing import Any
 
@@ -21,10 +22,12 @@ def nowhere() -> dict[str, Any]:
         return {"bootstrap_servers": f"127.0.0.1:{taken.getsockname()[1]}"}
 
 
-async def test_a_kafka_that_cannot_be_reached_is_our_own_error(nowhere: dict[str, Any]):
+async def test_a_kafka_that_cannot_be_reached_is_our_own_error_and_leaves_nothing_behind(nowhere: dict[str, Any]):
+    before = asyncio.all_tasks()
     with pytest.raises(gp.Unavailable, match="Kafka cannot be reached"):
         async with TopicFeed(CLIENT, ACCOUNT, **nowhere):
             pass
+    assert asyncio.all_tasks() == before
     with pytest.raises(gp.Unavailable, match="delivery-outcomes cannot be read"):
         async with delivery_outcomes(**nowhere):
             pass

@@ -3,14 +3,13 @@
 import asyncio
 import time
 
-import aiohttp
 import pytest
 from aiohttp import web
 from scripted import Asked, Server, client, in_turn, problem, serving
 
 import gatepost_client as gp
 from gatepost_client.introspection import Sessions
-from gatepost_client.transport import Transport
+from gatepost_client.transport import Connections, Transport
 
 LIVE = {
     "active": True,
@@ -38,14 +37,14 @@ def live(clocks: Clocks, seconds: int = 1000) -> web.Response:
     return web.json_response(LIVE | {"exp": int(clocks.now) + seconds})
 
 
-def sessions(server: Server, http: aiohttp.ClientSession, clocks: Clocks, **more: float) -> Sessions:
+def sessions(server: Server, http: Connections, clocks: Clocks, **more: float) -> Sessions:
     store = Transport(http, server.url, None, patience=0)
     return Sessions(store, now=lambda: clocks.now, monotonic=lambda: clocks.monotonic, **more)  # type: ignore[arg-type]
 
 
 async def test_a_live_session_is_remembered_for_so_long_and_no_longer():
     clocks = Clocks()
-    async with serving(in_turn(live(clocks))) as server, aiohttp.ClientSession() as http:
+    async with serving(in_turn(live(clocks))) as server, Connections() as http:
         known = sessions(server, http, clocks, remember=5)
         for step, asked in ((0, 1), (4.9, 1), (0.1, 2)):
             clocks.monotonic += step
@@ -60,7 +59,7 @@ async def test_it_is_remembered_from_before_the_question():
         clocks.monotonic += 3
         return live(clocks)
 
-    async with serving(slow) as server, aiohttp.ClientSession() as http:
+    async with serving(slow) as server, Connections() as http:
         known = sessions(server, http, clocks, remember=5)
         await known.introspect("gp_x")
         clocks.monotonic += 2.1
@@ -71,7 +70,7 @@ async def test_it_is_remembered_from_before_the_question():
 async def test_what_is_remembered_ends_with_the_session():
     clocks = Clocks()
     answers = in_turn(live(clocks, 2), web.json_response({"active": False}))
-    async with serving(answers) as server, aiohttp.ClientSession() as http:
+    async with serving(answers) as server, Connections() as http:
         known = sessions(server, http, clocks, remember=5)
         assert await known.introspect("gp_x") is not None
         clocks.now += 2.1
@@ -81,7 +80,7 @@ async def test_what_is_remembered_ends_with_the_session():
 
 async def test_an_answer_that_is_over_when_it_comes_counts_as_none():
     clocks = Clocks()
-    async with serving(in_turn(live(clocks, -1))) as server, aiohttp.ClientSession() as http:
+    async with serving(in_turn(live(clocks, -1))) as server, Connections() as http:
         assert await sessions(server, http, clocks).introspect("gp_x") is None
 
 
@@ -93,11 +92,11 @@ def test_nobody_can_make_it_remember_longer_than_five_seconds(seconds: float):
 
 async def test_only_live_sessions_are_remembered_and_not_more_than_so_many():
     clocks = Clocks()
-    async with serving(in_turn(web.json_response({"active": False}))) as server, aiohttp.ClientSession() as http:
+    async with serving(in_turn(web.json_response({"active": False}))) as server, Connections() as http:
         known = sessions(server, http, clocks)
         assert [await known.introspect("gp_x") for _ in range(3)] == [None] * 3
     assert len(server.asked) == 3
-    async with serving(in_turn(live(clocks))) as server, aiohttp.ClientSession() as http:
+    async with serving(in_turn(live(clocks))) as server, Connections() as http:
         known = sessions(server, http, clocks, most=10)
         for number in range(50):
             await known.introspect(f"gp_{number}")
@@ -106,7 +105,7 @@ async def test_only_live_sessions_are_remembered_and_not_more_than_so_many():
 
 async def test_what_is_over_takes_no_room():
     clocks = Clocks()
-    async with serving(in_turn(live(clocks))) as server, aiohttp.ClientSession() as http:
+    async with serving(in_turn(live(clocks))) as server, Connections() as http:
         known = sessions(server, http, clocks, remember=5)
         for number in range(20):
             await known.introspect(f"gp_{number}")
@@ -136,7 +135,7 @@ async def test_a_revoked_session_is_forgotten_even_where_an_older_answer_is_unde
         await go_on.wait()
         return live(clocks)
 
-    async with serving(answer) as server, aiohttp.ClientSession() as http:
+    async with serving(answer) as server, Connections() as http:
         known = sessions(server, http, clocks, remember=5)
         slow = asyncio.create_task(known.introspect("gp_x"))
         await asked_once.wait()
@@ -155,7 +154,7 @@ async def test_a_hundred_who_wait_for_one_token_ask_once_and_one_that_leaves_end
         await go_on.wait()
         return live(clocks)
 
-    async with serving(answer) as server, aiohttp.ClientSession() as http:
+    async with serving(answer) as server, Connections() as http:
         known = sessions(server, http, clocks)
         waiting = [asyncio.create_task(known.introspect("gp_x")) for _ in range(100)]
         await asked_once.wait()

@@ -95,9 +95,16 @@ def test_a_word_and_a_field_of_tomorrow_are_read_and_what_is_no_event_is_not():
 
 
 def test_a_file_that_holds_no_keys_says_so(tmp_path: Path):
-    for text in ("", "[]", '{"keys": [{"id": 1, "secret": "AA=="}]}'):
+    for text in ("", "[]", '{"purpose": "grants.pub", "keys": [{"id": 1, "secret": "AA=="}]}'):
         (tmp_path / "grants.pub.json").write_text(text)
         with pytest.raises(BadKeys, match=r"grants\.pub\.json"):
             PublicKeys(tmp_path / "grants.pub.json")
     with pytest.raises(BadKeys):
         PublicKeys(tmp_path / "nothing.json")
+
+
+def test_another_ring_than_the_public_keys_says_so(gateway: Gateway):
+    ring = json.loads(gateway.path.read_text())
+    gateway.path.write_text(json.dumps(ring | {"purpose": "session"}))
+    with pytest.raises(BadKeys, match=r"the keys of session.*Copy `grants\.pub\.json`"):
+        PublicKeys(gateway.path)

@@ -162,7 +162,7 @@ def _guessing(heard: Heard) -> Iterator[Line]:
     alarms = sum(count for _, count in labelled(text, "gatepost_guessing_alarms_total", "scope"))
     locked = sum(n for kind, n in labelled(text, "gatepost_logins_total", "result") if kind == "too-many-attempts")
     figure = f"{alarms:.0f} alarms, {locked:.0f} sign-ins refused for too many attempts, since the gateway started"
-    do = "See GET /metrics of the gateway, and the audit; a stopped feed is resumed by `gatepost clients`."
+    do = "See GET /metrics of the gateway, and the audit; `gatepost clients resume-feed` resumes a stopped feed."
     yield Line(SAFE, "guessing", level(alarms, 1), figure, do, "somebody-guesses-codes")
 
 
