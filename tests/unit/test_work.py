@@ -1,8 +1,19 @@
-"""What runs beside the requests ends when it is told to, also where a library swallows that once."""
+"""What runs beside the requests ends when it is told to, also where a library swallows that once; and the collector."""
 
 import asyncio
+import gc
 
-from services.platform.work import ended
+from services.platform.work import ended, loading
+
+
+def test_the_collector_looks_again_once_all_is_loaded():
+    try:
+        with loading():
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
 
 
 async def test_work_that_swallows_a_cancellation_is_told_again():
