@@ -73,12 +73,16 @@ def serve(
     ] = None,
 ) -> None:
     """Run one service until SIGTERM."""
-    from services.platform.settings import worker_number
+    from services.platform.work import loading
 
+    with loading():
+        from services.platform.settings import worker_number
     if workers is not None and worker_number() is None:
         raise typer.Exit(_supervised(service, workers))
     try:
-        import_module(f"{PACKAGES[service]}.__main__").main()
+        with loading():
+            module = import_module(f"{PACKAGES[service]}.__main__")
+        module.main()
     except Exception as error:
         structlog.get_logger().error("service_ended", exc_info=error)
         raise

@@ -11,8 +11,8 @@ from services.delivery.ports import Job
 from services.delivery.provider import Message, Permanent
 from services.delivery.states import Reason
 from services.platform.keys.codes import Codes
-from services.platform.keys.contacts import Bound, Contacts, LoginSecrets, SealBroken, open_login, search_hash
-from services.platform.keys.keyring import Ring
+from services.platform.keys.contacts import Bound, Contacts, LoginSecrets, open_login, search_hash
+from services.platform.keys.keyring import Ring, SealBroken
 from services.platform.keys.tokens import ReceiptTokens
 
 

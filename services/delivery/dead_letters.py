@@ -16,9 +16,8 @@ from services.delivery.intake import Record
 from services.delivery.letter_view import Content, content_of
 from services.delivery.states import LetterState
 from services.platform.dead_letters import unpacked
-from services.platform.keys.contacts import SealBroken
 from services.platform.keys.deadletters import DeadLetterOpener
-from services.platform.keys.keyring import UnknownKey
+from services.platform.keys.keyring import SealBroken, UnknownKey
 
 OURS: Final = "delivery"
 # What delivery writes and others read: the same bytes go to that topic again. What it reads itself it takes again here.

@@ -12,8 +12,8 @@ from msgspec import Meta
 from services.delivery import guard
 from services.delivery.gate import shown_info
 from services.delivery.guard import Figures, Own, Rules
-from services.platform.keys.contacts import Contacts, SealBroken
-from services.platform.keys.keyring import UnknownKey
+from services.platform.keys.contacts import Contacts
+from services.platform.keys.keyring import SealBroken, UnknownKey
 
 Standing = Literal["open", "stopped", "would-stop", "lifted"]
 

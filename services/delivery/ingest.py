@@ -35,9 +35,9 @@ from services.delivery.intake import (
 )
 from services.platform import metrics
 from services.platform.clock import Clock, is_ahead
-from services.platform.keys.contacts import Bound, LoginSecrets, SealBroken, open_login
+from services.platform.keys.contacts import Bound, LoginSecrets, open_login
 from services.platform.keys.grants import BadSignature, Verifier
-from services.platform.keys.keyring import UnknownKey
+from services.platform.keys.keyring import SealBroken, UnknownKey
 from services.platform.postgres import until_it_works
 from services.platform.tracing import TRACES
 

@@ -1,13 +1,12 @@
-"""Which providers the settings name: those that send, and those whose receipts count."""
+"""Which providers the settings name: those that send, and those whose receipts count. A provider that needs libraries
+of its own (a signer, JWTs) is imported where it is named.
+"""
 
 from collections.abc import Iterable
 
-from services.delivery.channels.ses import Ses
 from services.delivery.channels.smtp import Smtp, SmtpServer
 from services.delivery.channels.twilio import Twilio
 from services.delivery.channels.twilio_receipts import TwilioReceipts
-from services.delivery.channels.vonage import ApplicationJwt, Vonage
-from services.delivery.channels.vonage_receipts import VonageReceipts
 from services.delivery.channels.webhooks import judging
 from services.delivery.channels.webhooks.channel import Webhook
 from services.delivery.channels.webhooks.judging import Loaded
@@ -44,6 +43,8 @@ def readers_of(settings: DeliverySettings, webhooks: Iterable[Loaded] = ()) -> d
     if settings.twilio_account_sid:
         found["twilio"] = TwilioReceipts(settings.receipts_at("twilio"), revealed(settings.twilio_auth_token))
     if settings.vonage_application_id and settings.vonage_api_key and settings.vonage_signature_secret:
+        from services.delivery.channels.vonage_receipts import VonageReceipts
+
         secret = revealed(settings.vonage_signature_secret)
         found["vonage"] = VonageReceipts(secret, settings.vonage_api_key, settings.vonage_application_id)
     for source in (one.source for one in webhooks):
@@ -63,7 +64,9 @@ def _twilio(settings: DeliverySettings, sid: str) -> Twilio:
     )
 
 
-def _vonage(settings: DeliverySettings, application_id: str) -> Vonage:
+def _vonage(settings: DeliverySettings, application_id: str) -> Channel:
+    from services.delivery.channels.vonage import ApplicationJwt, Vonage
+
     return Vonage(
         base_url=settings.vonage_base_url,
         auth=ApplicationJwt(application_id, settings.vonage_rsa_key()),
@@ -73,7 +76,9 @@ def _vonage(settings: DeliverySettings, application_id: str) -> Vonage:
     )
 
 
-def _ses(settings: DeliverySettings, region: str) -> Ses:
+def _ses(settings: DeliverySettings, region: str) -> Channel:
+    from services.delivery.channels.ses import Ses
+
     return Ses(
         region=region,
         key_id=settings.ses_access_key_id or "",

@@ -24,8 +24,8 @@ from services.delivery.states import DID_NOT_ARRIVE, Reason, State
 from services.delivery.vendor_errors import word_of
 from services.platform import failpoints, metrics
 from services.platform.clock import Clock
-from services.platform.keys.contacts import LoginSecrets, SealBroken
-from services.platform.keys.keyring import UnknownKey
+from services.platform.keys.contacts import LoginSecrets
+from services.platform.keys.keyring import SealBroken, UnknownKey
 from services.platform.postgres import AWAY, until_it_works
 
 log = structlog.get_logger()

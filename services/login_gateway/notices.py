@@ -18,7 +18,6 @@ from services.platform.keys.contacts import (
     Bound,
     Contacts,
     LoginSecrets,
-    SealBroken,
     column_info,
     country_of,
     mask_email,
@@ -26,7 +25,7 @@ from services.platform.keys.contacts import (
     seal_login,
     search_hash,
 )
-from services.platform.keys.keyring import UnknownKey
+from services.platform.keys.keyring import SealBroken, UnknownKey
 from services.platform.outbox import OutboxRow, row_for
 
 log = structlog.get_logger()

@@ -15,8 +15,8 @@ from services.delivery.challenges import bound_of
 from services.delivery.intake import BadRecord
 from services.login_gateway.user_rows import opened
 from services.platform.keys.codes import next_day
-from services.platform.keys.contacts import Contacts, SealBroken, open_login
-from services.platform.keys.keyring import Keyrings, UnknownKey
+from services.platform.keys.contacts import Contacts, open_login
+from services.platform.keys.keyring import Keyrings, SealBroken, UnknownKey
 from tests.secrecy.needles import Secret
 
 OTHERS = "contact of another test"

@@ -16,7 +16,7 @@ from services.platform import commands
 from services.platform.keys import codes as codes_module
 from services.platform.keys import contacts, deadletters, files, grants, keyring, tokens
 from services.platform.keys.codes import Codes, RetiredKey, roll_daily
-from services.platform.keys.keyring import KeyringError, Keyrings, Ring
+from services.platform.keys.keyring import KeyringError, Keyrings, Ring, SealBroken
 
 NOW = datetime.now(UTC).replace(hour=12)
 
@@ -191,7 +191,7 @@ def test_a_sealed_contact_opens_only_in_its_own_place(keys):
     sealer = contacts.Contacts(ring(keys, "gateway", "contacts"))
     blob = sealer.seal(b"+442079460958", contacts.column_info("contacts", "users", "u1", "phone"))
     assert sealer.open(blob, contacts.column_info("contacts", "users", "u1", "phone")) == b"+442079460958"
-    with pytest.raises(contacts.SealBroken):
+    with pytest.raises(SealBroken):
         sealer.open(blob, contacts.column_info("contacts", "users", "u2", "phone"))
 
 
@@ -215,7 +215,7 @@ def test_a_copied_redirected_or_prolonged_challenge_does_not_open(keys, field):
     secrets = contacts.LoginSecrets(salt=os.urandom(16), phone="+442079460958", email="ada@example.com")
     sealed = contacts.seal_login(sealer, place, secrets)
     assert contacts.open_login(opener, place, sealed) == secrets
-    with pytest.raises(contacts.SealBroken):
+    with pytest.raises(SealBroken):
         contacts.open_login(opener, place._replace(**{field: CHANGED[field]}), sealed)
 
 
@@ -263,7 +263,7 @@ def test_a_dead_letter_opens_only_with_deliverys_key(keys):
     sealed = deadletters.DeadLetterSeal(ring(keys, "gateway", "dead-letters.pub")).seal(b"bytes")
     assert deadletters.DeadLetterOpener(ring(keys, "delivery", "dead-letters")).open(sealed) == b"bytes"
     altered = sealed[:-1] + bytes((sealed[-1] ^ 1,))
-    with pytest.raises(contacts.SealBroken):
+    with pytest.raises(SealBroken):
         deadletters.DeadLetterOpener(ring(keys, "delivery", "dead-letters")).open(altered)
 
 

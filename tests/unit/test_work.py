@@ -1,11 +1,21 @@
-"""What runs beside the requests ends when it is told to, also where a library swallows that once."""
+"""What runs beside the requests ends when it is told to, also where a library swallows that once; and the collector."""
 
 import asyncio
 import gc
 
 import pytest
 
-from services.platform.work import ended, or_stop
+from services.platform.work import ended, loading, or_stop
+
+
+def test_the_collector_looks_again_once_all_is_loaded():
+    try:
+        with loading():
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
 
 
 async def test_work_that_swallows_a_cancellation_is_told_again():

@@ -14,8 +14,7 @@ from services.delivery.routes.parts import PARTS, caller, not_found, uuid_at
 from services.platform.clock import in_utc
 from services.platform.http import Problem, body, json_response, query, unavailable
 from services.platform.kafka import BrokerAway, Refused
-from services.platform.keys.contacts import SealBroken
-from services.platform.keys.keyring import UnknownKey
+from services.platform.keys.keyring import SealBroken, UnknownKey
 
 MOST: Final = 200
 AT_ONCE: Final = 50

@@ -11,8 +11,8 @@ from aiohttp import web
 from services.platform.clock import Clock
 from services.platform.cookies import LOGIN
 from services.platform.http import Problem
-from services.platform.keys.contacts import Contacts, SealBroken
-from services.platform.keys.keyring import UnknownKey
+from services.platform.keys.contacts import Contacts
+from services.platform.keys.keyring import SealBroken, UnknownKey
 
 SECONDS: Final = 3600
 INFO: Final = "web\x1fvisit"

@@ -16,15 +16,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from email_validator import EmailNotValidError, validate_email
 
-from services.platform.keys.keyring import Ring
+from services.platform.keys.keyring import Ring, SealBroken
 
 FORMAT: Final = 1
 NONCE: Final = 12
 DOTS: Final = "•••"
-
-
-class SealBroken(Exception):
-    """The sealed bytes were altered, cut, or moved to where they do not belong."""
 
 
 class BadContact(ValueError):

@@ -9,8 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from services.platform.keys.contacts import SealBroken
-from services.platform.keys.keyring import Ring
+from services.platform.keys.keyring import Ring, SealBroken
 
 FORMAT: Final = 1
 

@@ -21,6 +21,10 @@ class KeyringError(Exception):
     """A keyring file is missing, open to others or damaged; the text names it and says what to do."""
 
 
+class SealBroken(Exception):
+    """The sealed bytes were altered, cut, or moved to where they do not belong."""
+
+
 class UnknownKey(Exception):
     """Something names a key id that this ring does not hold (yet, or any more)."""
 

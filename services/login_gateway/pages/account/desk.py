@@ -13,8 +13,8 @@ from services.login_gateway.postgres import users
 from services.login_gateway.session_calls import SessionCalls
 from services.login_gateway.user_rows import UserView
 from services.platform.http import Problem, unavailable
-from services.platform.keys.contacts import Contacts, SealBroken
-from services.platform.keys.keyring import UnknownKey
+from services.platform.keys.contacts import Contacts
+from services.platform.keys.keyring import SealBroken, UnknownKey
 from services.platform.ui.console import Visitor, again, typed, visitor
 
 
