@@ -218,7 +218,7 @@ def letter_of(record: Record) -> DeadLetterRow | None:
     """The row of a dead letter: where it came from and why; its bytes stay sealed."""
     headers = dict(record.headers or ())
     try:
-        told = [headers[name].decode() for name in ("topic", "partition", "offset", "reason", "service")]
+        told = [(headers[name] or b"").decode() for name in ("topic", "partition", "offset", "reason", "service")]
         where = (told[0][:200], int(told[1][:9]), int(told[2][:18]), told[3][:200], told[4][:50])
     except (KeyError, ValueError, UnicodeDecodeError):
         log.warning("dead_letter_unreadable", partition=record.partition, offset=record.offset)

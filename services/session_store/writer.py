@@ -63,6 +63,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._letters = letters
         self._consumer: Any = None
         self._cluster = ""
+        self._next: dict[int, int] = {}
 
     async def run(self) -> None:
         while True:
@@ -106,12 +107,15 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._seek(list(batches))
 
     async def _apply(self, batches: Mapping[TopicPartition, list[Any]]) -> None:
-        """All of it or nothing."""
+        """All of it or nothing. A partition is moved on from where it was found: offsets have gaps, which a transaction
+        of whoever may write leaves.
+        """
+        batches = {tp: new for tp, records in batches.items() if (new := self._new(tp.partition, records))}
         if not batches:
             return
         began = time.monotonic()
         changes = [change for records in batches.values() for change in await self._read(records)]
-        moves = [(tp.partition, records[0].offset, records[-1].offset + 1) for tp, records in batches.items()]
+        moves = [(tp.partition, self._next[tp.partition], records[-1].offset + 1) for tp, records in batches.items()]
         async with self._pool.acquire() as connection, connection.transaction():
             moved = await connection.fetch(
                 MOVE, self._cluster, TOPIC, *(list(each) for each in zip(*moves, strict=True))
@@ -120,7 +124,11 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
                 raise Moved
             await apply.write(connection, changes)
             failpoints.reached("session-store.in-batch")
+        self._next |= {partition: after for partition, _, after in moves}
         apply.tell(changes, time.monotonic() - began, "kafka")
+
+    def _new(self, partition: int, records: list[Any]) -> list[Any]:
+        return [record for record in records if record.offset >= self._next[partition]]
 
     async def _read(self, records: list[Any]) -> list[Change]:
         changes: list[Change] = []
@@ -144,8 +152,9 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
             except AWAY:
                 await asyncio.sleep(0.5)
         stored = {row["partition"]: row["next_offset"] for row in rows}
-        for partition in partitions:
-            self._consumer.seek(partition, stored.get(partition.partition, 0))
+        for place in partitions:
+            self._next[place.partition] = stored.get(place.partition, 0)
+            self._consumer.seek(place, self._next[place.partition])
 
 
 def read_record(verifier: Verifier, record: Any, now: float) -> Change:

@@ -84,6 +84,14 @@ async def test_an_unsigned_verified_cancels_nothing(world: World):
     await world.message(login.phone)
 
 
+@pytest.mark.parametrize("signature", [None, b"x" * 70_000], ids=["no value", "beyond all length"])
+async def test_a_signature_of_any_size_makes_a_dead_letter(world: World, signature: Any):
+    start, event = datetime.now(UTC), world.verified(Login())
+    headers = [(topics.SIGNATURE_HEADER, signature)]
+    await world.producer.send("session-events", topics.key_of(event), codec.encode(event), headers)
+    await world.letter("bad-signature", start, "session-events")
+
+
 async def test_a_floor_far_ahead_is_a_dead_letter(world: World):
     start = datetime.now(UTC)
     await world.publish(world.expire_all(Login(), floor=9_999_999_999_999))
@@ -91,9 +99,11 @@ async def test_a_floor_far_ahead_is_a_dead_letter(world: World):
 
 
 @pytest.mark.parametrize(
-    "change", [{"offset": b"9" * 30}, {"topic": b"a\x00b"}, {"partition": b"-1"}, {"reason": b"\xff"}], ids=str
+    "change",
+    [{"offset": b"9" * 30}, {"topic": b"a\x00b"}, {"partition": b"-1"}, {"reason": b"\xff"}, {"service": None}],
+    ids=str,
 )
-async def test_a_forged_dead_letter_stops_nobody(world: World, change: dict[str, bytes]):
+async def test_a_forged_dead_letter_stops_nobody(world: World, change: dict[str, Any]):
     start, login = datetime.now(UTC), Login()
     told = {"topic": b"logins", "partition": b"0", "offset": b"1", "reason": b"forged", "service": b"me"} | change
     await world.producer.send("dead-letters", b"k", b"sealed", list(told.items()))
