@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka.partitioner import DefaultPartitioner
 
 from schemas import codec, topics
 from schemas.events import Context
 from services.platform.clock import new_id
+from tests.batches import ZSTD, NoUtf8, Raw, put
 from tests.integration.delivery.conftest import SCOPES, Place, client
 from tests.integration.delivery.world import Login, World, until
 
@@ -66,6 +68,20 @@ async def test_a_value_that_postgres_refuses_is_a_dead_letter_and_its_neighbours
     await asyncio.gather(world.publish(bad), world.publish(good))
     await world.letter("not-storable", start, CHALLENGES)
     await world.message(login.phone)
+
+
+@pytest.mark.parametrize(
+    ("bad", "packed"),
+    [(Raw(b"k", b"{}", [(NoUtf8("x"), b"1")]), 0), (Raw(b"k", bytes(8 * 1024 * 1024)), ZSTD)],
+    ids=["a name that is no UTF-8", "much in little"],
+)
+async def test_a_batch_that_nobody_can_read_holds_up_no_code(world: World, place: Place, bad: Raw, packed: int):
+    start, login, numbers = datetime.now(UTC), Login(), list(range(topics.LOGIN_CHALLENGES.partitions))
+    partition = DefaultPartitioner()(str(login.user).encode(), numbers, numbers)
+    await put(place.kafka, CHALLENGES, partition, bad, bad, codec=packed)
+    await world.open(login)
+    await world.message(login.phone)
+    await world.letter("empty", start, CHALLENGES)
 
 
 async def test_a_made_up_challenge_is_a_dead_letter(world: World):

@@ -162,6 +162,22 @@ async def test_a_call_that_finds_no_room_is_told_to_come_again(desk: Desk, monke
     assert (await desk("POST", FEED, body, Authorization=feed._authorization)).status == 200
 
 
+async def test_an_account_that_calls_much_keeps_no_other_waiting_for_long(
+    desk: Desk, place: Place, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten calls, each as slow as can be, and then somebody else's."""
+    monkeypatch.setattr(PATIENCE, 0.5)
+    loud, quiet = await desk.member(), await desk.member(sms=False)
+    async with opened(place.but(feed_calls=2), heard) as busy:
+        many_calls, one = await platform(busy, loud.account_id), await platform(busy, quiet.account_id)
+        async with held(place, loud.user_id):
+            calls = [asyncio.create_task(many_calls("POST", body={"logins": [item(loud)]})) for _ in range(10)]
+            await _until_full(busy)
+            assert (await one("POST", body={"logins": [item(quiet)]})).status == 200
+            assert sum(call.done() for call in calls) <= 4
+        await asyncio.gather(*calls)
+
+
 async def test_who_sends_a_call_slowly_keeps_nobody_else_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """More of them than are worked on at once: the head of a call, and then nothing."""
     monkeypatch.setattr("services.login_gateway.routes.feed.PATIENCE_SECONDS", PATIENCE_SECONDS / 50)
