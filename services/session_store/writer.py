@@ -114,7 +114,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
         if not batches:
             return
         began = time.monotonic()
-        changes = [change for records in batches.values() for change in await self._read(records)]
+        changes = await self._read([record for records in batches.values() for record in records])
         moves = [(tp.partition, self._next[tp.partition], records[-1].offset + 1) for tp, records in batches.items()]
         async with self._pool.acquire() as connection, connection.transaction():
             moved = await connection.fetch(
@@ -131,17 +131,19 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
         return [record for record in records if record.offset >= self._next[partition]]
 
     async def _read(self, records: list[Any]) -> list[Change]:
-        changes: list[Change] = []
+        """Dead letters go out side by side: whoever writes many bad records holds up the others little."""
+        changes, bad = list[Change](), list[tuple[Any, str]]()
         for record in records:
             try:
                 changes.append(read_record(self._verifier, record, self._clock.now()))
             except BadSignature:
                 metrics.FORGED.labels("session-event").inc()
-                await self._letters.send(record, "bad-signature")
-            except codec.BadEvent as bad:
-                await self._letters.send(record, bad.reason)
+                bad.append((record, "bad-signature"))
+            except codec.BadEvent as why:
+                bad.append((record, why.reason))
             except apply.Refused as refused:
-                await self._letters.send(record, str(refused))
+                bad.append((record, str(refused)))
+        await asyncio.gather(*(self._letters.send(record, reason) for record, reason in bad))
         return changes
 
     async def _seek(self, partitions: list[TopicPartition]) -> None:
