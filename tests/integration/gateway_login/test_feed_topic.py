@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 import pytest
 import pytest_asyncio
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
 from schemas import topics
@@ -479,6 +479,11 @@ def packed(writer: Writer, given: dict[str, Any]) -> Raw:
     return Raw(given["reference"].encode(), value, [("gatepost-signature", signed)])
 
 
+def partition_of(given: dict[str, Any]) -> int:
+    found: int = DefaultPartitioner()(given["reference"].encode(), PARTITIONS, PARTITIONS)
+    return found
+
+
 @pytest.mark.parametrize("codec", [GZIP, SNAPPY, LZ4, ZSTD], ids=["gzip", "snappy", "lz4", "zstd"])
 async def test_records_may_be_packed_by_any_codec_of_kafkas(
     desk: Desk, place: Place, platform: Make, codec: int
@@ -499,8 +504,24 @@ async def test_what_nobody_can_read_holds_up_nobody(
     writer, given = await platform(who.account_id), item(who)
     letters.reasons.pop(b"", None)
     raw, codec = bad
-    partition = DefaultPartitioner()(given["reference"].encode(), PARTITIONS, PARTITIONS)
-    await put(place.kafka, "logins", partition, raw, raw, codec=codec)
+    await put(place.kafka, "logins", partition_of(given), raw, raw, codec=codec)
     await writer.feed(given)
     await opened(desk, who.account_id, given["reference"])
     assert await letters.of("") == "unsigned"
+
+
+async def test_what_a_platform_took_back_is_not_opened(desk: Desk, place: Place, platform: Make) -> None:
+    """It gave up its transaction; what it writes behind it counts."""
+    who = await desk.member(sms=False)
+    writer, given = await platform(who.account_id), item(who)
+    taken_back = item(who)
+    raw = packed(writer, taken_back)
+    name = f"test-{secrets.token_hex(6)}"
+    async with AIOKafkaProducer(bootstrap_servers=place.kafka, transactional_id=name) as producer:
+        await producer.begin_transaction()
+        where = {"key": raw.key, "headers": list(raw.headers), "partition": partition_of(given)}
+        await producer.send_and_wait("logins", raw.value, **where)
+        await producer.abort_transaction()
+    await writer.feed(given)
+    await opened(desk, who.account_id, given["reference"])
+    assert await desk.pool.fetchval(COUNT, who.account_id, [taken_back["reference"]]) == 0
