@@ -45,7 +45,9 @@ class Writer(NamedTuple):
         await self.raw((key or event["reference"]).encode(), value, signature(self.client_id, self.secret, value))
 
     async def raw(self, key: bytes, value: bytes, signed: bytes | None) -> None:
-        headers = [("gatepost-signature", signed)] if signed is not None else []
+        await self.under(key, value, [("gatepost-signature", signed)] if signed is not None else [])
+
+    async def under(self, key: bytes, value: bytes, headers: Any) -> None:
         await self.producer.send("logins", key, value, headers, timeout=30)
 
 

@@ -20,6 +20,7 @@ from services.delivery.ingest import Ingest
 from services.delivery.intake import Record
 from services.delivery.settings import DeliverySettings
 from services.delivery.watchdog import Agents, Place, Seen
+from services.platform import kafka_batches
 
 log = structlog.get_logger()
 
@@ -112,6 +113,7 @@ def build_app(settings: DeliverySettings, ingest: Ingest, datadir: str, agents: 
         **SAFE_FAUST,
     )
     app.transport.Consumer = Consumer
+    kafka_batches.survive()
     # Under load, batches of what a person waits for are small and soon, all others are few.
     _agent(app, agents, topics.LOGIN_CHALLENGES.name, ingest.challenges, AT_ONCE)
     _agent(app, agents, topics.EMAIL_FALLBACKS.name, ingest.emails)

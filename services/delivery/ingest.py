@@ -1,5 +1,6 @@
 """From raw records to durable rows: decode, check, write, go on. A record that nobody can use becomes a dead letter."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -89,18 +90,19 @@ class Ingest:
         read: Callable[[Record], Any],
         write: Callable[[Sequence[Any]], Awaitable[None]],
     ) -> int:
-        bad_ones = 0
-        good: list[tuple[Record, Any]] = []
+        bad, good = list[tuple[Record, str]](), list[tuple[Record, Any]]()
         for record in records:
             try:
                 found = read(record)
-            except BadRecord as bad:
-                await self._bin.send(record, str(bad))
-                bad_ones += 1
+            except BadRecord as why:
+                bad.append((record, str(why)))
                 continue
             if found is not None:
                 good.append((record, found))
-        return bad_ones + await self._write(good, write)
+        not_storable = await self._write(good, write)
+        # After those whose codes somebody waits for, and side by side: a flood of bad ones holds up nobody for long.
+        await asyncio.gather(*(self._bin.send(record, reason) for record, reason in bad))
+        return len(bad) + not_storable
 
     async def _write(
         self, good: Sequence[tuple[Record, Any]], write: Callable[[Sequence[Any]], Awaitable[None]]
@@ -218,7 +220,7 @@ def letter_of(record: Record) -> DeadLetterRow | None:
     """The row of a dead letter: where it came from and why; its bytes stay sealed."""
     headers = dict(record.headers or ())
     try:
-        told = [headers[name].decode() for name in ("topic", "partition", "offset", "reason", "service")]
+        told = [(headers[name] or b"").decode() for name in ("topic", "partition", "offset", "reason", "service")]
         where = (told[0][:200], int(told[1][:9]), int(told[2][:18]), told[3][:200], told[4][:50])
     except (KeyError, ValueError, UnicodeDecodeError):
         log.warning("dead_letter_unreadable", partition=record.partition, offset=record.offset)

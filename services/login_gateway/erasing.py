@@ -34,6 +34,16 @@ REMAINS: Final = (
         None,
         "Figures and bills. They go by age: GATEPOST_KEEP_DELIVERIES_DAYS, 30 by default.",
     ),
+    Remains(
+        "At delivery: dead letters under another key than the user's id, such as fed logins; sealed",
+        None,
+        "Nobody sees whose they are. They go by age: GATEPOST_KEEP_DEAD_LETTERS_DAYS, 30 by default.",
+    ),
+    Remains(
+        "At gateway and delivery: events that Kafka refused for themselves; contacts are sealed",
+        None,
+        "Somebody is to look at them. They go by age: GATEPOST_KEEP_PARKED_DAYS, 30 by default.",
+    ),
     Remains("The audit: what was done to the user, by whom, under an id", None, "Who did what stays provable."),
     Remains("A floor for the user's id at delivery and session store", None, "A late event must open nothing."),
     Remains("Backups of the databases", None, "They are yours: after restoring one, erase the user again."),

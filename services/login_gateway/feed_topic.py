@@ -69,7 +69,9 @@ class FedLogins(ConsumerRebalanceListener):  # type: ignore[misc]
         self._most = BATCH
 
     async def run(self) -> None:
-        """For ever; a broker that is away is asked again every second."""
+        """For ever; a broker that is away is asked again every second. Whatever a feed brings: people sign in here, and
+        their process does not end by it. A partition that is stuck shows as its lag.
+        """
         while True:
             self._left.clear()
             self._consumer = group_consumer(self._connection, "gateway-feed", **QUICK)
@@ -81,6 +83,8 @@ class FedLogins(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._consume()
             except (KafkaError, OSError) as away:
                 log.warning("feed_topic_away", topic=TOPIC, error=type(away).__name__)
+            except Exception as error:
+                log.error("feed_topic_failed", topic=TOPIC, exc_info=error)
             finally:
                 await stop(self._consumer)
             await asyncio.sleep(1.0)

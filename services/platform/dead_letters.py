@@ -13,6 +13,7 @@ from services.platform.keys.deadletters import DeadLetterSeal
 log = structlog.get_logger()
 
 RETRY_SECONDS: Final = 1.0
+LONGEST_SIGNATURE: Final = 0xFFFF
 
 
 class DeadLetters:
@@ -50,8 +51,12 @@ class DeadLetters:
 
 
 def _packed(record: Any) -> bytes:
-    """The signature (its length first), then the value: a replay sends exactly these bytes again."""
-    signature: bytes = dict(record.headers or ()).get(topics.SIGNATURE_HEADER, b"")
+    """The signature (its length first), then the value: a replay sends exactly these bytes again. A header may have no
+    value, or one that is longer than any signature: a letter is made of such a record too, without it.
+    """
+    signature: bytes = dict(record.headers or ()).get(topics.SIGNATURE_HEADER) or b""
+    if len(signature) > LONGEST_SIGNATURE:
+        signature = b""
     value: bytes = record.value or b""
     return len(signature).to_bytes(2, "big") + signature + value
 

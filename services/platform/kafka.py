@@ -17,7 +17,7 @@ from aiokafka.errors import (
     RecordListTooLargeError,
 )
 
-from services.platform import metrics
+from services.platform import kafka_batches, metrics
 from services.platform.settings import KafkaSettings
 
 log = structlog.get_logger()
@@ -162,6 +162,7 @@ def group_consumer(connection: Connection, group: str, client_id: str, **more: A
         "max_partition_fetch_bytes": LARGEST,
     }
     settings |= more
+    kafka_batches.survive()
     return AIOKafkaConsumer(
         group_id=group, client_id=client_id, enable_auto_commit=False, **settings, **connection.options()
     )
@@ -170,6 +171,7 @@ def group_consumer(connection: Connection, group: str, client_id: str, **more: A
 def follower(connection: Connection, client_id: str, **more: Any) -> AIOKafkaConsumer:
     """A consumer without a group: it is assigned its partitions and sought by its own code."""
     settings: dict[str, Any] = {"auto_offset_reset": "none", "max_partition_fetch_bytes": LARGEST} | more
+    kafka_batches.survive()
     return AIOKafkaConsumer(
         group_id=None, client_id=client_id, enable_auto_commit=False, **settings, **connection.options()
     )

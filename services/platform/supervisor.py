@@ -107,8 +107,9 @@ class Worker:
 
 
 class Slot:
-    """A listener and, at all times, a worker behind it. `hopeless`: it says that its settings are wrong before it ever
-    worked, so starting it again would not help.
+    """A listener and, at all times, a worker behind it. `hopeless`: it says that its settings are wrong, and none here
+    ever worked, so starting it again would not help. Where one did, what was changed since can be changed back, and the
+    other workers go on.
     """
 
     def __init__(self, plan: Plan, number: int, listeners: Sequence[socket.socket]) -> None:
@@ -117,6 +118,7 @@ class Slot:
         self._worker: Worker
         self._keeper: asyncio.Task[None]
         self._before: Worker | None = None
+        self._worked = False
         self.hopeless = asyncio.Event()
 
     async def start(self) -> None:
@@ -156,6 +158,7 @@ class Slot:
 
     async def _in_turn(self) -> bool:
         """Who comes meanwhile waits in the queue."""
+        self._worked = self._worked or self._worker.was_ready
         await self._worker.stop(self._plan.stop_seconds)
         self._worker = await self._started()
         return await self._worker.is_ready()
@@ -168,7 +171,8 @@ class Slot:
         while True:
             worker, since = self._worker, time.monotonic()
             code = await worker.ended()
-            if code == BAD_SETTINGS and not worker.was_ready:
+            self._worked = self._worked or worker.was_ready
+            if code == BAD_SETTINGS and not self._worked:
                 return self.hopeless.set()
             pause = FIRST_PAUSE if time.monotonic() - since > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE)
             log.error("worker_ended", worker=self.number, exit_code=code, again_in_seconds=pause)

@@ -63,6 +63,7 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._letters = letters
         self._consumer: Any = None
         self._cluster = ""
+        self._next: dict[int, int] = {}
 
     async def run(self) -> None:
         while True:
@@ -106,12 +107,15 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._seek(list(batches))
 
     async def _apply(self, batches: Mapping[TopicPartition, list[Any]]) -> None:
-        """All of it or nothing."""
+        """All of it or nothing. A partition is moved on from where it was found: offsets have gaps, which a transaction
+        of whoever may write leaves.
+        """
+        batches = {tp: new for tp, records in batches.items() if (new := self._new(tp.partition, records))}
         if not batches:
             return
         began = time.monotonic()
-        changes = [change for records in batches.values() for change in await self._read(records)]
-        moves = [(tp.partition, records[0].offset, records[-1].offset + 1) for tp, records in batches.items()]
+        changes = await self._read([record for records in batches.values() for record in records])
+        moves = [(tp.partition, self._next[tp.partition], records[-1].offset + 1) for tp, records in batches.items()]
         async with self._pool.acquire() as connection, connection.transaction():
             moved = await connection.fetch(
                 MOVE, self._cluster, TOPIC, *(list(each) for each in zip(*moves, strict=True))
@@ -120,20 +124,26 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
                 raise Moved
             await apply.write(connection, changes)
             failpoints.reached("session-store.in-batch")
+        self._next |= {partition: after for partition, _, after in moves}
         apply.tell(changes, time.monotonic() - began, "kafka")
 
+    def _new(self, partition: int, records: list[Any]) -> list[Any]:
+        return [record for record in records if record.offset >= self._next[partition]]
+
     async def _read(self, records: list[Any]) -> list[Change]:
-        changes: list[Change] = []
+        """Dead letters go out side by side: whoever writes many bad records holds up the others little."""
+        changes, bad = list[Change](), list[tuple[Any, str]]()
         for record in records:
             try:
                 changes.append(read_record(self._verifier, record, self._clock.now()))
             except BadSignature:
                 metrics.FORGED.labels("session-event").inc()
-                await self._letters.send(record, "bad-signature")
-            except codec.BadEvent as bad:
-                await self._letters.send(record, bad.reason)
+                bad.append((record, "bad-signature"))
+            except codec.BadEvent as why:
+                bad.append((record, why.reason))
             except apply.Refused as refused:
-                await self._letters.send(record, str(refused))
+                bad.append((record, str(refused)))
+        await asyncio.gather(*(self._letters.send(record, reason) for record, reason in bad))
         return changes
 
     async def _seek(self, partitions: list[TopicPartition]) -> None:
@@ -144,8 +154,9 @@ class Writer(ConsumerRebalanceListener):  # type: ignore[misc]
             except AWAY:
                 await asyncio.sleep(0.5)
         stored = {row["partition"]: row["next_offset"] for row in rows}
-        for partition in partitions:
-            self._consumer.seek(partition, stored.get(partition.partition, 0))
+        for place in partitions:
+            self._next[place.partition] = stored.get(place.partition, 0)
+            self._consumer.seek(place, self._next[place.partition])
 
 
 def read_record(verifier: Verifier, record: Any, now: float) -> Change:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gatepost_client.answers import Channel, Fed, FedLogin, Login, SignedIn, fed
+from gatepost_client.answers import Channel, Fed, FedLogin, Login, Refused, SignedIn, fed
 from gatepost_client.budget import Budget, Pace
 from gatepost_client.errors import TooMany
 from gatepost_client.flow import each, in_order
@@ -18,6 +18,7 @@ from gatepost_client.transport import LONGEST_PAUSE, Pause, Transport
 PATH: Final = "/v1/feed/logins"
 MOST: Final = 500
 LARGEST: Final = 1024 * 1024 - 64
+BUSY: Final = "busy"
 
 
 class Feed:
@@ -39,7 +40,8 @@ class Feed:
     ) -> AsyncGenerator[Fed, None]:
         """What became of each, in order. `logins` is read only as fast as answers come, and a call takes what is there,
         up to `batch`: who is slow waits for nobody. Calls wait for the budget that the answers tell, and on 429 for
-        `Retry-After`, for as long as it takes. A batch whose answer was lost is sent again: a reference opens once.
+        `Retry-After`, for as long as it takes. A batch whose answer was lost is sent again: a reference opens once. A
+        login that somebody was in the way of (`busy`) is too, until it is opened or too old.
 
         Raises `BadClient`, `Forbidden`, `FeedStopped`, `Unavailable`; what was not answered may be sent again.
         """
@@ -66,6 +68,14 @@ class Feed:
         return await self._gateway.call("POST", _path(reference) + what, **more)
 
     async def _batch(self, items: list[bytes]) -> list[Fed]:
+        found = await self._sent(items)
+        while busy := [place for place, one in enumerate(found) if _is_busy(one)]:
+            again = await self._sent([items[place] for place in busy])
+            for place, one in zip(busy, again, strict=True):
+                found[place] = one
+        return found
+
+    async def _sent(self, items: list[bytes]) -> list[Fed]:
         body = b'{"logins":[' + b",".join(items) + b"]}"
         while True:
             try:
@@ -133,6 +143,10 @@ def _filled(first: bytes, queue: asyncio.Queue[bytes | _End], most: int) -> tupl
         items.append(found)
         size += len(found) + 1
     return items, None
+
+
+def _is_busy(one: Fed) -> bool:
+    return isinstance(one.outcome, Refused) and one.outcome.reason == BUSY
 
 
 def _now() -> float:

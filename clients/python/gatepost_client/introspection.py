@@ -26,6 +26,13 @@ class Known(NamedTuple):
     asked: float
 
 
+class Asking(NamedTuple):
+    """A question under way since `asked` (monotonic)."""
+
+    task: asyncio.Task[Session | None]
+    asked: float
+
+
 class Sessions:
     """Needs a client with scope `introspect`. `remember`: seconds, at most 5; a session that was ended elsewhere may
     be seen as live for that long. 0 asks every time. Only live sessions are remembered, `most` of them.
@@ -48,14 +55,14 @@ class Sessions:
         self._now = now
         self._monotonic = monotonic
         self._known: OrderedDict[bytes, Known] = OrderedDict()
-        self._asking: dict[bytes, asyncio.Task[Session | None]] = {}
+        self._asking: dict[bytes, Asking] = {}
 
     async def introspect(self, token: str) -> Session | None:
         """The live session; None for a token that is not alive, or not this client's to see.
 
         Raises `Unavailable` when nobody can tell: that is no "no", and never a "yes".
         """
-        if not token.startswith("gp_"):
+        if not (token.startswith("gp_") and token.isascii()):
             return None
         name = hashlib.sha256(token.encode()).digest()
         if (session := self._remembered(name)) is not None:
@@ -81,19 +88,23 @@ class Sessions:
         return None
 
     def _asked(self, name: bytes, token: str) -> asyncio.Task[Session | None]:
-        """One question for all who wait for the same token."""
-        if (task := self._asking.get(name)) is None:
-            task = self._asking[name] = asyncio.create_task(self._ask(name, token))
-            task.add_done_callback(lambda done: self._answered(name, done))
-        return task
+        """One question for all who wait for the same token, unless it is older already than an answer may be."""
+        now, asking = self._monotonic(), self._asking.get(name)
+        if asking is None or now - asking.asked >= self._remember:
+            asking = self._asking[name] = Asking(asyncio.create_task(self._ask(name, token, now)), now)
+            asking.task.add_done_callback(lambda done: self._answered(name, done))
+        return asking.task
 
-    async def _ask(self, name: bytes, token: str) -> Session | None:
-        asked = self._monotonic()
+    async def _ask(self, name: bytes, token: str, asked: float) -> Session | None:
         answer = await self._told("/v1/introspect", token)
         session: Session | None = understood(_session, answer)
-        if session is not None and self._remember and self._asking.get(name) is asyncio.current_task():
+        if session is not None and self._remember and self._is_asking(name, asyncio.current_task()):
             self._keep(name, Known(session, asked))
         return session
+
+    def _is_asking(self, name: bytes, task: asyncio.Task[Any] | None) -> bool:
+        asking = self._asking.get(name)
+        return asking is not None and asking.task is task
 
     async def _told(self, path: str, token: str) -> dict[str, Any]:
         try:
@@ -102,7 +113,7 @@ class Sessions:
             raise WrongAddress("no-session-store", "There is no session store at this address.", 404) from missing
 
     def _answered(self, name: bytes, task: asyncio.Task[Session | None]) -> None:
-        if self._asking.get(name) is task:
+        if self._is_asking(name, task):
             del self._asking[name]
         if not task.cancelled():
             task.exception()  # whoever waits has it; nobody may wait any more

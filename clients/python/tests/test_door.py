@@ -131,6 +131,17 @@ async def test_an_application_may_be_made_before_the_client_is_open(app: Any):
                 await gatepost.sessions.introspect("gp_ada")
 
 
+@pytest.mark.parametrize("app", [aiohttp_app, asgi_app])
+async def test_bytes_that_no_token_has_are_nobody(app: Any):
+    async with serving(store) as server, client(server) as gatepost, app(gatepost.sessions, STRICT) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer gp_\xff\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 401 "), answer
+    assert server.asked == []
+
+
 async def test_a_websocket_of_nobody_is_closed_before_it_opens():
     said = list[Any]()
 

@@ -136,3 +136,17 @@ async def test_a_reference_is_one_segment_of_the_path():
         with pytest.raises(gp.NotFound):
             await gatepost.feed.verify("a/../b?c", "123456")
     assert server.asked[0].path == "/v1/feed/logins/a/../b?c/verify"
+
+
+async def test_a_login_that_somebody_was_in_the_way_of_is_sent_again_alone():
+    async def answer(asked: Asked) -> web.StreamResponse:
+        first = len(server.asked) == 1
+        reasons = {name: "busy" if first and name in ("r-3", "r-7") else "unknown-user" for name in references(asked)}
+        items = [{"reference": name, "status": "refused", "reason": reason} for name, reason in reasons.items()]
+        return web.json_response({"logins": items})
+
+    async with serving(answer) as server, client(server) as gatepost:
+        found = [fed async for fed in gatepost.feed.send(logins(10), batch=10)]
+    assert [fed.reference for fed in found] == [f"r-{number}" for number in range(10)]
+    assert {fed.outcome.reason for fed in found if isinstance(fed.outcome, gp.Refused)} == {"unknown-user"}
+    assert [references(asked) for asked in server.asked][1:] == [["r-3", "r-7"]]

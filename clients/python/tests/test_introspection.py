@@ -164,3 +164,29 @@ async def test_a_hundred_who_wait_for_one_token_ask_once_and_one_that_leaves_end
     assert isinstance(found[0], asyncio.CancelledError)
     assert all(isinstance(each, gp.Session) for each in found[1:])
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("remember", [2.0, 0.0])
+async def test_nobody_takes_the_answer_to_a_question_that_is_older_than_an_answer_may_be(remember: float):
+    """A slow answer may be from before the session was ended elsewhere."""
+    clocks, go_on, asked_once = Clocks(), asyncio.Event(), asyncio.Event()
+
+    async def answer(asked: Asked) -> web.StreamResponse:
+        if not asked_once.is_set():
+            asked_once.set()
+            await go_on.wait()
+            return live(clocks)
+        return web.json_response({"active": False})
+
+    async with serving(answer) as server, Connections() as http:
+        known = sessions(server, http, clocks, remember=remember)
+        slow = asyncio.create_task(known.introspect("gp_x"))
+        await asked_once.wait()
+        clocks.monotonic += remember
+        late = asyncio.create_task(known.introspect("gp_x"))
+        done, _ = await asyncio.wait({late}, timeout=5)
+        go_on.set()
+        assert done, "it waited for the older question"
+        assert await late is None
+        await slow
+        assert await known.introspect("gp_x") is None, "the older answer was remembered"

@@ -1,10 +1,11 @@
 """`/v1/feed/logins`: a platform's logins, by its own references."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import AsyncIterator, MutableMapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final, NamedTuple, Protocol, Self
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 from aiohttp import web
@@ -18,7 +19,7 @@ from services.login_gateway.routes.logins import about, sent_again, shown_at_onc
 from services.login_gateway.who import caller
 from services.platform import metrics
 from services.platform.auth import EVERY, Client
-from services.platform.http import LARGE_BODY_LIMIT, Problem, body, json_response, too_many
+from services.platform.http import LARGE_BODY_LIMIT, Problem, decoded, json_response, raw_body, too_many
 
 log = structlog.get_logger()
 
@@ -33,11 +34,18 @@ class Batches(Protocol):
 
 
 class Feeding(NamedTuple):
-    """What batches are worked on with: connections of their own, few at once, so that nobody else waits for them."""
+    """What batches are worked on with: connections of their own, few at once, so that nobody else waits for them. No
+    more than these of one account (`of_account`) stand in line, so that another one waits for few of them.
+    """
 
     house: House
     batches: Batches
     room: asyncio.Semaphore
+    of_account: MutableMapping[UUID, asyncio.Semaphore]
+
+    @classmethod
+    def of(cls, house: House, batches: Batches) -> Self:
+        return cls(house, batches, asyncio.Semaphore(house.settings.feed_calls), WeakValueDictionary())
 
 
 FEEDING: Final[web.AppKey[Feeding]] = web.AppKey("feeding", Feeding)
@@ -56,9 +64,10 @@ async def take(request: web.Request) -> web.Response:
     room for is refused as a whole, before any of it is done.
     """
     _, client, account = await _client(request)
-    async with _room(request) as (house, batches, _):
+    data = await raw_body(request, LARGE_BODY_LIMIT)  # who sends it slowly keeps nobody else out
+    async with _room(request, account) as (house, batches):
         await may_feed(house, client.client_id)
-        given = await body(request, FeedBody, LARGE_BODY_LIMIT)
+        given = decoded(data, FeedBody)
         budget = await _spent(house, account, len(given.logins))
         results = await batches.open(client.client_id, account, given.logins)
         await house.feeds.count(client.client_id, sum(fed.new for fed in results))
@@ -67,18 +76,19 @@ async def take(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def _room(request: web.Request) -> AsyncIterator[Feeding]:
+async def _room(request: web.Request, account: UUID) -> AsyncIterator[tuple[House, Batches]]:
     """Raises 503 `busy` after some seconds in which others were worked on."""
     feeding = request.app[FEEDING]
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await feeding.room.acquire()
-    except TimeoutError:
-        raise Problem(503, "busy", "Other feeds are being worked on. Send it again.", {"Retry-After": "1"}) from None
-    try:
-        yield feeding
-    finally:
-        feeding.room.release()
+    own = feeding.of_account.setdefault(account, asyncio.Semaphore(feeding.house.settings.feed_calls))
+    async with AsyncExitStack() as places:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                for place in (own, feeding.room):
+                    await places.enter_async_context(place)
+        except TimeoutError:
+            detail = "Other feeds are being worked on. Send it again."
+            raise Problem(503, "busy", detail, {"Retry-After": "1"}) from None
+        yield feeding.house, feeding.batches
 
 
 async def _spent(house: House, account: UUID, logins: int) -> Budget:

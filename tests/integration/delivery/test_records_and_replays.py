@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka.partitioner import DefaultPartitioner
 
 from schemas import codec, topics
 from schemas.events import Context
 from services.platform.clock import new_id
+from tests.batches import ZSTD, NoUtf8, Raw, put
 from tests.integration.delivery.conftest import SCOPES, Place, client
 from tests.integration.delivery.world import Login, World, until
 
@@ -68,6 +70,20 @@ async def test_a_value_that_postgres_refuses_is_a_dead_letter_and_its_neighbours
     await world.message(login.phone)
 
 
+@pytest.mark.parametrize(
+    ("bad", "packed"),
+    [(Raw(b"k", b"{}", [(NoUtf8("x"), b"1")]), 0), (Raw(b"k", bytes(8 * 1024 * 1024)), ZSTD)],
+    ids=["a name that is no UTF-8", "much in little"],
+)
+async def test_a_batch_that_nobody_can_read_holds_up_no_code(world: World, place: Place, bad: Raw, packed: int):
+    start, login, numbers = datetime.now(UTC), Login(), list(range(topics.LOGIN_CHALLENGES.partitions))
+    partition = DefaultPartitioner()(str(login.user).encode(), numbers, numbers)
+    await put(place.kafka, CHALLENGES, partition, bad, bad, codec=packed)
+    await world.open(login)
+    await world.message(login.phone)
+    await world.letter("empty", start, CHALLENGES)
+
+
 async def test_a_made_up_challenge_is_a_dead_letter(world: World):
     login = Login()
     event = world.challenge(login, sealed="AQEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
@@ -84,6 +100,14 @@ async def test_an_unsigned_verified_cancels_nothing(world: World):
     await world.message(login.phone)
 
 
+@pytest.mark.parametrize("signature", [None, b"x" * 70_000], ids=["no value", "beyond all length"])
+async def test_a_signature_of_any_size_makes_a_dead_letter(world: World, signature: Any):
+    start, event = datetime.now(UTC), world.verified(Login())
+    headers = [(topics.SIGNATURE_HEADER, signature)]
+    await world.producer.send("session-events", topics.key_of(event), codec.encode(event), headers)
+    await world.letter("bad-signature", start, "session-events")
+
+
 async def test_a_floor_far_ahead_is_a_dead_letter(world: World):
     start = datetime.now(UTC)
     await world.publish(world.expire_all(Login(), floor=9_999_999_999_999))
@@ -91,9 +115,11 @@ async def test_a_floor_far_ahead_is_a_dead_letter(world: World):
 
 
 @pytest.mark.parametrize(
-    "change", [{"offset": b"9" * 30}, {"topic": b"a\x00b"}, {"partition": b"-1"}, {"reason": b"\xff"}], ids=str
+    "change",
+    [{"offset": b"9" * 30}, {"topic": b"a\x00b"}, {"partition": b"-1"}, {"reason": b"\xff"}, {"service": None}],
+    ids=str,
 )
-async def test_a_forged_dead_letter_stops_nobody(world: World, change: dict[str, bytes]):
+async def test_a_forged_dead_letter_stops_nobody(world: World, change: dict[str, Any]):
     start, login = datetime.now(UTC), Login()
     told = {"topic": b"logins", "partition": b"0", "offset": b"1", "reason": b"forged", "service": b"me"} | change
     await world.producer.send("dead-letters", b"k", b"sealed", list(told.items()))

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import secrets
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -159,3 +160,42 @@ async def test_a_call_that_finds_no_room_is_told_to_come_again(desk: Desk, monke
     assert (answer.status, answer.problem, answer.headers["Retry-After"]) == (503, "busy", "1")
     body: dict[str, Any] = {"logins": [item(who)]}
     assert (await desk("POST", FEED, body, Authorization=feed._authorization)).status == 200
+
+
+async def test_an_account_that_calls_much_keeps_no_other_waiting_for_long(
+    desk: Desk, place: Place, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten calls, each as slow as can be, and then somebody else's."""
+    monkeypatch.setattr(PATIENCE, 0.5)
+    loud, quiet = await desk.member(), await desk.member(sms=False)
+    async with opened(place.but(feed_calls=2), heard) as busy:
+        many_calls, one = await platform(busy, loud.account_id), await platform(busy, quiet.account_id)
+        async with held(place, loud.user_id):
+            calls = [asyncio.create_task(many_calls("POST", body={"logins": [item(loud)]})) for _ in range(10)]
+            await _until_full(busy)
+            assert (await one("POST", body={"logins": [item(quiet)]})).status == 200
+            assert sum(call.done() for call in calls) <= 4
+        await asyncio.gather(*calls)
+
+
+async def test_who_sends_a_call_slowly_keeps_nobody_else_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More of them than are worked on at once: the head of a call, and then nothing."""
+    monkeypatch.setattr("services.login_gateway.routes.feed.PATIENCE_SECONDS", PATIENCE_SECONDS / 50)
+    slow, who = await desk.member(), await desk.member()
+    theirs, feed = await platform(desk, slow.account_id), await platform(desk, who.account_id)
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b'{"logins": ['
+        begun.release()
+        await asyncio.sleep(3600)
+
+    begun, most = asyncio.Semaphore(0), desk.app[FEEDING].house.settings.feed_calls
+    calls = [asyncio.create_task(theirs("POST", raw=never())) for _ in range(most)]
+    for _ in calls:
+        await begun.acquire()
+    for _ in range(3):
+        answer = await feed("POST", body={"logins": [item(who, user={"external_id": "nobody"})]})
+        assert answer.status == 200, answer.data
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)

@@ -235,3 +235,17 @@ async def test_the_state_of_a_fed_login_without_a_second_factor_is_shown(desk: D
     await feed.feed(given)
     answer = await feed("GET", f"/{given['reference']}")
     assert (answer.status, answer.data["status"]) == (200, "signed_in")
+
+
+async def test_a_login_that_cannot_be_done_is_refused_alone(desk: Desk) -> None:
+    """Its user's phone number is sealed with a key that was revoked, say: no key opens it."""
+    who, other = await desk.member(), await desk.member()
+    await desk.pool.execute("UPDATE users SET phone = $2 WHERE user_id = $1", who.user_id, b"\x01\xff" + bytes(60))
+    feed, plain = await platform(desk, who.account_id), await desk.member(sms=False)
+    both = "UPDATE users SET account_id = $2 WHERE user_id = ANY($1)"
+    await desk.pool.execute(both, [other.user_id, plain.user_id], who.account_id)
+    given = [item(other), item(who), item(plain)]
+    first, failed, last = await feed.feed(*given)
+    assert (failed["status"], failed["reason"]) == ("refused", "failed")
+    assert (first["status"], last["status"]) == ("code_required", "signed_in")
+    assert [each["login_id"] for each in await feed.feed(given[0], given[2])] == [first["login_id"], last["login_id"]]

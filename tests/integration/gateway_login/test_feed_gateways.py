@@ -10,6 +10,7 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
 from schemas import topics
+from services.login_gateway import feed_records
 from services.login_gateway.administration import ADMINISTRATION
 from services.login_gateway.clients import NewClient
 from services.login_gateway.feed import FedLogin, FeedUser
@@ -101,6 +102,29 @@ async def test_gateways_that_come_and_go_open_each_login_once(desk: Desk, place:
     await _are_opened(desk, who.account_id, references, len(given))
     for reference in references[::100]:
         assert len(await desk.pool.fetch(OF, who.account_id, reference)) == 1
+
+
+async def test_trouble_that_nobody_thought_of_ends_no_gateway(
+    desk: Desk, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People sign in there. The feed begins anew, and opens what it was about to."""
+    who, tripped, read = await desk.member(sms=False), list[Any](), feed_records.read
+
+    def trips(record: Any, senders: Any) -> Any:
+        if not tripped:
+            tripped.append(record)
+            raise RuntimeError("a defect")
+        return read(record, senders)
+
+    monkeypatch.setattr(feed_records, "read", trips)
+    made = await clients.create(desk.app[ADMINISTRATION], COMMAND_LINE, NewClient({"feed"}), str(who.account_id))
+    given = list[dict[str, Any]]()
+    async with producing(place.kafka) as producer, asyncio.timeout(60):
+        writer = Writer(producer, who.account_id, made.client_id, str(made.client_secret))
+        while not tripped:  # until this gateway has partitions, and a record is in one
+            given += (more := items([who.user_id] * 20, secrets.token_hex(6)))
+            await writer.feed(*more)
+        await _are_opened(desk, who.account_id, [each["reference"] for each in given], len(given))
 
 
 async def test_an_offset_that_is_not_in_the_log_stops_nobody(desk: Desk, place: Place) -> None:

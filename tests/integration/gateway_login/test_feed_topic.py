@@ -14,7 +14,8 @@ import asyncpg
 import msgspec
 import pytest
 import pytest_asyncio
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.partitioner import DefaultPartitioner
 
 from schemas import topics
 from schemas.events import LoginChallenged, LoginRefused, Verified
@@ -27,6 +28,7 @@ from services.platform.auth import EVERY
 from services.platform.cli import basic
 from services.platform.clock import new_id
 from services.platform.kafka import Connection, Producer, follower
+from tests.batches import GZIP, LZ4, SNAPPY, ZSTD, NoUtf8, Raw, put
 from tests.feeding import Writer, items, producing, record, signature
 from tests.integration.gateway_login.test_feed_calls import Platform, item
 from tests.integration.gateway_login.world import Desk, Member, Place, eventually
@@ -283,6 +285,14 @@ async def _unsigned(desk: Desk, writer: Writer, event: dict[str, Any]) -> None:
     await writer.raw(event["reference"].encode(), b'{"type": "LoginFed"}', None)
 
 
+async def _without_a_value(desk: Desk, writer: Writer, event: dict[str, Any]) -> None:
+    await writer.under(event["reference"].encode(), msgspec.json.encode(event), [("gatepost-signature", None)])
+
+
+async def _signed_at_length(desk: Desk, writer: Writer, event: dict[str, Any]) -> None:
+    await writer.raw(event["reference"].encode(), msgspec.json.encode(event), b"x" * 70_000)
+
+
 async def _by_another_secret(desk: Desk, writer: Writer, event: dict[str, Any]) -> None:
     await writer._replace(secret="x" * 43).put(event)
 
@@ -327,6 +337,8 @@ async def _no_time(desk: Desk, writer: Writer, event: dict[str, Any]) -> None:
 
 STRANGERS = {
     "unsigned": Stranger("unsigned", _unsigned),
+    "with a signature of no value": Stranger("unsigned", _without_a_value),
+    "with a signature beyond all length": Stranger("unsigned", _signed_at_length),
     "by another secret": Stranger("bad-signature", _by_another_secret),
     "changed on its way": Stranger("bad-signature", _changed_on_its_way),
     "by a secret that was replaced": Stranger("bad-signature", _rotated),
@@ -450,3 +462,66 @@ async def test_a_user_whom_somebody_holds_keeps_nobody_else_waiting(desk: Desk, 
 
 async def many(desk: Desk, account: UUID, number: int) -> list[UUID]:
     return [row["user_id"] for row in await desk.pool.fetch(PLAIN_USERS, account, number)]
+
+
+PARTITIONS = list(range(topics.LOGINS.partitions))
+ZEROS = bytes(8 * 1024 * 1024)
+UNREADABLE: dict[str, tuple[Raw, int]] = {
+    "a header's name that is no UTF-8": (Raw(b"k", b"{}", [(NoUtf8("x"), b"1")]), 0),
+    "megabytes in eight thousand bytes": (Raw(b"k", ZEROS), GZIP),
+    "megabytes in a few hundred bytes": (Raw(b"k", ZEROS), ZSTD),
+}
+
+
+def packed(writer: Writer, given: dict[str, Any]) -> Raw:
+    value = msgspec.json.encode(record(writer.account, given))
+    signed = signature(writer.client_id, writer.secret, value)
+    return Raw(given["reference"].encode(), value, [("gatepost-signature", signed)])
+
+
+def partition_of(given: dict[str, Any]) -> int:
+    found: int = DefaultPartitioner()(given["reference"].encode(), PARTITIONS, PARTITIONS)
+    return found
+
+
+@pytest.mark.parametrize("codec", [GZIP, SNAPPY, LZ4, ZSTD], ids=["gzip", "snappy", "lz4", "zstd"])
+async def test_records_may_be_packed_by_any_codec_of_kafkas(
+    desk: Desk, place: Place, platform: Make, codec: int
+) -> None:
+    who = await desk.member(sms=False)
+    writer, given = await platform(who.account_id), [item(who) for _ in range(20)]
+    await put(place.kafka, "logins", 0, *(packed(writer, each) for each in given), codec=codec)
+    for each in given:
+        await opened(desk, who.account_id, each["reference"])
+
+
+@pytest.mark.parametrize("bad", UNREADABLE.values(), ids=UNREADABLE)
+async def test_what_nobody_can_read_holds_up_nobody(
+    desk: Desk, place: Place, platform: Make, letters: Letters, bad: tuple[Raw, int]
+) -> None:
+    """A login behind it in its partition is opened; an empty dead letter stands for the batch."""
+    who = await desk.member(sms=False)
+    writer, given = await platform(who.account_id), item(who)
+    letters.reasons.pop(b"", None)
+    raw, codec = bad
+    await put(place.kafka, "logins", partition_of(given), raw, raw, codec=codec)
+    await writer.feed(given)
+    await opened(desk, who.account_id, given["reference"])
+    assert await letters.of("") == "unsigned"
+
+
+async def test_what_a_platform_took_back_is_not_opened(desk: Desk, place: Place, platform: Make) -> None:
+    """It gave up its transaction; what it writes behind it counts."""
+    who = await desk.member(sms=False)
+    writer, given = await platform(who.account_id), item(who)
+    taken_back = item(who)
+    raw = packed(writer, taken_back)
+    name = f"test-{secrets.token_hex(6)}"
+    async with AIOKafkaProducer(bootstrap_servers=place.kafka, transactional_id=name) as producer:
+        await producer.begin_transaction()
+        where = {"key": raw.key, "headers": list(raw.headers), "partition": partition_of(given)}
+        await producer.send_and_wait("logins", raw.value, **where)
+        await producer.abort_transaction()
+    await writer.feed(given)
+    await opened(desk, who.account_id, given["reference"])
+    assert await desk.pool.fetchval(COUNT, who.account_id, [taken_back["reference"]]) == 0
