@@ -1,8 +1,8 @@
 """`make test`: the whole suite, in four parts side by side, each with a running system of its own.
 
 All of them mostly wait; more parts would spend the two cores on brokers that idle. The faults break the services under
-everybody, so they have theirs for themselves; described calls are made at random, so they come last in theirs. Two end
-with a search for secrets through all that was written: one where services crashed, one where they did not.
+everybody, so they have theirs for themselves, after what people do with commands; described calls are made at random,
+so they come last in theirs. The part with the faults ends with a search for secrets through all that was written.
 """
 
 import codecs
@@ -22,21 +22,26 @@ from deploy.local import servers
 DELIVERY: Final = (
     "tests/integration/delivery",
     "tests/integration/adapters",
-    *(f"tests/e2e/test_{name}.py" for name in ("commands", "guard", "reach", "recovery", "seeing", "wordings")),
+    "tests/e2e/test_reach.py",
+    "tests/e2e/test_recovery.py",
     "tests/races/test_replay_and_resend.py",
 )
 PAGES: Final = (
     "tests/contract",
-    "tests/integration/session_store",
     "tests/integration/gateway_login",
     "tests/integration/gateway_admin",
     "tests/browser",
     "tests/api",
 )
-OTHERS: Final = ("tests/faults", *PAGES, *DELIVERY)
+FAULTS: Final = (
+    *(f"tests/e2e/test_{name}.py" for name in ("commands", "guard", "seeing", "wordings")),
+    "tests/faults",
+    "tests/secrecy",
+)
+OTHERS: Final = (*FAULTS, *PAGES, *DELIVERY)
 PARTS: Final = {
     "everything else": ["--system=test", *(f"--ignore={path}" for path in OTHERS), "clients/python/tests", "tests"],
-    "faults": ["--system=test-faults", "tests/faults", "tests/secrecy"],
+    "faults": ["--system=test-faults", *FAULTS],
     "pages and calls": ["--system=test-pages", *PAGES],
     "delivery": ["--system=test-delivery", *DELIVERY],
 }

@@ -24,8 +24,8 @@ log = structlog.get_logger()
 
 Headers = Sequence[tuple[str, bytes]]
 LARGEST: Final = 2 * 1024 * 1024 + 64 * 1024
-# For who need not be quick: the broker answers ten times a second at most, unless there is much.
-IN_BATCHES: Final[dict[str, Any]] = {"fetch_min_bytes": 64 * 1024, "fetch_max_wait_ms": 100}
+# For who need not be quick: the broker answers four times a second at most, unless there is much.
+IN_BATCHES: Final[dict[str, Any]] = {"fetch_min_bytes": 64 * 1024, "fetch_max_wait_ms": 250}
 OF_THE_ROW: Final = (
     MessageSizeTooLargeError,
     RecordListTooLargeError,

@@ -250,9 +250,9 @@ async def test_figures_of_a_provider_and_of_a_country_stand_beside_it(site: Site
     await became(site, login_id, "delivered")
     page = await console("/providers")
     card = page.locator("#twilio")
-    await expect(card).to_contain_text(re.compile(r"Success\s*\d+(\.\d)?% of \d+ calls?"))
+    await expect(card).to_contain_text(re.compile(r"Success\s*\d+(\.\d)?% of [\d,]+ calls?"))
     await expect(card).to_contain_text(re.compile(r"p50 \d+ ms, p95 [\d.]+ m?s"))
-    await expect(card).to_contain_text(re.compile(r"[1-9]\d* arrived"))
+    await expect(card).to_contain_text(re.compile(r"[1-9][\d,]* arrived"))
     await expect(card).to_contain_text("closed")
     countries = page.get_by_role("region", name="Conversion and cost by country").get_by_role("row")
     async with asyncio.timeout(20):
