@@ -1,7 +1,7 @@
-"""`make test`: the whole suite, in four parts side by side, each with a running system of its own.
+"""`make test`: the whole suite, in five parts side by side. Four have a running system each, one needs none.
 
-All of them mostly wait; more parts would spend the two cores on brokers that idle. The faults break the services under
-everybody, so they have theirs for themselves, after what people do with commands; described calls are made at random,
+All of them mostly wait; more systems would spend the two cores on brokers that idle. The faults break the services
+under everybody, so they have theirs for themselves, after what people do with commands; described calls are made at random,
 so they come last in theirs. The part with the faults ends with a search for secrets through all that was written.
 """
 
@@ -21,29 +21,30 @@ from deploy.local import servers
 
 DELIVERY: Final = (
     "tests/integration/delivery",
-    "tests/integration/adapters",
-    "tests/e2e/test_reach.py",
     "tests/e2e/test_recovery.py",
     "tests/races/test_replay_and_resend.py",
 )
-PAGES: Final = (
-    "tests/contract",
-    "tests/integration/gateway_login",
-    "tests/integration/gateway_admin",
-    "tests/browser",
-    "tests/api",
-)
+PAGES: Final = ("tests/contract", "tests/integration/gateway_login", "tests/browser", "tests/api")
 FAULTS: Final = (
     *(f"tests/e2e/test_{name}.py" for name in ("commands", "guard", "seeing", "wordings")),
     "tests/faults",
     "tests/secrecy",
 )
-OTHERS: Final = (*FAULTS, *PAGES, *DELIVERY)
+NO_SYSTEM: Final = (
+    "tests/integration/topics",
+    "tests/integration/adapters",
+    "tests/integration/test_local_stack.py",
+    "tests/unit",
+    "tests/monitoring",
+    "clients/python/tests",
+)
+OTHERS: Final = (*FAULTS, *PAGES, *DELIVERY, *NO_SYSTEM)
 PARTS: Final = {
-    "everything else": ["--system=test", *(f"--ignore={path}" for path in OTHERS), "clients/python/tests", "tests"],
+    "everything else": ["--system=test", *(f"--ignore={path}" for path in OTHERS), "tests"],
     "faults": ["--system=test-faults", *FAULTS],
     "pages and calls": ["--system=test-pages", *PAGES],
     "delivery": ["--system=test-delivery", *DELIVERY],
+    "no system": ["--system=test-none", *NO_SYSTEM],
 }
 QUICK_STARTS: Final = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
 """A broker that lives for minutes is compiled once, not twice."""
