@@ -1,8 +1,9 @@
 """`make test`: the whole suite, in five parts side by side. Four have a running system each, one needs none.
 
 All of them mostly wait; more systems would spend the two cores on brokers that idle. The faults break the services
-under everybody, so they have theirs for themselves, after what people do with commands; described calls are made at random,
-so they come last in theirs. The part with the faults ends with a search for secrets through all that was written.
+under everybody, so they have theirs for themselves, after what people do with commands; described calls are made at
+random, so they come last in theirs. The part with the faults ends with a search for secrets through all that was
+written.
 """
 
 import codecs
