@@ -99,9 +99,15 @@ async def keep_watch(
     end: Callable[[Stall], None],
     beat: Callable[[], None],
 ) -> None:
-    """Look each second, for ever; a stall counts only while what the worker waits for answers somebody else."""
+    """Look each second, for ever; a stall counts only while what the worker waits for answers somebody else. Before a
+    look that came much too late the process had been frozen, or the machine had: nothing could move meanwhile.
+    """
+    looked = time.monotonic()
     while True:
         beat()
+        if time.monotonic() - looked > PATIENCE / 2:
+            watch.forgive(time.monotonic())
+        looked = time.monotonic()
         if (stall := watch.look(time.monotonic(), look())) is not None:
             if await others_answer(stall):
                 end(stall)

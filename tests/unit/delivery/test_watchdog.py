@@ -2,9 +2,12 @@
 
 import threading
 import time
+from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 
+from services.delivery import watchdog
 from services.delivery.watchdog import Agents, Place, Pulse, Seen, Watch
 
 HERE = ("login-challenges", 3)
@@ -103,3 +106,38 @@ def test_a_loop_that_does_not_beat_is_seen_from_outside(monkeypatch: pytest.Monk
     assert told.wait(10)
     assert time.monotonic() - started > 0.3
     assert reasons[0] == "loop-blocked"
+
+
+class Over(Exception):
+    pass
+
+
+async def ends_of(monkeypatch: pytest.MonkeyPatch, looks: Sequence[float]) -> list[watchdog.Stall]:
+    """A worker whose fetches were all answered 0.5 s before the machine stopped at 0: what it ends by, when it looks at
+    these seconds.
+    """
+    now, left, found = 0.0, iter(looks), list[watchdog.Stall]()
+
+    def beat() -> None:
+        nonlocal now
+        try:
+            now = next(left)
+        except StopIteration:
+            raise Over from None
+
+    async def yes(_: watchdog.Stall) -> bool:
+        return True
+
+    monkeypatch.setattr(watchdog, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(watchdog, "time", SimpleNamespace(monotonic=lambda: now))
+    with pytest.raises(Over):
+        await watchdog.keep_watch(Watch(Agents(), now), lambda: Seen({}, now + 0.5), yes, found.append, beat)
+    return found
+
+
+async def test_a_worker_that_was_frozen_itself_is_not_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await ends_of(monkeypatch, [1, 2, 15, 16, 20]) == []
+
+
+async def test_nor_is_it_forgiven_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await ends_of(monkeypatch, [1, 2, 15, *range(16, 27)]) == ["no-fetch-answer"]
