@@ -11,6 +11,8 @@ from deploy.local.postgres import DATABASES, OWNER
 from deploy.local.stack import Stack
 from services.platform import migrate
 
+CONNECTIONS: Final = 4
+"""Of a service that a test builds: all are opened at its start, and each costs the server some 20 ms."""
 _templates: Final = dict[tuple[Stack, str], str]()
 
 

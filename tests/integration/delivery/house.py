@@ -16,7 +16,7 @@ from services.delivery.house import House, build
 from services.delivery.settings import DeliverySettings
 from services.platform.keys.grants import Signer
 from services.platform.serving import Serving
-from tests.integration.databases import own_database
+from tests.integration.databases import CONNECTIONS, own_database
 
 
 @asynccontextmanager
@@ -77,4 +77,4 @@ def _settings(stack: Stack, **changed: Any) -> DeliverySettings:
     files = {
         name.removesuffix("_file"): Path(told.pop(name)).read_text() for name in list(told) if name.endswith("_file")
     }
-    return DeliverySettings(**told | files | changed)
+    return DeliverySettings(**{"database_pool": CONNECTIONS} | told | files | changed)

@@ -28,6 +28,7 @@ from services.platform.outbox import OutboxRow, row_for
 from services.session_store.app import built
 from services.session_store.settings import SessionStoreSettings
 from services.session_store.store import STORE
+from tests.integration.databases import CONNECTIONS
 
 CLIENT = (
     "INSERT INTO clients (client_id, secret_hash, account, scopes, enabled, revision) VALUES ($1, $2, $3, $4, true, 1)"
@@ -178,7 +179,8 @@ def length(made: Made, days: int, days_ago: float = 0) -> SessionPolicyChanged:
 @asynccontextmanager
 async def opened(place: Place, producer: Producer) -> AsyncIterator[World]:
     gateway, store = Keyrings(place.keys / "gateway"), place.keys / "session-store"
-    settings = SessionStoreSettings(kafka=place.kafka, database=SecretStr(place.dsn), keys=store, http_port=0)
+    given: dict[str, Any] = {"kafka": place.kafka, "database": SecretStr(place.dsn), "keys": store, "http_port": 0}
+    settings = SessionStoreSettings(**given, database_pool=CONNECTIONS)
     async with built(settings) as app, TestServer(app) as server, aiohttp.ClientSession() as http:
         world = World(
             base=str(server.make_url("")).rstrip("/"),
