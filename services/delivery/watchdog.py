@@ -105,10 +105,11 @@ async def keep_watch(
     looked = time.monotonic()
     while True:
         beat()
-        if time.monotonic() - looked > PATIENCE / 2:
-            watch.forgive(time.monotonic())
-        looked = time.monotonic()
-        if (stall := watch.look(time.monotonic(), look())) is not None:
+        now = time.monotonic()
+        if now - looked > PATIENCE / 2:
+            watch.forgive(now)
+        looked = now
+        if (stall := watch.look(now, look())) is not None:
             if await others_answer(stall):
                 end(stall)
             watch.forgive(time.monotonic())
