@@ -7,7 +7,6 @@ hash" go the whole way of a login, thread and all, and measure what is not hashi
 import argon2
 
 from services.login_gateway import passwords
-from services.login_gateway.__main__ import main as serve
 
 KIB = 512
 
@@ -17,6 +16,8 @@ def cheap() -> argon2.PasswordHasher:
 
 
 def main() -> None:
+    from services.login_gateway.__main__ import main as serve
+
     passwords.HASHER = cheap()  # type: ignore[misc]
     serve()
 
