@@ -101,7 +101,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 cwd=self.program.folder,
-                env={**_inherited(), **self.program.environment},
+                env={**inherited(), **self.program.environment},
                 preexec_fn=_die_with_parent,
                 start_new_session=True,  # Ctrl-C reaches only us: we stop the others in their order
             )
@@ -128,7 +128,7 @@ async def _probed(ready: Probe) -> bool:
         return False
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
     """A child sees no GATEPOST_ variable but those that were meant for it."""
     return {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
 

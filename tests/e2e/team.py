@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import aiohttp
 
 from deploy.local.environment import gatepost
 from deploy.local.ports import free_ports
+from deploy.local.processes import inherited
 from deploy.local.stack import Stack
 
 PATIENCE = 90.0
@@ -77,7 +77,7 @@ async def team_of(stack: Stack, service: str, folder: Path, *options: str, **cha
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
             *gatepost("serve", service, *options),
-            env=_inherited() | settings,
+            env=inherited() | settings,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -90,7 +90,3 @@ async def team_of(stack: Stack, service: str, folder: Path, *options: str, **cha
         with suppress(ProcessLookupError):
             process.terminate()
         await asyncio.wait_for(process.wait(), PATIENCE)
-
-
-def _inherited() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy.local.environment import gatepost
 from deploy.local.paths import ROOT
+from deploy.local.processes import inherited
 from tests.secrecy import processes
 from tests.secrecy.pieces import Piece
 from tests.secrecy.play import Cast, person, until
@@ -22,8 +23,7 @@ class Terminal:
         self.home = home
         client = cast.stack.environment.client_file("operator")
         urls = {f"GATEPOST_{name.upper()}_URL": url for name, url in cast.api.urls.items()}
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
-        self._environment = clean | urls | {"GATEPOST_HOME": str(home)}
+        self._environment = inherited() | urls | {"GATEPOST_HOME": str(home)}
         self.as_client = {"GATEPOST_CLIENT_FILE": str(client)}
         self.seen: list[Piece] = []
 

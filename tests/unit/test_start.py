@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import typer
 from typer.main import get_command
 
+from deploy.local.processes import inherited
 from services.__main__ import OWNERS, app, mount
 
 ROOT = Path(__file__).parents[2]
@@ -59,9 +59,8 @@ def test_every_command_is_found_by_its_first_word() -> None:
 )
 def test_what_is_not_needed_is_not_imported(arguments: list[str], not_needed: list[str]) -> None:
     """A service without settings has imported all of itself before it says what is missing."""
-    unset = {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
     done = subprocess.run(
-        [sys.executable, "-c", SAY, *arguments], capture_output=True, text=True, check=False, cwd=ROOT, env=unset
+        [sys.executable, "-c", SAY, *arguments], capture_output=True, text=True, check=False, cwd=ROOT, env=inherited()
     )
     imported = set(done.stdout.splitlines()[-1].split())
     assert "services.__main__" in imported, done.stderr

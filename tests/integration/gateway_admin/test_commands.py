@@ -15,6 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from deploy.local.processes import inherited
 from services.login_gateway.commands import GROUPS
 from tests.commands import typed
 from tests.unit.login_gateway.test_brands import svg
@@ -42,8 +43,7 @@ class Ran(NamedTuple):
 
 async def process(environ: dict[str, str], *arguments: str) -> Ran:
     """The command as a process of its own."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
-    started = await typed(*arguments, environment={**clean, **environ})
+    started = await typed(*arguments, environment={**inherited(), **environ})
     out, err = await started.communicate()
     return Ran(started.returncode or 0, out.decode(), err.decode())
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
 from structlog.testing import capture_logs
 
+from deploy.local.processes import inherited
 from schemas.topics import CLIENTS, LOGIN_CHALLENGES, SESSION_EVENTS, TOPICS, Topic
 from services.platform.kafka import Connection
 from services.platform.settings import KafkaSettings, parsed
@@ -34,8 +34,7 @@ class Ran(NamedTuple):
 
 
 async def check(environment: Mapping[str, str], *arguments: str) -> Ran:
-    usual = {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
-    ran = await typed("topics", "check", *arguments, environment={**usual, **environment})
+    ran = await typed("topics", "check", *arguments, environment={**inherited(), **environment})
     out, err = await ran.communicate()
     return Ran(ran.returncode or 0, out.decode(), err.decode())
 
