@@ -13,7 +13,7 @@ class MemoryCounters:
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self._hits: dict[bytes, list[datetime]] = defaultdict(list)
-        self._under_way: dict[bytes, int] = defaultdict(int)
+        self._under_way: dict[bytes, list[datetime]] = defaultdict(list)
 
     async def take(self, *wanted: tuple[Sequence[bytes], Sequence[Rule]]) -> bool:
         each = [(name, rule) for names, rules in wanted for name in names for rule in rules]
@@ -31,14 +31,14 @@ class MemoryCounters:
         """Nothing runs beside this: what is under way will not end while it waits."""
         if (hits := self._lately(name, rule.seconds)) >= rule.most:
             return False
-        if hits + self._under_way[name] >= rule.most:
+        if hits + sum(begun > self.now - timedelta(minutes=1) for begun in self._under_way[name]) >= rule.most:
             raise StillBusy
-        self._under_way[name] += 1
+        self._under_way[name].append(self.now)
         return True
 
     async def end(self, names: Sequence[bytes], wrong: bool) -> datetime:
         for name in names:
-            self._under_way[name] -= 1
+            del self._under_way[name][-1:]
             self._hits[name] += [self.now] if wrong else []
         return self.now
 

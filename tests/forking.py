@@ -1,21 +1,27 @@
-"""`gatepost`, run in forks of a process that has imported it: half a second less for each of hundreds of commands.
+"""`gatepost`, run in forks of a process that has imported it: half a second less for each of hundreds of commands, and
+a second of processor less for a service.
 
-Orders come by a socket (its number is the only argument): the words, the environment and the folder as JSON, and four
-files: standard input, output and error, and where the pid and, later, the exit code are written.
+Orders come by a socket: the words, the environment and the folder as JSON, and four files: standard input, output and
+error, and where the pid and, later, the exit code are written. Arguments: that socket's number, and what to import.
 """
 
+import gc
 import json
 import os
 import select
 import signal
 import socket
 import sys
+import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from deploy.local.processes import die_with_parent
 from services import __main__ as gatepost
+from services.platform.work import loading
 
 LARGEST: Final = 128 * 1024
 SERVICES: Final = Path(gatepost.__file__).parent
@@ -30,13 +36,26 @@ class Order(NamedTuple):
 
 
 def main() -> None:
-    source = socket.socket(fileno=int(sys.argv[1]))
-    for path in sorted(SERVICES.glob("*/commands*.py")) + sorted(SERVICES.glob("*/terminal/*.py")):
-        import_module(".".join(("services", *path.relative_to(SERVICES).with_suffix("").parts)))
-    for name in ALSO:
-        import_module(name)
+    source, kind = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
+    with loading():
+        for name in _services() if kind == "services" else _commands():
+            import_module(name)
+    gc.freeze()
+    assert threading.active_count() == 1, "a fork has only the thread that made it"
     _become(_next_order(source))
+    if kind == "services":
+        die_with_parent()
     gatepost.main()
+
+
+def _services() -> Iterator[str]:
+    yield from (f"{package}.__main__" for package in gatepost.PACKAGES.values())
+
+
+def _commands() -> Iterator[str]:
+    for path in sorted(SERVICES.glob("*/commands*.py")) + sorted(SERVICES.glob("*/terminal/*.py")):
+        yield ".".join(("services", *path.relative_to(SERVICES).with_suffix("").parts))
+    yield from ALSO
 
 
 def _next_order(source: socket.socket) -> Order:

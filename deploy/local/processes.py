@@ -10,16 +10,41 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, Protocol
 
 from deploy.local.paths import ROOT, Trouble
 
 Probe = Callable[[], Awaitable[bool]]
+Spawn = Callable[["Program", IO[bytes]], Awaitable["Process"]]
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 12.0
 LONGEST_PAUSE: Final = 10.0
 _libc: Final = ctypes.CDLL(None)
 PR_SET_PDEATHSIG: Final = 1
+
+
+class Process(Protocol):
+    """What a child needs of `asyncio.subprocess.Process`."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    async def wait(self) -> int: ...
+    def send_signal(self, signal: int) -> None: ...
+
+
+async def spawned(program: "Program", log: IO[bytes]) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *program.command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        cwd=program.folder,
+        env=program.sees(),
+        preexec_fn=die_with_parent,
+        start_new_session=True,  # Ctrl-C reaches only us: we stop the others in their order
+    )
 
 
 @dataclass
@@ -33,6 +58,11 @@ class Program:
     folder: Path = ROOT
     stop_with: signal.Signals = signal.SIGTERM
     longest_pause: float = LONGEST_PAUSE
+    spawn: Spawn = spawned
+
+    def sees(self) -> dict[str, str]:
+        """Its environment: no GATEPOST_ variable but those that are meant for it."""
+        return {**inherited(), **self.environment}
 
 
 class Child:
@@ -44,7 +74,7 @@ class Child:
         self.restarts = 0
         self.ended_with: int | None = None
         self.since = datetime.now(UTC)
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._said_before = 0
         self._stopping = False
@@ -73,7 +103,7 @@ class Child:
             try:
                 await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
             except TimeoutError:
-                self.process.kill()
+                self.process.send_signal(signal.SIGKILL)
                 await self.process.wait()
 
     def tail(self, lines: int = 15) -> str:
@@ -95,16 +125,7 @@ class Child:
         self.since = datetime.now(UTC)
         with self.log.open("ab") as log:
             self._said_before = log.tell()
-            self.process = await asyncio.create_subprocess_exec(
-                *self.program.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.program.folder,
-                env={**inherited(), **self.program.environment},
-                preexec_fn=_die_with_parent,
-                start_new_session=True,  # Ctrl-C reaches only us: we stop the others in their order
-            )
+            self.process = await self.program.spawn(self.program, log)
 
     async def _keep(self) -> None:
         pause = 0.2
@@ -133,5 +154,5 @@ def inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from deploy.local.processes import Child, Program
+from deploy.local.processes import Child, Program, spawned
 from deploy.local.stack import SERVICES, Stack
 from services.platform.failpoints import POINTS
+from tests.commands import serving
 from tests.faults.proxy import Door, PostgresDoor, opened
 
 # Everybody here comes from one address.
@@ -45,12 +46,14 @@ class Site:
             "GATEPOST_SMTP_PORT": str(self.mail.port),
             "GATEPOST_PASSWORD_FAILURE_FLOOR_MS": "50",
         }
-        return replace(usual, environment={**usual.environment, **told, **GENEROUS}, longest_pause=0.4)
+        environment = {**usual.environment, **told, **GENEROUS}
+        return replace(usual, environment=environment, longest_pause=0.4, spawn=serving)
 
     async def mutate(self) -> None:
         """Start the services with every mutant; a file among the markers, named like it, switches one on."""
         command = [sys.executable, "-m", "tests.faults.mutated", str(self.markers), "serve"]
-        await self.stack.run(*(replace(self.program(name), command=[*command, name]) for name in SERVICES))
+        programs = [replace(self.program(name), command=[*command, name], spawn=spawned) for name in SERVICES]
+        await self.stack.run(*programs)
 
     async def is_whole(self) -> bool:
         return all([await does_its_work(child) for child in self.stack.children()])

@@ -23,36 +23,37 @@ WHERE NOT EXISTS (
 )
 RETURNING name
 """
-# What is under way counts like a wrong one until it ends: parallel guesses cannot slip through either.
+# What is under way counts like a wrong one until it ends: parallel guesses cannot slip through either. One whose
+# gateway died never ends, and is taken for lost after a minute; one that ends later still counts.
 BEGIN: Final = """
 INSERT INTO counters AS c (name, under_way, expires_at)
 VALUES ($1, ARRAY[now()], now() + make_interval(secs => $3))
 ON CONFLICT (name) DO UPDATE
 SET hits = ARRAY(SELECT h FROM unnest(c.hits) h WHERE h > now() - make_interval(secs => $3)),
-    under_way = ARRAY(SELECT u FROM unnest(c.under_way) u WHERE u > now() - make_interval(secs => $3)) || now(),
+    under_way = ARRAY(SELECT u FROM unnest(c.under_way) u WHERE u > now() - interval '1 minute') || now(),
     expires_at = excluded.expires_at
-WHERE (SELECT count(*) FROM unnest(c.hits || c.under_way) h WHERE h > now() - make_interval(secs => $3)) < $2
+WHERE (SELECT count(*) FROM unnest(c.hits) h WHERE h > now() - make_interval(secs => $3))
+    + (SELECT count(*) FROM unnest(c.under_way) u WHERE u > now() - interval '1 minute') < $2
 RETURNING true
 """
+# What is under way may have ended since it stood in the way: only wrong ones say no.
 ONLY_BUSY: Final = """
 SELECT (SELECT count(*) FROM unnest(hits) h WHERE h > now() - make_interval(secs => $3)) < $2
-   AND EXISTS (SELECT FROM unnest(under_way) u WHERE u > now() - interval '10 seconds')
 FROM counters WHERE name = $1
 """
 # Rows are locked in one order first: an update by itself locks them as they lie on the disk, and two wait crosswise.
 # The array is hidden from the planner, which else plans anew for each: that took as long as the update.
 END: Final = """
 WITH counted AS MATERIALIZED (
-    SELECT FROM counters WHERE name = ANY((SELECT $1::bytea[])::bytea[]) AND cardinality(under_way) > 0
-    ORDER BY name FOR UPDATE
+    SELECT FROM counters WHERE name = ANY((SELECT $1::bytea[])::bytea[]) ORDER BY name FOR UPDATE
 ), ended AS (
-    UPDATE counters SET under_way = trim_array(under_way, 1), hits = CASE WHEN $2 THEN hits || now() ELSE hits END
-    WHERE name = ANY((SELECT $1::bytea[])::bytea[]) AND cardinality(under_way) > 0
-    AND (SELECT count(*) FROM counted) > 0
+    UPDATE counters SET under_way = trim_array(under_way, least(1, cardinality(under_way))),
+        hits = CASE WHEN $2 THEN hits || now() ELSE hits END
+    WHERE name = ANY((SELECT $1::bytea[])::bytea[]) AND (SELECT count(*) FROM counted) > 0
 )
 SELECT clock_timestamp()
 """
-PATIENCE_SECONDS = 8.0  # under way for 10 s, a guess is taken for lost
+PATIENCE_SECONDS = 8.0
 GIVE_BACK: Final = "UPDATE counters SET hits = trim_array(hits, 1) WHERE name = $1 AND cardinality(hits) > 0"
 FORGET: Final = "UPDATE counters SET hits = '{}' WHERE name = $1"
 

@@ -17,7 +17,9 @@ from tests.integration.gateway_login.world import Desk
 
 HOUR, DAY = Rule(3, 3600), Rule(5, 86_400)
 LET_PASS = """
-UPDATE counters SET hits = ARRAY(SELECT h - make_interval(secs => $2) FROM unnest(hits) h) WHERE name = ANY($1::bytea[])
+UPDATE counters SET hits = ARRAY(SELECT h - make_interval(secs => $2) FROM unnest(hits) h),
+    under_way = ARRAY(SELECT u - make_interval(secs => $2) FROM unnest(under_way) u)
+WHERE name = ANY($1::bytea[])
 """
 
 
@@ -107,6 +109,38 @@ async def test_a_guess_waits_for_those_under_way_and_not_for_ever(case: Case, mo
         await case.counters.begin(case.one, single)
     await case.counters.end([case.one], wrong=True)
     assert not await case.counters.begin(case.one, single)
+
+
+async def test_a_guess_whose_gateway_died_is_in_nobodys_way_after_a_minute(case: Case) -> None:
+    for _ in range(3):
+        assert await case.counters.begin(case.one, HOUR)
+    await case.passes(61)
+    for _ in range(3):
+        assert await case.counters.begin(case.one, HOUR)
+
+
+async def test_a_wrong_guess_that_took_longer_than_a_minute_counts(case: Case) -> None:
+    for _ in range(3):
+        assert await case.counters.begin(case.one, HOUR)
+    await case.passes(61)
+    assert await case.counters.begin(case.one, HOUR)
+    for _ in range(3):
+        await case.counters.end([case.one], wrong=True)
+    assert not await case.counters.begin(case.one, HOUR)
+
+
+async def test_what_stood_in_the_way_and_has_ended_is_no_wrong_password(desk: Desk) -> None:
+    single, name = Rule(1, 3600), os.urandom(16)
+    assert await PostgresCounters(desk.pool).begin(name, single)
+
+    class EndsAfterTheFirstLook:
+        async def fetchval(self, query: str, *values: object) -> object:
+            found = await desk.pool.fetchval(query, *values)
+            if query == counters.BEGIN and not found:
+                await PostgresCounters(desk.pool).end([name], wrong=False)
+            return found
+
+    assert await PostgresCounters(EndsAfterTheFirstLook()).begin(name, single)
 
 
 async def test_many_end_at_once_and_none_stands_in_anothers_way(case: Case) -> None:
