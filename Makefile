@@ -4,6 +4,8 @@
 
 PYTHON := .venv/bin/python
 READY := .venv/.filled
+# Where this is set, each of hundreds of starts would compile everything again: twice the time until a service is ready.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
