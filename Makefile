@@ -61,7 +61,7 @@ $(READY): requirements.lock
 	@bash deploy/local/machine.sh
 	@test -x .venv/bin/python || { echo "making .venv …"; python3 -m venv .venv; }
 	@echo "installing what requirements.lock names …"
-	@.venv/bin/python -m pip install --disable-pip-version-check -q --no-compile --require-hashes -r requirements.lock
+	@bash deploy/local/installed.sh
 	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/.venv/bin/python" -m services "$$@"\n' "$(CURDIR)" "$(CURDIR)" > .venv/bin/gatepost
 	@chmod +x .venv/bin/gatepost
 	@touch $(READY)

@@ -42,10 +42,9 @@ def _extents(handle: int) -> Iterator[tuple[int, int]]:
 
 
 def of_wal(place: str, path: Path) -> Iterator[Piece]:
-    """As it is, and without the head of each page, which may cut a value in two."""
-    yield from of_file(place, path)
+    """Without the head of each page, which may cut a value in two, and holds none."""
     with suppress(FileNotFoundError):
-        yield Piece(place, f"{path}, page heads left out", without_heads(path.read_bytes()))
+        yield Piece(place, f"{path}, page heads left out", without_heads(path.read_bytes().rstrip(b"\x00")))
 
 
 def without_heads(segment: bytes) -> bytes:
