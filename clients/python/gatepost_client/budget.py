@@ -2,6 +2,7 @@
 (draft-ietf-httpapi-ratelimit-headers-11).
 """
 
+import math
 import re
 from typing import Final, NamedTuple
 
@@ -40,16 +41,26 @@ class Pace:
         if self.budget is None:
             return 0.0
         rate = self.budget.most / self.budget.seconds
-        there = min(self.budget.most, self.budget.left + (now - self._told_at) * rate)
-        return min(max(0.0, (self._under_way - there) / rate), self.budget.seconds)
+        return min(max(0.0, (self._under_way - self._there(now)) / rate), self.budget.seconds)
 
     def answered(self, logins: int) -> None:
         self._under_way -= logins
 
-    def told(self, headers: CIMultiDictProxy[str], now: float) -> None:
-        """An answer that says nothing, or what is not understood, changes nothing."""
-        if (found := budget_of(headers)) is not None:
-            self.budget, self._told_at = found, now
+    def told(self, headers: CIMultiDictProxy[str], now: float, asked_at: float) -> None:
+        """An answer that says nothing, or what is not understood, changes nothing. One that was overtaken by the answer
+        to a later call does not count that call: the lower of both is true.
+        """
+        found = budget_of(headers)
+        if found is None or (asked_at < self._told_at and self._there(now) < found.left):
+            return
+        self.budget, self._told_at = found, now
+
+    def _there(self, now: float) -> float:
+        """What is left, and what came in since; without a budget no end of it."""
+        if self.budget is None:
+            return math.inf
+        rate = self.budget.most / self.budget.seconds
+        return min(self.budget.most, self.budget.left + (now - self._told_at) * rate)
 
 
 def budget_of(headers: CIMultiDictProxy[str]) -> Budget | None:

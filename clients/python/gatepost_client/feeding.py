@@ -90,10 +90,10 @@ class Feed:
         try:
             if wait > 0:
                 await self._pause(wait)
-            headers = {"Content-Type": "application/json"}
+            headers, asked_at = {"Content-Type": "application/json"}, _now()
             with at_the_gateway():
                 return await self._gateway.call(
-                    "POST", PATH, data=body, headers=headers, heard=lambda said: self._pace.told(said, _now())
+                    "POST", PATH, data=body, headers=headers, heard=lambda said: self._pace.told(said, _now(), asked_at)
                 )
         finally:
             self._pace.answered(logins)

@@ -54,7 +54,7 @@ def test_what_is_not_understood_is_no_budget(limit: str, policy: str):
 def test_logins_wait_until_they_fit_and_no_longer():
     pace = Pace()
     assert pace.take(500, 0) == 0, "nothing was told yet"
-    pace.told(fields('"logins";r=100;t=60'), 0)
+    pace.told(fields('"logins";r=100;t=60'), 0, 0)
     pace.answered(500)
     assert pace.take(100, 0) == 0
     assert pace.take(50, 0) == pytest.approx(5), "ten a second come in"
@@ -64,6 +64,19 @@ def test_logins_wait_until_they_fit_and_no_longer():
     pace.answered(50)
     assert pace.take(600, 3600) == 0, "it is full again"
     assert pace.take(600, 3600) == 60, "and holds no more than that"
+
+
+def test_an_answer_that_was_overtaken_hides_no_call():
+    """Both calls were sent at 0; the second was counted last and answered first."""
+    pace = Pace()
+    assert pace.take(25, 0) == pace.take(25, 0) == 0
+    pace.told(fields('"logins";r=5;t=60'), 1, 0)
+    pace.told(fields('"logins";r=30;t=60'), 2, 0)
+    for _ in range(2):
+        pace.answered(25)
+    assert pace.take(25, 2) == pytest.approx(1), "fifteen are left, ten a second come in"
+    pace.told(fields('"logins";r=100;t=60'), 4, 3)
+    assert pace.take(75, 4) == 0, "a later call may be told of more"
 
 
 @dataclass
