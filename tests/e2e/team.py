@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 
@@ -16,6 +16,8 @@ from deploy.local.processes import inherited
 from deploy.local.stack import Stack
 
 PATIENCE = 90.0
+FEW: Final = {"GATEPOST_DATABASE_POOL": "4", "GATEPOST_FEED_DATABASE_POOL": "2"}
+"""Connections of each worker: all are opened at its start, and each costs 30 ms of processor."""
 
 
 @dataclass
@@ -71,7 +73,7 @@ def is_alive(pid: int) -> bool:
 async def team_of(stack: Stack, service: str, folder: Path, *options: str, **changed: str) -> AsyncIterator[Team]:
     """On a port of its own, beside the one that the stack runs; `changed` are settings."""
     port = getattr(free_ports(), service.replace("-", "_"))
-    settings = stack.environment.of_service(service) | {"GATEPOST_HTTP_PORT": str(port)}
+    settings = stack.environment.of_service(service) | FEW | {"GATEPOST_HTTP_PORT": str(port)}
     settings |= {f"GATEPOST_{name.upper()}": value for name, value in changed.items()}
     log = folder / f"{service}.log"
     with log.open("ab") as out:

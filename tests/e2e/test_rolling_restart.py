@@ -19,6 +19,7 @@ from deploy.local.processes import Child
 from deploy.local.stack import SERVICES, Stack
 from deploy.local.story import Story, Unexpected
 from services.login_gateway.passwords import HASHER
+from tests.e2e.team import FEW
 from tests.faults.site import GENEROUS
 
 PASSWORD = "correct horse battery"
@@ -80,7 +81,7 @@ class Client:
 async def teams(story: Story, stack: Stack) -> AsyncIterator[list[Child]]:
     """The stack's services, two processes each; as they were when this is over."""
     usual = [stack.service(name) for name in SERVICES]
-    more = {**GENEROUS, "GATEPOST_WORKERS": "2"}
+    more = {**GENEROUS, **FEW, "GATEPOST_WORKERS": "2"}
     await stack.run(*(replace(each, environment={**each.environment, **more}) for each in usual))
     yield [stack.child(name) for name in SERVICES]
     await stack.run(*usual)
