@@ -36,6 +36,8 @@ LOOK_UP: Final = "SELECT client_id, secret_hash, account, scopes, enabled, revis
 CACHE_SECONDS: Final = 1.0
 LOOK_UP_SECONDS: Final = 2.0
 TOLD: Final = 10_000
+ASK_AGAIN_MS: Final = 5_000
+"""A change is answered at once; how long the broker waits for one before it says that there is none."""
 
 
 class Row(NamedTuple):
@@ -143,7 +145,8 @@ async def _read_for_ever(
 ) -> None:
     told: LRUCache[tuple[int, int], bool] = LRUCache(TOLD)
     while True:
-        consumer = follower(connection, f"{name}-clients", auto_offset_reset="earliest")
+        more = {"auto_offset_reset": "earliest", "fetch_max_wait_ms": ASK_AGAIN_MS}
+        consumer = follower(connection, f"{name}-clients", **more)
         try:
             await consumer.start()
             async for record in _from_the_start(consumer):
