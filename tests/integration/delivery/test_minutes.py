@@ -44,10 +44,18 @@ VALUES (now() - $1::interval, $2, $2, $3, $4, $5, $6, $7)
 """
 
 
-@pytest_asyncio.fixture
-async def house(stack: Stack) -> AsyncIterator[House]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def whole(stack: Stack) -> AsyncIterator[House]:
     async with own_house(stack) as made:
         yield made
+
+
+@pytest_asyncio.fixture
+async def house(whole: House) -> House:
+    """With an empty log; what was added up before is passed."""
+    await whole.pool.execute("DELETE FROM delivery_log")
+    await whole.pool.execute("DELETE FROM delivery_minutes")
+    return whole
 
 
 async def write(house: House, line: tuple[Any, ...], ago: timedelta = MINUTE, login: UUID | None = None) -> None:
