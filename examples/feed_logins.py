@@ -74,6 +74,9 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.by == "topic" and options.account is None:
         parser.error("--by topic needs --account")
+    needs = ("GATEPOST_URL" if options.by == "http" else "KAFKA", "GATEPOST_CLIENT")
+    if missing := [name for name in needs if not os.environ.get(name)]:
+        parser.error(f"set {' and '.join(missing)} in the environment, as the first lines of this file show")
     return options
 
 

@@ -36,12 +36,12 @@ async def offsets_seen(stack: Stack, record: Record) -> AsyncIterator[None]:
     """Look at every committed offset, again and again, until the block ends and each group was seen: one whose process
     was killed joins again within the time that it may take to heal.
     """
-    tasks = [asyncio.create_task(_watch(look, stack, record)) for look in (_stored, _committed)]
+    over = asyncio.Event()
+    tasks = [asyncio.create_task(_watch(look, stack, record, over)) for look in (_stored, _committed)]
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
+        over.set()  # clients of both servers lose a cancellation that comes in the wrong moment
         await asyncio.gather(*tasks, return_exceptions=True)
     await _stored(stack, record)
     async with asyncio.timeout(HEAL_SECONDS):
@@ -51,12 +51,14 @@ async def offsets_seen(stack: Stack, record: Record) -> AsyncIterator[None]:
             await _committed(stack, record)
 
 
-async def _watch(look: Any, stack: Stack, record: Record) -> None:
-    while True:
+async def _watch(look: Any, stack: Stack, record: Record, over: asyncio.Event) -> None:
+    while not over.is_set():
         with suppress(KafkaError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             async with asyncio.timeout(3):
                 await look(stack, record)
-        await asyncio.sleep(LOOK_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await over.wait()
 
 
 async def _stored(stack: Stack, record: Record) -> None:

@@ -20,12 +20,25 @@ LOGINS = int(os.environ.get("GATEPOST_EXAMPLES_LOGINS", "300"))
 
 async def run(*command: str, **environment: str) -> list[str]:
     """What it printed, by lines; its exit code is 0."""
+    code, out, errors = await ran(*command, **environment)
+    assert code == 0, errors
+    return out.splitlines()
+
+
+async def ran(*command: str, **environment: str) -> tuple[int | None, str, str]:
     own = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "clients/python"), **environment}
     pipe = asyncio.subprocess.PIPE
     started = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=own, stdout=pipe, stderr=pipe)
     out, errors = await started.communicate()
-    assert started.returncode == 0, errors.decode()
-    return out.decode().splitlines()
+    return started.returncode, out.decode(), errors.decode()
+
+
+async def test_what_the_environment_lacks_is_named():
+    command = (sys.executable, "examples/feed_logins.py", "--user", "somebody")
+    code, _, said = await ran(*command, GATEPOST_CLIENT="name:secret")
+    assert (code, "set GATEPOST_URL in the environment" in said) == (2, True)
+    code, _, said = await ran(*command, "--by", "topic", "--account", "its-id")
+    assert (code, "set KAFKA and GATEPOST_CLIENT in the environment" in said) == (2, True)
 
 
 async def test_a_platform_feeds_many_logins_each_once(
