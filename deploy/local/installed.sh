@@ -10,7 +10,7 @@ for half in "$halves"/*; do
     .venv/bin/python -m pip install --disable-pip-version-check -q --no-compile --no-deps --require-hashes -r "$half" &
     jobs+=($!)
 done
-# What stops it says `make up` again, and in words: here it would stand between pip's lines.
+# Whatever is wrong with these, the command that needs them will say; here it would stand between pip's lines.
 .venv/bin/python -c 'from deploy.local import servers; servers.fetched()' 2>/dev/null || true
 failed=0
 for job in "${jobs[@]}"; do
