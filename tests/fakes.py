@@ -17,7 +17,7 @@ class MemoryCounters:
 
     async def take(self, *wanted: tuple[Sequence[bytes], Sequence[Rule]]) -> bool:
         each = [(name, rule) for names, rules in wanted for name in names for rule in rules]
-        if not all(self._lately(name, rule.seconds) < rule.most for name, rule in each):
+        if not all(self._lately(self._hits[name], rule.seconds) < rule.most for name, rule in each):
             return False
         for name in dict.fromkeys(name for name, _ in each):
             self._hits[name].append(self.now)
@@ -29,9 +29,9 @@ class MemoryCounters:
 
     async def begin(self, name: bytes, rule: Rule) -> bool:
         """Nothing runs beside this: what is under way will not end while it waits."""
-        if (hits := self._lately(name, rule.seconds)) >= rule.most:
+        if (hits := self._lately(self._hits[name], rule.seconds)) >= rule.most:
             return False
-        if hits + sum(begun > self.now - timedelta(minutes=1) for begun in self._under_way[name]) >= rule.most:
+        if hits + self._lately(self._under_way[name], 60) >= rule.most:
             raise StillBusy
         self._under_way[name].append(self.now)
         return True
@@ -42,5 +42,5 @@ class MemoryCounters:
             self._hits[name] += [self.now] if wrong else []
         return self.now
 
-    def _lately(self, name: bytes, seconds: int) -> int:
-        return sum(hit > self.now - timedelta(seconds=seconds) for hit in self._hits[name])
+    def _lately(self, instants: Sequence[datetime], seconds: int) -> int:
+        return sum(instant > self.now - timedelta(seconds=seconds) for instant in instants)

@@ -5,7 +5,6 @@ Orders come by a socket: the words, the environment and the folder as JSON, and 
 error, and where the pid and, later, the exit code are written. Arguments: that socket's number, and what to import.
 """
 
-import gc
 import json
 import os
 import select
@@ -40,7 +39,6 @@ def main() -> None:
     with loading():
         for name in _services() if kind == "services" else _commands():
             import_module(name)
-    gc.freeze()
     assert threading.active_count() == 1, "a fork has only the thread that made it"
     _become(_next_order(source))
     if kind == "services":
